@@ -1,0 +1,141 @@
+"""A target: a chain of memory levels, outermost first, a fan-out between neighbours where there is one, then the MACs.
+
+Quantities are exact (``Fraction``) and normalised: capacities in bits, bandwidths in bits per core cycle, energies in the
+target's energy unit (``pJ``, or ``x``: multiples that the target defines), areas in um2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Literal
+
+Multicast = Literal["none", "tiles", "words"]
+
+OPERAND_TERMS = {"I": "ifmap", "W": "filter", "O": "psum", "B": "bias"}
+"""The operand names of a nest, and what a target's description calls them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """A memory of a level that one or several operands share.
+
+    ``keeps`` are the operands that must be kept here, ``may_keep`` those that a schedule may keep here or bypass.
+    """
+
+    keeps: tuple[str, ...]
+    may_keep: tuple[str, ...]
+    bits: int | None  # None: unbounded
+    read_energy: Fraction  # per word
+    write_energy: Fraction
+    read_bandwidth: Fraction | None = None  # bits per core cycle; None: unlimited
+    write_bandwidth: Fraction | None = None
+    shared_port: bool = False  # reads and writes take turns on one port of read_bandwidth
+    area: Fraction | None = None  # um2
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return self.keeps + self.may_keep
+
+
+@dataclass(frozen=True, slots=True)
+class MeshAxis:
+    """One axis of a fan-out.
+
+    ``unroll`` lists the dim roles that may be unrolled here (None: any). ``multicast`` says what one read of the
+    parent serves: ``words``, every instance that needs the word; ``tiles``, the instances that want the identical tile;
+    ``none``, one instance. ``reduce``: partial sums of neighbouring instances arrive as one word.
+    """
+
+    name: str
+    size: int
+    unroll: tuple[str, ...] | None = None
+    multicast: Multicast = "words"
+    reduce: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """The mesh of instances below a level."""
+
+    name: str
+    axes: tuple[MeshAxis, ...]
+    hop_energy: Fraction = Fraction(0)  # per word delivered to, or sent by, an instance
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A memory level: its banks, its habits, and the fan-out below it."""
+
+    name: str
+    banks: tuple[Bank, ...]
+    padding: Literal["free", "stored"] = "free"
+    double_buffered: bool = False  # halves the usable capacity
+    sliding: bool = False
+    fanout: FanOut | None = None
+
+    def bank(self, operand: str) -> Bank | None:
+        """The bank that holds ``operand``, if the level can keep it."""
+        return next((bank for bank in self.banks if operand in bank.operands), None)
+
+    def keeps(self, operand: str) -> bool:
+        """Whether a schedule has to keep ``operand`` here."""
+        return any(operand in bank.keeps for bank in self.banks)
+
+
+@dataclass(frozen=True, slots=True)
+class Mac:
+    energy: Fraction
+    area: Fraction | None = None  # um2 of one MAC
+
+
+@dataclass(frozen=True, slots=True)
+class VectorUnit:
+    """A unit beside the outermost level: reads each input and writes each output of its ops once there."""
+
+    ops: tuple[str, ...]  # ONNX operator names
+    lanes: int  # results per core cycle
+    energy: Fraction  # per result word
+
+
+@dataclass(frozen=True)
+class Target:
+    """An accelerator. ``levels[0]`` is the outermost level; it keeps every operand."""
+
+    name: str
+    word_bits: int
+    clock_mhz: Fraction
+    levels: tuple[Level, ...]
+    mac: Mac
+    vector: VectorUnit | None = None
+    energy_unit: Literal["pJ", "x"] = "pJ"
+    pj_per_unit: Fraction | None = None  # None: a relative unit of unknown size
+    leakage: Fraction = Fraction(0)  # energy units per core cycle
+    technology: str = ""
+    fps_target: Fraction | None = None
+    source: str = field(default="", compare=False)  # the text it was read from
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """The position of every level by name."""
+        return {level.name: i for i, level in enumerate(self.levels)}
+
+    def level(self, name: str) -> Level:
+        return self.levels[self.index[name]]
+
+    def axes(self) -> Iterator[tuple[int, MeshAxis]]:
+        """Every (level position, axis) of every fan-out, outermost first."""
+        for i, level in enumerate(self.levels):
+            if level.fanout is not None:
+                for axis in level.fanout.axes:
+                    yield i, axis
+
+    def instances(self, position: int) -> int:
+        """The number of instances of the level at ``position``; of the MACs for ``len(levels)``."""
+        count = 1
+        for i, axis in self.axes():
+            if i < position:
+                count *= axis.size
+        return count

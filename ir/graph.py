@@ -1,0 +1,112 @@
+"""A model: ops in topological order over named tensors.
+
+    graph "digits" (x) -> (y) {
+      tensor x : float32[1, 1, 8, 8]
+      const  w : float32[16, 1, 3, 3]
+      nest conv1 ... uses I = x, W = w, O = t
+      op Relu "relu1" (t) -> (u) @ vector
+    }
+
+A *nest op* runs a nest on the array; each of its operands is a *view* of a tensor: an offset and a stride in words per axis,
+so that reshapes and transposes around a nest cost nothing. Any other op is an ONNX node, with the place where it
+runs: the target's vector unit, or the host with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from effc.ir.nest import Nest
+from effc.ir.schedule import Schedule
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor of the model: ``dtype`` is numpy's name for it (``float32``, ``int64``, ...)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How an operand lies in a tensor: word ``offset + sum(stride * index)``; an index per axis of the operand."""
+
+    tensor: str
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NestOp:
+    """An operator on the array. ``uses`` maps each operand of the nest to its view; ``origin`` names the ONNX node."""
+
+    nest: Nest
+    uses: Mapping[str, View]
+    op: str  # the ONNX operator it came from
+    origin: str
+    schedule: Schedule | None = None
+
+    @property
+    def name(self) -> str:
+        return self.nest.name
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(view.tensor for name, view in self.uses.items() if name != self.nest.output.name)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.uses[self.nest.output.name].tensor,)
+
+
+@dataclass(frozen=True)
+class NodeOp:
+    """Any other operator: an ONNX node (serialised ``NodeProto``), run by the vector unit or by the host."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]  # "" for an omitted optional input
+    outputs: tuple[str, ...]
+    node: bytes = field(repr=False)
+    domain: str = ""
+    version: int = 0  # of the operator set of its domain
+    where: Literal["vector", "host"] = "host"
+    reason: str = ""
+    captures: tuple[str, ...] = ()  # tensors that its subgraphs read from outside
+
+    @property
+    def origin(self) -> str:
+        return self.name
+
+
+Op = NestOp | NodeOp
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A model. ``constants`` hold the values of the tensors that are known before the run."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+    ops: tuple[Op, ...]
+    constants: Mapping[str, Array] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def nests(self) -> tuple[NestOp, ...]:
+        return tuple(op for op in self.ops if isinstance(op, NestOp))
+
+    def with_ops(self, ops: tuple[Op, ...]) -> Graph:
+        """The same graph with other ops."""
+        return replace(self, ops=ops)
