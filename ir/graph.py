@@ -7,8 +7,8 @@
       op Relu "relu1" (t) -> (u) @ vector
     }
 
-A *nest op* runs a nest on the array; each of its operands is a *view* of a tensor: an offset and a stride in words per axis,
-so that reshapes and transposes around a nest cost nothing. Any other op is an ONNX node, with the place where it
+A *nest op* runs a nest on the array; each of its operands is a *view* of a tensor: an offset and a stride in words per
+axis, so that reshapes and transposes around a nest cost nothing. Any other op is an ONNX node, with the place where it
 runs: the target's vector unit, or the host with the reason.
 """
 
@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from effc.ir.nest import Nest
@@ -30,11 +30,23 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor of the model: ``dtype`` is numpy's name for it (``float32``, ``int64``, ...)."""
+    """A tensor of the model.
+
+    ``dtype`` is numpy's name for it (``float32``, ``int64``, ``object`` for strings), or ONNX's name for a value that
+    is no tensor (``seq(tensor(float))``), or empty where nobody knows. ``shape`` is None where it is only known at run
+    time. Whatever a nest uses has a shape.
+    """
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] | None
+
+    @property
+    def words(self) -> int:
+        """The number of words, of a tensor that has a shape."""
+        if self.shape is None:
+            raise ValueError(f"the shape of {self.name} is only known at run time")
+        return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +83,23 @@ class NestOp:
 
 @dataclass(frozen=True)
 class NodeOp:
-    """Any other operator: an ONNX node (serialised ``NodeProto``), run by the vector unit or by the host."""
+    """Any other operator: an ONNX node, run by the vector unit or by the host.
+
+    ``node`` is a serialised ``NodeProto``: operator, domain, attributes. The names in ``inputs`` and ``outputs`` count,
+    by position; those in ``node`` do not.
+    """
 
     name: str
     op: str
     inputs: tuple[str, ...]  # "" for an omitted optional input
-    outputs: tuple[str, ...]
+    outputs: tuple[str, ...]  # "" for one that nobody wants
     node: bytes = field(repr=False)
     domain: str = ""
     version: int = 0  # of the operator set of its domain
     where: Literal["vector", "host"] = "host"
     reason: str = ""
     captures: tuple[str, ...] = ()  # tensors that its subgraphs read from outside
+    context: bytes = field(default=b"", repr=False)  # operator sets and functions that it needs, a ``ModelProto``
 
     @property
     def origin(self) -> str:
