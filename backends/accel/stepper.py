@@ -1,0 +1,316 @@
+"""The stepper: executes a schedule word by word, loop by loop, with sets and dictionaries.
+
+It is the reference for every count: slow, obvious, and written from `docs/semantics.md` alone. It knows neither the cost
+model nor the machine.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from effc.compiler.target.model import MeshAxis, Target
+from effc.ir.counters import Counters
+from effc.ir.nest import Nest, Operand
+from effc.ir.schedule import For, Par, Schedule, trips
+
+Word = tuple[int, ...]
+Digits = dict[int, int]  # position of a loop in the schedule -> its digit
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class Residence:
+    """Operand ``operand`` at level ``level`` (a position in the target's chain), marked at ``mark`` in the schedule."""
+
+    operand: Operand
+    level: int
+    mark: int
+    parent: Residence | None
+    fill_depth: int = 0  # the number of temporal loops outside the fill position
+    held: dict[Hashable, set[Word]] = field(default_factory=dict)  # by instance
+    psums: dict[Hashable, dict[Word, Any]] = field(default_factory=lambda: defaultdict(dict))
+
+
+class Stepper:
+    """One run of one nest."""
+
+    def __init__(self, nest: Nest, schedule: Schedule, target: Target, arrays: Mapping[str, Array] | None = None) -> None:
+        self.nest, self.schedule, self.target = nest, schedule, target
+        self.arrays = arrays or {}
+        self.counters = Counters()
+        self.chains: dict[str, list[tuple[int, int]]] = {dim.name: [] for dim in nest.dims}
+        self.time: list[tuple[int, For]] = []
+        self.mesh: list[tuple[int, Par, MeshAxis]] = []
+        for position, loop, extent in schedule.loops(nest):
+            self.chains[loop.dim].append((position, loop.step))
+            if isinstance(loop, Par):
+                axis = next(a for a in target.level(loop.level).fanout.axes if a.name == loop.axis)  # type: ignore[union-attr]
+                self.mesh.append((position, loop, axis))
+            elif trips(extent, loop.step) > 1:
+                self.time.append((position, loop))
+        self.residences = {name: self._residences(operand) for name, operand in nest.operands.items()}
+        self.initialised: set[Word] = set()
+
+    def _residences(self, operand: Operand) -> list[Residence]:
+        """Where ``operand`` is kept, outermost first; the outermost level is always there."""
+        chain = [Residence(operand, 0, -1, None)]
+        for mark, level in self.schedule.keeps(operand.name):
+            residence = Residence(operand, self.target.index[level], mark, chain[-1])
+            for depth, (position, loop) in enumerate(self.time, start=1):
+                if position < mark and loop.dim in operand.dims:
+                    residence.fill_depth = depth
+            chain.append(residence)
+        return chain
+
+    # The index space
+
+    def indices(self, dim: str, fixed: Digits) -> list[int]:
+        """The indices of ``dim`` that the free digits reach, the ``fixed`` ones given."""
+
+        def walk(chain: list[tuple[int, int]], base: int, rest: int) -> Iterator[int]:
+            if not chain:
+                yield base
+                return
+            (position, step), inner = chain[0], chain[1:]
+            digits = [fixed[position]] if position in fixed else range(trips(rest, step))
+            for digit in digits:
+                if digit * step < rest:
+                    yield from walk(inner, base + digit * step, min(step, rest - digit * step))
+
+        return list(walk(self.chains[dim], 0, self.nest.bounds[dim]))
+
+    def executed(self) -> Iterator[tuple[int, Digits]]:
+        """Every executed temporal iteration: (depth of the outermost loop that changed, digits of the temporal loops)."""
+        before: tuple[int, ...] | None = None
+        zeros = {position: 0 for position, _, _ in self.mesh}
+        ranges = [range(trips(extent, item.step)) for p, item, extent in self.schedule.loops(self.nest) if (p, item) in self.time]
+        for digits in product(*ranges):
+            now = {position: digit for (position, _), digit in zip(self.time, digits)}
+            if not all(self.indices(dim, {**now, **zeros}) for dim in self.chains):
+                continue
+            changed = 0 if before is None else next(i for i in range(len(digits)) if digits[i] != before[i])
+            yield changed, now
+            before = digits
+
+    def instances(self, level: int) -> Iterator[Digits]:
+        """The mesh digits of every instance of a level, in order."""
+        above = [(position, par) for position, par, _ in self.mesh if self.target.index[par.level] < level]
+        extents = {position: extent for position, _, extent in self.schedule.loops(self.nest)}
+        for digits in product(*(range(trips(extents[position], par.step)) for position, par in above)):
+            yield {position: digit for (position, _), digit in zip(above, digits)}
+
+    def word(self, operand: Operand, point: Mapping[str, int], stored: bool) -> Word | None:
+        """The word of ``operand`` at a point; None for padding that is not stored."""
+        index = tuple(sum(c * point[d] for c, d in axis.terms) + axis.offset for axis in operand.axes)
+        inside = all(0 <= i < axis.size for i, axis in zip(index, operand.axes))
+        return index if inside or stored else None
+
+    def tile(self, residence: Residence, now: Digits, instance: Digits) -> set[Word] | None:
+        """The words of an instance's tile; None if the instance is idle."""
+        fixed = {position: digit for position, digit in now.items() if position < residence.mark} | instance
+        reach = {dim: self.indices(dim, fixed) for dim in self.chains}
+        if not all(reach.values()):
+            return None
+        relevant = sorted(residence.operand.dims)
+        stored = self.stores_padding(residence)
+        points = (dict(zip(relevant, p)) for p in product(*(reach[dim] for dim in relevant)))
+        return {word for point in points if (word := self.word(residence.operand, point, stored)) is not None}
+
+    def stores_padding(self, residence: Residence) -> bool:
+        return self.target.levels[residence.level].padding == "stored"
+
+    def padding(self, operand: Operand, word: Word) -> bool:
+        return not all(0 <= i < axis.size for i, axis in zip(word, operand.axes))
+
+    # Movement
+
+    def name(self, level: int) -> str:
+        return self.target.levels[level].name
+
+    def coordinates(self, instance: Digits, start: int, stop: int, *kinds: str) -> tuple[int, ...]:
+        """The digits of an instance on the axes of the fan-outs ``start..stop-1`` whose multicast is one of ``kinds``."""
+        return tuple(
+            instance[position]
+            for position, par, axis in self.mesh
+            if start <= self.target.index[par.level] < stop and axis.multicast in kinds
+        )
+
+    def served(self, parent: int, child: int, wanted: list[tuple[Digits, set[Word]]]) -> int:
+        """The words that the parent reads so that every child instance receives the words it wants."""
+        united: dict[tuple[Any, Any, Any], dict[tuple[int, ...], set[Word]]] = {}
+        for instance, words in wanted:
+            above = self.coordinates(instance, 0, parent, "none", "tiles", "words")
+            serial = self.coordinates(instance, parent, child, "none")
+            shared = self.coordinates(instance, parent, child, "tiles")
+            group = united.setdefault((above, serial, None), {})
+            group[shared] = group.get(shared, set()) | words
+        return sum(
+            sum(len(words) for words in {frozenset(words) for words in group.values()}) for group in united.values()
+        )
+
+    def hop(self, operand: str, start: int, stop: int, words: int) -> None:
+        """``words`` cross every fan-out between two levels."""
+        for level in self.target.levels[start:stop]:
+            if level.fanout is not None:
+                self.counters.hop(level.name, operand, words)
+
+    def fill(self, residence: Residence, now: Digits, sweep: bool) -> None:
+        """Move the tiles of a read operand from the parent to every busy instance."""
+        assert residence.parent is not None
+        operand, parent = residence.operand, residence.parent
+        fetched = self.stores_padding(residence) and self.stores_padding(parent)
+        wanted = []
+        for instance in self.instances(residence.level):
+            tile = self.tile(residence, now, instance)
+            if tile is None:
+                continue
+            key = tuple(instance.values())
+            new = tile - residence.held.get(key, set()) if sweep else tile
+            residence.held[key] = tile
+            wanted.append((instance, {w for w in new if fetched or not self.padding(operand, w)}))
+        moved = sum(len(words) for _, words in wanted)
+        self.counters.write(self.name(residence.level), operand.name, moved)
+        self.counters.read(self.name(parent.level), operand.name, self.served(parent.level, residence.level, wanted))
+        self.hop(operand.name, parent.level, residence.level, moved)
+
+    def start(self, residence: Residence, now: Digits) -> None:
+        """Start a residence of the output: partial sums that the parent instance holds return to the first that needs them."""
+        assert residence.parent is not None
+        name, parent = residence.operand.name, residence.parent
+        taken: set[tuple[Hashable, Word]] = set()
+        for instance in self.instances(residence.level):
+            above = self.above(instance, parent.level)
+            psums = residence.psums[tuple(instance.values())] = {}
+            for word in self.tile(residence, now, instance) or ():
+                if word in parent.psums[above] and (above, word) not in taken:
+                    taken.add((above, word))
+                    psums[word] = parent.psums[above][word]
+        self.counters.read(self.name(parent.level), name, len(taken))
+        self.counters.write(self.name(residence.level), name, len(taken))
+        self.hop(name, parent.level, residence.level, len(taken))
+
+    def drain(self, residence: Residence) -> None:
+        """End a residence of the output: the partial sums leave, those that share a word added on the way."""
+        assert residence.parent is not None
+        name, parent = residence.operand.name, residence.parent
+        arriving: dict[Hashable, dict[Word, Any]] = defaultdict(dict)
+        sent = 0
+        for instance in self.instances(residence.level):
+            above = arriving[self.above(instance, parent.level)]
+            for word, value in residence.psums.pop(tuple(instance.values()), {}).items():
+                above[word] = above[word] + value if word in above else value
+                sent += 1
+        for key, words in arriving.items():
+            parent.psums[key].update(words)
+        self.counters.read(self.name(residence.level), name, sent)
+        self.counters.write(self.name(parent.level), name, sum(len(words) for words in arriving.values()))
+        self.hop(name, parent.level, residence.level, sent)
+
+    def above(self, instance: Digits, level: int) -> tuple[int, ...]:
+        """The instance of an outer level that an instance lies under."""
+        return tuple(instance[position] for position, par, _ in self.mesh if self.target.index[par.level] < level)
+
+    # Work
+
+    def mac(self, now: Digits) -> None:
+        """One executed iteration: every busy lane multiplies and accumulates."""
+        lanes, bottom = [], len(self.target.levels)
+        for instance in self.instances(bottom):
+            reach = {dim: self.indices(dim, {**now, **instance}) for dim in self.chains}
+            if all(reach.values()):
+                lanes.append((instance, {dim: indices[0] for dim, indices in reach.items()}))
+        self.counters.cycles += 1
+        self.counters.macs += len(lanes)
+        for operand in self.nest.reads:
+            self.read_operand(self.residences[operand.name][-1], lanes)
+        self.update(lanes)
+
+    def read_operand(self, residence: Residence, lanes: list[tuple[Digits, dict[str, int]]]) -> None:
+        """The lanes read one word each of a read operand."""
+        operand, bottom = residence.operand, len(self.target.levels)
+        words = [(i, self.word(operand, point, self.stores_padding(residence))) for i, point in lanes]
+        wanted = [(instance, {word}) for instance, word in words if word is not None]
+        self.counters.read(self.name(residence.level), operand.name, self.served(residence.level, bottom, wanted))
+        self.hop(operand.name, residence.level, bottom, len(wanted))
+
+    def update(self, lanes: list[tuple[Digits, dict[str, int]]]) -> None:
+        """The products of the lanes arrive at the innermost memory of the output, those for one word as one update."""
+        residence, output = self.residences[self.nest.output.name][-1], self.nest.output
+        arriving: dict[tuple[Hashable, Word], Any] = {}
+        for instance, point in lanes:
+            word = self.word(output, point, False)
+            assert word is not None
+            key = (self.above(instance, residence.level), word)
+            arriving[key] = arriving.get(key, 0) + self.product(point)
+        self.hop(output.name, residence.level, len(self.target.levels), len(lanes))
+        level = self.name(residence.level)
+        for (above, word), value in arriving.items():
+            value = value + self.initial(word)
+            psums = residence.psums[above]
+            self.counters.read(level, output.name, int(word in psums))
+            self.counters.write(level, output.name, 1)
+            psums[word] = psums[word] + value if word in psums else value
+
+    def initial(self, word: Word) -> Any:
+        """What an output word starts from at its first update in the run: its bias, read here, or zero."""
+        bias = self.nest.bias
+        if bias is None or word in self.initialised:
+            return 0
+        self.initialised.add(word)
+        residence = self.residences[bias.name][-1]
+        self.counters.read(self.name(residence.level), bias.name, 1)
+        self.hop(bias.name, residence.level, len(self.target.levels), 1)
+        axes = [(axis, index) for axis, index in zip(self.nest.output.axes, word) if axis.terms]
+        point = {axis.dims[0]: (index - axis.offset) // axis.terms[0][0] for axis, index in axes}
+        index = tuple(sum(c * point[d] for c, d in axis.terms) + axis.offset for axis in bias.axes)
+        return self.arrays[bias.name][index] if self.arrays else 0
+
+    def product(self, point: dict[str, int]) -> Any:
+        """The product of the read operands at a point; padding is zero."""
+        value: Any = 1
+        for operand in self.nest.reads:
+            word = self.word(operand, point, False)
+            value = value * (0 if word is None else self.arrays[operand.name][word] if self.arrays else 1)
+        return value
+
+    def run(self) -> tuple[Array, Counters]:
+        """Run the nest; returns the output, of shape ``nest.output.shape``, and what was counted."""
+        reads = [r for name, chain in self.residences.items() if name != self.nest.output.name for r in chain[1:]]
+        psums = self.residences[self.nest.output.name][1:]
+        first = True
+        for changed, now in self.executed():
+            for residence in reversed(psums):
+                if not first and changed < residence.fill_depth:
+                    self.drain(residence)
+            for residence in psums:
+                if first or changed < residence.fill_depth:
+                    self.start(residence, now)
+            for residence in reads:
+                if first or changed < residence.fill_depth:
+                    self.fill(residence, now, not first and self.sweeps(residence, changed))
+            self.mac(now)
+            first = False
+        for residence in reversed(psums):
+            self.drain(residence)
+        dtype = next(iter(self.arrays.values())).dtype if self.arrays else np.dtype(np.int64)
+        output = np.zeros(self.nest.output.shape, dtype)
+        for word, value in self.residences[self.nest.output.name][0].psums[()].items():
+            output[word] = value
+        return output, self.counters
+
+    def sweeps(self, residence: Residence, changed: int) -> bool:
+        """Whether the step that changed loop ``changed`` moves only the new words."""
+        dims = {loop.dim for _, loop in self.time[changed : residence.fill_depth]}
+        return self.target.levels[residence.level].sliding and len(dims) == 1
+
+
+def run(nest: Nest, schedule: Schedule, target: Target, arrays: Mapping[str, Array] | None = None) -> tuple[Array, Counters]:
+    """Execute a legal schedule of ``nest`` on ``target``; without ``arrays`` every operand word counts as one."""
+    return Stepper(nest, schedule, target, arrays).run()

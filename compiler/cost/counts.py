@@ -1,0 +1,240 @@
+"""The counts of `docs/semantics.md`, predicted: products of the factors of `factors.py`, exact integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import prod
+
+from effc.compiler.cost.factors import EVENTS, ONE, AxisUse, Chain, Factor, Use, irrelevant, largest, relevant, valid
+from effc.compiler.target.model import Target
+from effc.ir.counters import Counters
+from effc.ir.nest import Nest, Operand
+from effc.ir.schedule import For, Par, Schedule, trips
+
+MULTICAST = {"none": Use.SERIAL, "tiles": Use.TILES, "words": Use.WORDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Residence:
+    """An operand at a level: positions in the target's chain, and in the schedule of its mark and of its fill."""
+
+    operand: Operand
+    level: int
+    mark: int
+    fill: int  # of the innermost relevant loop outside the mark; -1: before everything
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Words that move between two neighbouring residences of an operand; ``child`` is ``len(levels)`` for the MACs."""
+
+    operand: str
+    parent: int
+    child: int
+    kind: str  # "fill", "return" or "drain"
+    words: Factor  # of all events
+    first: Factor  # of one event with full tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Predicted counters, the transfers they come from, and the largest tile of each operand at each level, in words."""
+
+    counters: Counters
+    transfers: tuple[Transfer, ...]
+    tiles: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+class Model:
+    """The counts of one schedule of a nest on a target; both must be legal."""
+
+    def __init__(self, nest: Nest, schedule: Schedule, target: Target) -> None:
+        self.nest, self.schedule, self.target = nest, schedule, target
+        self.bottom = len(target.levels)
+        self.loops = list(schedule.loops(nest))
+        self.time = [(p, loop.dim) for p, loop, n in self.loops if isinstance(loop, For) and trips(n, loop.step) > 1]
+        self.active = {position for position, _ in self.time}
+        self.axes = {(level.name, axis.name): axis for level in target.levels if level.fanout for axis in level.fanout.axes}
+
+    def residences(self, operand: Operand) -> list[Residence]:
+        """Where ``operand`` is kept, outermost first."""
+        result = [Residence(operand, 0, -1, -1)]
+        for mark, level in self.schedule.keeps(operand.name):
+            fill = max((p for p, dim in self.time if p < mark and dim in operand.dims), default=-1)
+            result.append(Residence(operand, self.target.index[level], mark, fill))
+        return result
+
+    def macs(self, operand: Operand) -> Residence:
+        """The MACs as the innermost residence."""
+        end = len(self.schedule.items)
+        return Residence(operand, self.bottom, end, end)
+
+    def swept(self, child: Residence) -> frozenset[int]:
+        """The positions of the loops whose steps are sweep steps: the run of one dim just outside the fill."""
+        if child.level == self.bottom or not self.target.levels[child.level].sliding:
+            return frozenset()
+        outside = [(p, dim) for p, dim in self.time if p <= child.fill]
+        run = []
+        while outside and outside[-1][1] == self.time_dim(child.fill):
+            run.append(outside.pop()[0])
+        return frozenset(run)
+
+    def time_dim(self, position: int) -> str:
+        return next(dim for p, dim in self.time if p == position)
+
+    def chains(self, parent: int, child: Residence, first: bool = False) -> dict[str, Chain]:
+        """The chain of each dim, with what every digit is to the transfer (to its first event only, if asked)."""
+        swept = self.swept(child)
+        output = child.operand is self.nest.output
+        result: dict[str, tuple[tuple[int, Use], ...]] = {dim.name: () for dim in self.nest.dims}
+        for position, loop, _ in self.loops:
+            use = self.use(position, loop, parent, child, swept, output)
+            if first and use in EVENTS:
+                use = Use.ZERO
+            result[loop.dim] += ((loop.step, use),)
+        return result
+
+    def use(self, position: int, loop: For | Par, parent: int, child: Residence, swept: frozenset[int], output: bool) -> Use:
+        if isinstance(loop, Par):
+            level = self.target.index[loop.level]
+            if level >= child.level:
+                return Use.FREE
+            if level < parent:
+                return Use.ABOVE
+            return Use.WORDS if output else MULTICAST[self.axes[loop.level, loop.axis].multicast]
+        if position > child.mark:
+            return Use.FREE
+        if position in swept:
+            return Use.SWEEP
+        return Use.TIME if position <= child.fill and position in self.active else Use.ZERO
+
+    def axis_uses(self, operand: Operand, chains: dict[str, Chain], padding: bool) -> Iterator[AxisUse]:
+        for axis in operand.axes:
+            dims = tuple((c, self.nest.bounds[dim], chains[dim]) for c, dim in axis.terms)
+            yield AxisUse(dims, axis.offset, axis.size, padding)
+
+    def factor(self, operand: Operand, chains: dict[str, Chain], padding: bool) -> Factor:
+        """The words of a transfer."""
+        factor = ONE
+        for axis in self.axis_uses(operand, chains, padding):
+            factor *= relevant(axis)
+        for dim, chain in chains.items():
+            if dim not in operand.dims:
+                factor *= irrelevant(self.nest.bounds[dim], chain)
+        return factor
+
+    def stored(self, level: int) -> bool:
+        return level < self.bottom and self.target.levels[level].padding == "stored"
+
+    def fill(self, parent: Residence, child: Residence) -> Transfer:
+        """A read operand moves from its parent to a child level, or to the MACs."""
+        padding = self.stored(parent.level) and (child.level == self.bottom or self.stored(child.level))
+        words = self.factor(child.operand, self.chains(parent.level, child), padding)
+        first = self.factor(child.operand, self.chains(parent.level, child, first=True), padding)
+        return Transfer(child.operand.name, parent.level, child.level, "fill", words, first)
+
+    def psums(self, parent: Residence, child: Residence, zero: Factor) -> tuple[Transfer, Transfer, Factor]:
+        """The output leaves a child level and returns to it.
+
+        ``zero``: the words that start from zero at the parent, all and of its first instance, in ``writes``. Returns the
+        drain, the return, and the same for the child.
+        """
+        name = self.nest.output.name
+        drain = self.factor(child.operand, self.chains(parent.level, child), False)
+        first = self.factor(child.operand, self.chains(parent.level, child, first=True), False)
+        own = self.own_words(parent.level, child)
+        back = Factor(
+            drain.reads - zero.writes,
+            drain.busiest_writes - own.busiest_writes,
+            drain.reads - zero.writes,
+            drain.busiest_reads - own.busiest_reads,
+        )
+        from_zero = Factor(drain.writes - back.writes, own.busiest_writes, 0, 0)
+        return (
+            Transfer(name, parent.level, child.level, "drain", drain, first),
+            Transfer(name, parent.level, child.level, "return", back, Factor(0, 0, 0, 0)),
+            from_zero,
+        )
+
+    def own_words(self, parent: int, child: Residence) -> Factor:
+        """The output words that belong to an instance in the whole run, each counted once."""
+        chains = self.chains(parent, child)
+        factor = ONE
+        for axis in self.axis_uses(child.operand, chains, False):
+            factor *= relevant(axis)
+        return factor
+
+    def tile(self, residence: Residence) -> int:
+        """The largest tile of one instance, in words."""
+        chains = self.chains(0, residence)
+        return prod(largest(axis) for axis in self.axis_uses(residence.operand, chains, self.stored(residence.level)))
+
+    def cycles(self) -> int:
+        """Executed temporal iterations."""
+        chains: dict[str, Chain] = {dim.name: () for dim in self.nest.dims}
+        for position, loop, _ in self.loops:
+            chains[loop.dim] += ((loop.step, Use.TIME if position in self.active else Use.ZERO),)
+        return prod(valid(self.nest.bounds[dim], chain, EVENTS) for dim, chain in chains.items())
+
+    def run(self) -> Counts:
+        counters = Counters(macs=self.nest.macs, cycles=self.cycles())
+        transfers: list[Transfer] = []
+        tiles = {}
+        for operand in self.nest.operands.values():
+            chain = self.residences(operand)
+            for residence in chain[1:]:
+                tiles[self.target.levels[residence.level].name, operand.name] = self.tile(residence)
+            if operand is self.nest.output:
+                transfers += self.count_output(chain, counters)
+            elif operand is self.nest.bias:
+                transfers += [self.count_fill(p, c, counters) for p, c in zip(chain, chain[1:])]
+                self.count_bias(chain[-1], counters)
+            else:
+                transfers += [self.count_fill(p, c, counters) for p, c in zip(chain, [*chain[1:], self.macs(operand)])]
+        return Counts(counters, tuple(transfers), tiles)
+
+    def count_fill(self, parent: Residence, child: Residence, counters: Counters) -> Transfer:
+        transfer = self.fill(parent, child)
+        counters.read(self.target.levels[parent.level].name, transfer.operand, transfer.words.reads)
+        if child.level < self.bottom:
+            counters.write(self.target.levels[child.level].name, transfer.operand, transfer.words.writes)
+        self.count_hops(parent.level, child.level, transfer.operand, transfer.words.writes, counters)
+        return transfer
+
+    def count_bias(self, residence: Residence, counters: Counters) -> None:
+        words = prod(self.nest.bounds[dim] for dim in self.nest.output.dims)
+        counters.read(self.target.levels[residence.level].name, residence.operand.name, words)
+        self.count_hops(residence.level, self.bottom, residence.operand.name, words, counters)
+
+    def count_output(self, chain: list[Residence], counters: Counters) -> list[Transfer]:
+        name = self.nest.output.name
+        words = prod(self.nest.bounds[dim] for dim in self.nest.output.dims)
+        zero = Factor(words, words, 0, 0)
+        transfers = []
+        for parent, child in zip(chain, chain[1:]):
+            drain, back, zero = self.psums(parent, child, zero)
+            transfers += [drain, back]
+            outer, inner = self.target.levels[parent.level].name, self.target.levels[child.level].name
+            counters.read(inner, name, drain.words.writes)
+            counters.write(outer, name, drain.words.reads)
+            counters.read(outer, name, back.words.reads)
+            counters.write(inner, name, back.words.writes)
+            self.count_hops(parent.level, child.level, name, drain.words.writes + back.words.writes, counters)
+        updates = self.factor(self.nest.output, self.chains(chain[-1].level, self.macs(self.nest.output)), False)
+        level = self.target.levels[chain[-1].level].name
+        counters.write(level, name, updates.reads)
+        counters.read(level, name, updates.reads - zero.writes)
+        self.count_hops(chain[-1].level, self.bottom, name, self.nest.macs, counters)
+        transfers.append(Transfer(name, chain[-1].level, self.bottom, "drain", updates, ONE))
+        return transfers
+
+    def count_hops(self, parent: int, child: int, operand: str, words: int, counters: Counters) -> None:
+        for level in self.target.levels[parent:child]:
+            if level.fanout is not None:
+                counters.hop(level.name, operand, words)
+
+
+def count(nest: Nest, schedule: Schedule, target: Target) -> Counts:
+    """Predict every count of a legal schedule of ``nest`` on ``target``, in words, exactly."""
+    return Model(nest, schedule, target).run()

@@ -1,0 +1,45 @@
+"""What a layer moves and does: predicted by the cost model, counted by the stepper and the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Counters:
+    """Words moved and work done."""
+
+    reads: dict[tuple[str, str], int] = field(default_factory=dict)  # (level, operand) -> words
+    writes: dict[tuple[str, str], int] = field(default_factory=dict)
+    hops: dict[tuple[str, str], int] = field(default_factory=dict)  # (level above the fan-out, operand) -> words
+    macs: int = 0
+    cycles: int = 0  # executed temporal iterations
+
+    def read(self, level: str, operand: str, words: int) -> None:
+        self.reads[level, operand] = self.reads.get((level, operand), 0) + words
+
+    def write(self, level: str, operand: str, words: int) -> None:
+        self.writes[level, operand] = self.writes.get((level, operand), 0) + words
+
+    def hop(self, level: str, operand: str, words: int) -> None:
+        self.hops[level, operand] = self.hops.get((level, operand), 0) + words
+
+    def entries(self) -> Iterator[tuple[str, int]]:
+        """Every non-zero counter as (readable name, words)."""
+        for what, table in (("read", self.reads), ("write", self.writes), ("hop", self.hops)):
+            for (level, operand), words in sorted(table.items()):
+                if words:
+                    yield f"{operand} {what} at {level}", words
+        yield "MACs", self.macs
+        yield "cycles", self.cycles
+
+    def difference(self, other: Counters) -> list[str]:
+        """One line for every counter that differs; an absent counter is zero."""
+        mine, theirs = dict(self.entries()), dict(other.entries())
+        names = sorted(mine.keys() | theirs.keys())
+        return [
+            f"{name}: {mine.get(name, 0)} and {theirs.get(name, 0)}"
+            for name in names
+            if mine.get(name, 0) != theirs.get(name, 0)
+        ]
