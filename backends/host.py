@@ -1,0 +1,253 @@
+"""The host: what no other backend takes runs here, node by node, with onnxruntime.
+
+A node becomes a model of its own, with the operator sets it was written for; its session is kept and used again for
+inputs of the same types and shapes. One thread, no graph optimisation: the same inputs give the same bits. What
+onnxruntime has no kernel for runs in the reference implementation that comes with onnx.
+
+A value is a numpy array, or for ONNX's other types a Python object: ``Sequence`` (a list that knows its type, so that
+an empty one has one too), a dict for a map, ``NoValue`` for an empty optional.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from effc.backends.onnx_types import type_of
+from effc.ir.errors import InputError
+from effc.ir.graph import NodeOp
+
+if TYPE_CHECKING:
+    import onnx
+
+Value = Any
+
+SESSIONS = 256
+"""How many sessions are kept; the one used longest ago goes first."""
+
+IR_VERSION = 10
+"""Of the models built here: old enough for every onnxruntime that effc supports."""
+
+_PREFIX = "effc:"
+"""Of the names of inputs and outputs: no subgraph that the node carries may use them too."""
+
+
+class Sequence(list[Value]):
+    """ONNX's sequence: a list with ONNX's name for its type, ``seq(tensor(float))``."""
+
+    def __init__(self, values: Iterable[Value], onnx_type: str) -> None:
+        super().__init__(values)
+        self.onnx_type = onnx_type
+
+
+@dataclass(frozen=True)
+class NoValue:
+    """An optional without a value; ``onnx_type`` is ``optional(tensor(float))`` or the like."""
+
+    onnx_type: str
+
+
+def run_node(
+    op: NodeOp, inputs: Iterable[Value | None], captures: Mapping[str, Value] | None = None
+) -> list[Value | None]:
+    """The outputs of ``op``, None where it has no output; an input is None where an optional one is omitted.
+
+    ``captures`` holds the tensors that subgraphs of the node read from outside, by name.
+    """
+    feeds = {f"{_PREFIX}i{i}": value for i, value in enumerate(inputs) if value is not None}
+    feeds |= captures or {}
+    with _lock:
+        session = _cached_session(op, feeds)
+    results = iter(session.run(feeds))
+    return [next(results) if name else None for name in op.outputs]
+
+
+def run_model(
+    model: onnx.ModelProto | str | Path, inputs: Mapping[str, Value], outputs: Iterable[str] | None = None
+) -> dict[str, Value]:
+    """The outputs of a whole model by name, from onnxruntime; or any tensors of it, those that ``outputs`` names."""
+    import onnx
+    import onnxruntime
+
+    if outputs is not None:
+        model = onnx.load(model) if isinstance(model, (str, Path)) else model
+        outputs = list(dict.fromkeys(outputs))
+        model = _with_outputs(model, outputs)
+    source = str(model) if isinstance(model, (str, Path)) else model.SerializeToString()
+    try:
+        session = onnxruntime.InferenceSession(source, _options(), providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict(inputs))))
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise InputError(f"onnxruntime cannot run the model: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an exception in one line of reasonable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+_lock = threading.Lock()
+_sessions: OrderedDict[tuple[Any, ...], _Session] = OrderedDict()
+
+
+def _cached_session(op: NodeOp, feeds: Mapping[str, Value]) -> _Session:
+    types = {name: type_of(value, optional=op.op.startswith("Optional")) for name, value in feeds.items()}
+    signature = tuple((name, kind.SerializeToString(deterministic=True)) for name, kind in types.items())
+    wanted = tuple(bool(name) for name in op.outputs)
+    given = tuple(bool(name) for name in op.inputs)
+    key = (op.node, op.domain, op.version, op.context, given, wanted, signature)
+    if key not in _sessions:
+        _sessions[key] = _open(op, types)
+        if len(_sessions) > SESSIONS:
+            _sessions.popitem(last=False)
+    _sessions.move_to_end(key)
+    return _sessions[key]
+
+
+class _Session:
+    """Something that runs a one-node model."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def run(self, feeds: Mapping[str, Value]) -> list[Value]:
+        try:
+            return self.outputs({name: _unwrap(value) for name, value in feeds.items()})
+        except Exception as error:
+            raise InputError(f"the host cannot run it: {one_line(error)}", self.place) from error
+
+    def outputs(self, feeds: dict[str, Value]) -> list[Value]:
+        raise NotImplementedError
+
+
+class _Onnxruntime(_Session):
+    def __init__(self, place: str, model: onnx.ModelProto) -> None:
+        import onnxruntime
+
+        super().__init__(place)
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
+        )
+        self._types = [output.type for output in self._session.get_outputs()]
+        types = [*self._types, *(argument.type for argument in self._session.get_inputs())]
+        if unsupported := [kind for kind in types if any(word in kind for word in _NOT_NUMPY)]:
+            raise TypeError(f"onnxruntime does not exchange {unsupported[0]} with numpy")
+
+    def outputs(self, feeds: dict[str, Value]) -> list[Value]:
+        return [_wrap(value, kind) for value, kind in zip(self._session.run(None, feeds), self._types)]
+
+
+class _Reference(_Session):
+    """The reference implementation of onnx."""
+
+    def __init__(self, place: str, model: onnx.ModelProto) -> None:
+        from onnx.reference import ReferenceEvaluator
+
+        super().__init__(place)
+        self._evaluator = ReferenceEvaluator(model)
+
+    def outputs(self, feeds: dict[str, Value]) -> list[Value]:
+        with np.errstate(all="ignore"):
+            values = self._evaluator.run(None, feeds)
+        return [np.asarray(value) if isinstance(value, np.generic) else value for value in values]
+
+
+_NOT_NUMPY = ("bfloat16", "float8", "int4", "int2", "float4")
+
+
+def _open(op: NodeOp, types: Mapping[str, onnx.TypeProto]) -> _Session:
+    """A session of onnxruntime, also by an older name of the same operator; or else of the reference implementation."""
+    errors: list[str] = []
+    for version in _versions(op):
+        try:
+            return _Onnxruntime(op.name, _one_node_model(op, types, version))
+        except Exception as error:
+            errors.append(one_line(error))
+    try:
+        return _Reference(op.name, _one_node_model(op, types, op.version))
+    except Exception as error:
+        raise InputError(
+            f"no kernel for {op.domain + '.' if op.domain else ''}{op.op}: onnxruntime says: {errors[0]}",
+            op.name,
+            remedy="effc runs the operators that onnxruntime or the reference implementation of onnx has",
+        ) from error
+
+
+def _versions(op: NodeOp) -> list[int]:
+    """The version asked for, and the one in which the operator last changed, which an older onnxruntime may know."""
+    import onnx
+
+    versions = [op.version]
+    if not op.captures and not op.context:
+        with suppress(onnx.defs.SchemaError):
+            versions.append(onnx.defs.get_schema(op.op, op.version, op.domain).since_version)
+    return list(dict.fromkeys(versions))
+
+
+def _one_node_model(op: NodeOp, types: Mapping[str, onnx.TypeProto], version: int) -> onnx.ModelProto:
+    import onnx
+
+    node = onnx.NodeProto.FromString(op.node)
+    node.op_type, node.domain = op.op, op.domain
+    del node.input[:], node.output[:]
+    node.input.extend(f"{_PREFIX}i{i}" if f"{_PREFIX}i{i}" in types else "" for i in range(len(op.inputs)))
+    node.output.extend(f"{_PREFIX}o{i}" if name else "" for i, name in enumerate(op.outputs))
+    model: onnx.ModelProto = onnx.ModelProto.FromString(op.context)
+    imports = {entry.domain: entry.version for entry in model.opset_import} | {op.domain: version}
+    imports.setdefault("", min(onnx.defs.onnx_opset_version(), 17))
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(domain, number) for domain, number in imports.items())
+    model.ir_version = IR_VERSION
+    model.graph.name = "node"
+    model.graph.node.append(node)
+    model.graph.input.extend(onnx.helper.make_value_info(name, kind) for name, kind in types.items())
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in node.output if name)
+    return model
+
+
+def _with_outputs(model: onnx.ModelProto, outputs: Iterable[str]) -> onnx.ModelProto:
+    import onnx
+
+    copy: onnx.ModelProto = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    return copy
+
+
+def _options() -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.use_deterministic_compute = True
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 4
+    return options
+
+
+def _wrap(value: Value, onnx_type: str) -> Value:
+    if value is None:
+        return NoValue(onnx_type)
+    if isinstance(value, list):
+        inner = onnx_type.removeprefix("optional(")
+        return Sequence(value, inner[:-1] if inner != onnx_type else inner)
+    return value
+
+
+def _unwrap(value: Value) -> Value:
+    if isinstance(value, NoValue):
+        return None
+    if isinstance(value, np.ndarray) and not value.flags.c_contiguous:
+        return np.ascontiguousarray(value).reshape(value.shape)  # which would make a scalar one-dimensional
+    return list(value) if isinstance(value, Sequence) else value
