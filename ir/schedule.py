@@ -65,7 +65,9 @@ class Schedule:
 
     def keeps(self, operand: str) -> list[tuple[int, str]]:
         """The (position, level) of the keep marks of ``operand``, outermost first."""
-        return [(i, item.level) for i, item in enumerate(self.items) if isinstance(item, Keep) and item.operand == operand]
+        return [
+            (i, item.level) for i, item in enumerate(self.items) if isinstance(item, Keep) and item.operand == operand
+        ]
 
 
 def trips(extent: int, step: int) -> int:

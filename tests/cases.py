@@ -60,7 +60,11 @@ def random_conv(random: Random) -> Nest:
 
 def random_gemm(random: Random) -> Nest:
     b = Dim("H", random.choice([1, 2, 3]), "G")
-    m, n, k = Dim("M", random.randint(1, 7), "P"), Dim("N", random.randint(1, 7), "K"), Dim("K", random.randint(1, 7), "C")
+    m, n, k = (
+        Dim("M", random.randint(1, 7), "P"),
+        Dim("N", random.randint(1, 7), "K"),
+        Dim("K", random.randint(1, 7), "C"),
+    )
     shared = random.random() < 0.5  # a broadcast W omits the batch dim
     reads = (
         Operand("I", tuple(map(plain, [b, m, k]))),
@@ -132,7 +136,9 @@ def mesh_sizes(nest: Nest, schedule: Schedule) -> dict[tuple[str, str], int]:
     return sizes
 
 
-def random_target(random: Random, nest: Nest, schedule: Schedule, levels: list[str], meshes: dict[str, list[str]]) -> Target:
+def random_target(
+    random: Random, nest: Nest, schedule: Schedule, levels: list[str], meshes: dict[str, list[str]]
+) -> Target:
     """A target on which the schedule is legal."""
     sizes = mesh_sizes(nest, schedule)
     reduced = {(i.level, i.axis) for i in schedule.items if isinstance(i, Par) and i.dim in nest.reduction_dims}
@@ -150,7 +156,9 @@ def random_target(random: Random, nest: Nest, schedule: Schedule, levels: list[s
         fanout = FanOut(f"A{position}", axes, Fraction(random.randint(0, 2))) if axes else None
         everything = ("I", "W", "O", "B")
         may = () if position == 0 else everything
-        bank = Bank(everything if position == 0 else (), may, None if position == 0 else 10**9, Fraction(3), Fraction(4))
+        bank = Bank(
+            everything if position == 0 else (), may, None if position == 0 else 10**9, Fraction(3), Fraction(4)
+        )
         padding = random.choice(["free", "stored"])
         sliding = position > 0 and random.random() < 0.6
         chain.append(Level(level, (bank,), padding, False, sliding, fanout))

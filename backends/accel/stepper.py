@@ -41,7 +41,9 @@ class Residence:
 class Stepper:
     """One run of one nest."""
 
-    def __init__(self, nest: Nest, schedule: Schedule, target: Target, arrays: Mapping[str, Array] | None = None) -> None:
+    def __init__(
+        self, nest: Nest, schedule: Schedule, target: Target, arrays: Mapping[str, Array] | None = None
+    ) -> None:
         self.nest, self.schedule, self.target = nest, schedule, target
         self.arrays = arrays or {}
         self.counters = Counters()
@@ -90,7 +92,11 @@ class Stepper:
         """Every executed temporal iteration: (depth of the outermost loop that changed, digits of the temporal loops)."""
         before: tuple[int, ...] | None = None
         zeros = {position: 0 for position, _, _ in self.mesh}
-        ranges = [range(trips(extent, item.step)) for p, item, extent in self.schedule.loops(self.nest) if (p, item) in self.time]
+        ranges = [
+            range(trips(extent, item.step))
+            for p, item, extent in self.schedule.loops(self.nest)
+            if (p, item) in self.time
+        ]
         for digits in product(*ranges):
             now = {position: digit for (position, _), digit in zip(self.time, digits)}
             if not all(self.indices(dim, {**now, **zeros}) for dim in self.chains):
@@ -311,6 +317,8 @@ class Stepper:
         return self.target.levels[residence.level].sliding and len(dims) == 1
 
 
-def run(nest: Nest, schedule: Schedule, target: Target, arrays: Mapping[str, Array] | None = None) -> tuple[Array, Counters]:
+def run(
+    nest: Nest, schedule: Schedule, target: Target, arrays: Mapping[str, Array] | None = None
+) -> tuple[Array, Counters]:
     """Execute a legal schedule of ``nest`` on ``target``; without ``arrays`` every operand word counts as one."""
     return Stepper(nest, schedule, target, arrays).run()

@@ -1,0 +1,9 @@
+"""The cost model: pure functions from (nest, schedule, target) to counts, energy and latency."""
+
+from effc.compiler.cost.counts import Counts as Counts
+from effc.compiler.cost.counts import count as count
+from effc.compiler.cost.evaluate import OBJECTIVES as OBJECTIVES
+from effc.compiler.cost.evaluate import Evaluation as Evaluation
+from effc.compiler.cost.evaluate import evaluate as evaluate
+from effc.compiler.cost.evaluate import price as price
+from effc.compiler.cost.evaluate import problems as problems

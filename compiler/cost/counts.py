@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
+from typing import Literal
 
-from effc.compiler.cost.factors import EVENTS, ONE, AxisUse, Chain, Factor, Use, irrelevant, largest, relevant, valid
+from effc.compiler.cost.factors import (
+    EVENTS,
+    ONE,
+    ZERO,
+    AxisUse,
+    Chain,
+    Factor,
+    Use,
+    irrelevant,
+    largest,
+    relevant,
+    valid,
+)
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
 from effc.ir.nest import Nest, Operand
@@ -32,9 +45,9 @@ class Transfer:
     operand: str
     parent: int
     child: int
-    kind: str  # "fill", "return" or "drain"
+    kind: Literal["fill", "return", "drain", "update"]
     words: Factor  # of all events
-    first: Factor  # of one event with full tiles
+    first: Factor  # of the first event; its tiles are full
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,9 @@ class Model:
         self.loops = list(schedule.loops(nest))
         self.time = [(p, loop.dim) for p, loop, n in self.loops if isinstance(loop, For) and trips(n, loop.step) > 1]
         self.active = {position for position, _ in self.time}
-        self.axes = {(level.name, axis.name): axis for level in target.levels if level.fanout for axis in level.fanout.axes}
+        self.axes = {
+            (level.name, axis.name): axis for level in target.levels if level.fanout for axis in level.fanout.axes
+        }
 
     def residences(self, operand: Operand) -> list[Residence]:
         """Where ``operand`` is kept, outermost first."""
@@ -95,7 +110,9 @@ class Model:
             result[loop.dim] += ((loop.step, use),)
         return result
 
-    def use(self, position: int, loop: For | Par, parent: int, child: Residence, swept: frozenset[int], output: bool) -> Use:
+    def use(
+        self, position: int, loop: For | Par, parent: int, child: Residence, swept: frozenset[int], output: bool
+    ) -> Use:
         if isinstance(loop, Par):
             level = self.target.index[loop.level]
             if level >= child.level:
@@ -153,7 +170,7 @@ class Model:
         from_zero = Factor(drain.writes - back.writes, own.busiest_writes, 0, 0)
         return (
             Transfer(name, parent.level, child.level, "drain", drain, first),
-            Transfer(name, parent.level, child.level, "return", back, Factor(0, 0, 0, 0)),
+            Transfer(name, parent.level, child.level, "return", back, ZERO),
             from_zero,
         )
 
@@ -189,7 +206,7 @@ class Model:
                 transfers += self.count_output(chain, counters)
             elif operand is self.nest.bias:
                 transfers += [self.count_fill(p, c, counters) for p, c in zip(chain, chain[1:])]
-                self.count_bias(chain[-1], counters)
+                transfers.append(self.count_bias(chain[-1], counters))
             else:
                 transfers += [self.count_fill(p, c, counters) for p, c in zip(chain, [*chain[1:], self.macs(operand)])]
         return Counts(counters, tuple(transfers), tiles)
@@ -202,10 +219,14 @@ class Model:
         self.count_hops(parent.level, child.level, transfer.operand, transfer.words.writes, counters)
         return transfer
 
-    def count_bias(self, residence: Residence, counters: Counters) -> None:
+    def count_bias(self, residence: Residence, counters: Counters) -> Transfer:
+        """The MACs read the bias once per output word."""
         words = prod(self.nest.bounds[dim] for dim in self.nest.output.dims)
-        counters.read(self.target.levels[residence.level].name, residence.operand.name, words)
-        self.count_hops(residence.level, self.bottom, residence.operand.name, words, counters)
+        name = residence.operand.name
+        counters.read(self.target.levels[residence.level].name, name, words)
+        self.count_hops(residence.level, self.bottom, name, words, counters)
+        own = self.own_words(residence.level, self.macs(self.nest.output)).busiest_reads
+        return Transfer(name, residence.level, self.bottom, "fill", Factor(words, own, words, own), ZERO)
 
     def count_output(self, chain: list[Residence], counters: Counters) -> list[Transfer]:
         name = self.nest.output.name
@@ -221,13 +242,19 @@ class Model:
             counters.read(outer, name, back.words.reads)
             counters.write(inner, name, back.words.writes)
             self.count_hops(parent.level, child.level, name, drain.words.writes + back.words.writes, counters)
-        updates = self.factor(self.nest.output, self.chains(chain[-1].level, self.macs(self.nest.output)), False)
-        level = self.target.levels[chain[-1].level].name
-        counters.write(level, name, updates.reads)
-        counters.read(level, name, updates.reads - zero.writes)
-        self.count_hops(chain[-1].level, self.bottom, name, self.nest.macs, counters)
-        transfers.append(Transfer(name, chain[-1].level, self.bottom, "drain", updates, ONE))
-        return transfers
+        return [*transfers, self.count_updates(chain[-1], zero, counters)]
+
+    def count_updates(self, residence: Residence, zero: Factor, counters: Counters) -> Transfer:
+        """The MACs update the innermost residence of the output: a write each, and a read unless it starts from zero."""
+        output = self.nest.output
+        arriving = self.factor(output, self.chains(residence.level, self.macs(output)), False)
+        level = self.target.levels[residence.level].name
+        read, busiest_read = arriving.reads - zero.writes, arriving.busiest_reads - zero.busiest_writes
+        counters.write(level, output.name, arriving.reads)
+        counters.read(level, output.name, read)
+        self.count_hops(residence.level, self.bottom, output.name, self.nest.macs, counters)
+        words = Factor(arriving.reads, arriving.busiest_reads, read, busiest_read)
+        return Transfer(output.name, residence.level, self.bottom, "update", words, ZERO)
 
     def count_hops(self, parent: int, child: int, operand: str, words: int, counters: Counters) -> None:
         for level in self.target.levels[parent:child]:

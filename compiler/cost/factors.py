@@ -78,6 +78,7 @@ class Factor:
 
 
 ONE = Factor(1, 1, 1, 1)
+ZERO = Factor(0, 0, 0, 0)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -170,7 +171,7 @@ def relevant(axis: AxisUse) -> Factor:
     points = Points(axis)
     moved = np.flatnonzero(points.inside & _new(points))
     if not len(moved):
-        return Factor(0, 0, 0, 0)
+        return ZERO
     event, instance = points.key(EVENTS), points.key(INSTANCE)
     received = distinct([event, instance, points.index], moved)
     served = _served(points, moved)
@@ -201,7 +202,9 @@ def _served(points: Points, moved: Ints) -> list[tuple[int, int]]:
     if not any(use is Use.TILES for use, _ in points.columns):
         return [(instance, 1) for instance in above[union].tolist()]
     sets: dict[tuple[int, int, int], set[int]] = {}
-    for g, a, t, index in zip(group[union].tolist(), above[union].tolist(), tile[union].tolist(), points.index[union].tolist()):
+    for g, a, t, index in zip(
+        group[union].tolist(), above[union].tolist(), tile[union].tolist(), points.index[union].tolist()
+    ):
         sets.setdefault((g, a, t), set()).add(index)
     identical = {(g, a, frozenset(indices)) for (g, a, _), indices in sets.items()}
     return [(a, len(indices)) for _, a, indices in identical]

@@ -1,7 +1,7 @@
 """A target: a chain of memory levels, outermost first, a fan-out between neighbours where there is one, then the MACs.
 
-Quantities are exact (``Fraction``) and normalised: capacities in bits, bandwidths in bits per core cycle, energies in the
-target's energy unit (``pJ``, or ``x``: multiples that the target defines), areas in um2.
+Quantities are exact (``Fraction``) and normalised: capacities in bits, bandwidths in bits per core cycle, energies in
+the target's energy unit (``pJ``, or ``x``: multiples that the target defines), areas in um2.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class FanOut:
     name: str
     axes: tuple[MeshAxis, ...]
     hop_energy: Fraction = Fraction(0)  # per word delivered to, or sent by, an instance
+    place: str = field(default="", compare=False)  # file:line:col
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Level:
     double_buffered: bool = False  # halves the usable capacity
     sliding: bool = False
     fanout: FanOut | None = None
+    place: str = field(default="", compare=False)  # file:line:col
 
     def bank(self, operand: str) -> Bank | None:
         """The bank that holds ``operand``, if the level can keep it."""
@@ -111,11 +113,15 @@ class Target:
     mac: Mac
     vector: VectorUnit | None = None
     energy_unit: Literal["pJ", "x"] = "pJ"
-    pj_per_unit: Fraction | None = None  # None: a relative unit of unknown size
+    pj_per_unit: Fraction | None = None  # None: a relative unit of unknown size; 1 where the unit is pJ
     leakage: Fraction = Fraction(0)  # energy units per core cycle
     technology: str = ""
     fps_target: Fraction | None = None
     source: str = field(default="", compare=False)  # the text it was read from
+
+    def __post_init__(self) -> None:
+        if self.energy_unit == "pJ" and self.pj_per_unit is None:
+            object.__setattr__(self, "pj_per_unit", Fraction(1))
 
     @cached_property
     def index(self) -> dict[str, int]:

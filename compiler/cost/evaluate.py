@@ -1,0 +1,84 @@
+"""What a schedule costs: counts, energy, latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from effc.compiler.cost.counts import Counts, count
+from effc.compiler.cost.energy import energy_by
+from effc.compiler.cost.latency import Latency, latency
+from effc.compiler.cost.legal import capacity_problems, mesh_problems, placement_problems
+from effc.compiler.target.model import Target
+from effc.ir.counters import Counters
+from effc.ir.errors import InputError
+from effc.ir.nest import Nest
+from effc.ir.schedule import Schedule
+from effc.ir.verify import verify_schedule
+
+OBJECTIVES = ("energy", "latency", "edp", "dram")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The cost of one schedule. Energies are exact, in the target's unit; ``cycles`` are core cycles."""
+
+    counts: Counts
+    energy_by: Mapping[str, Fraction]
+    latency: Latency
+    utilization: Fraction  # MACs per cycle and MAC of the array
+    dram_words: int  # read and written at the outermost level
+
+    @property
+    def counters(self) -> Counters:
+        return self.counts.counters
+
+    @property
+    def energy(self) -> Fraction:
+        return sum(self.energy_by.values(), Fraction(0))
+
+    @property
+    def cycles(self) -> int:
+        return self.latency.cycles
+
+    def value(self, objective: str) -> Fraction:
+        """The figure that ``objective`` (one of OBJECTIVES) minimises."""
+        if objective == "energy":
+            return self.energy
+        if objective == "latency":
+            return Fraction(self.cycles)
+        return self.energy * self.cycles if objective == "edp" else Fraction(self.dram_words)
+
+
+def price(nest: Nest, target: Target, counts: Counts) -> Evaluation:
+    """Energy and latency of counts."""
+    counters, time = counts.counters, latency(target, counts)
+    outermost = target.levels[0].name
+    moved = [*counters.reads.items(), *counters.writes.items()]
+    return Evaluation(
+        counts,
+        energy_by(target, counters, time.cycles),
+        time,
+        Fraction(nest.macs, time.cycles * target.instances(len(target.levels))),
+        sum(words for (level, _), words in moved if level == outermost),
+    )
+
+
+def problems(nest: Nest, schedule: Schedule, target: Target) -> list[str]:
+    """Why a well-formed schedule is not legal on a target; empty if it is."""
+    found = placement_problems(nest, schedule, target) + mesh_problems(nest, schedule, target)
+    return found or capacity_problems(target, count(nest, schedule, target))
+
+
+def evaluate(nest: Nest, schedule: Schedule, target: Target) -> Evaluation:
+    """The cost of a schedule; raises InputError if it is malformed or not legal on the target."""
+    verify_schedule(nest, schedule)
+    found = problems(nest, schedule, target)
+    if found:
+        raise InputError(
+            f"the schedule of {nest.name} is not legal on {target.name}: {found[0]}",
+            expected="a schedule within the target's levels, axes and capacities",
+            remedy="change the item named, or the target",
+        )
+    return price(nest, target, count(nest, schedule, target))

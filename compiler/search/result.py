@@ -1,0 +1,59 @@
+"""What a search returns: a schedule, what it costs, and a certificate of how good it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from effc.compiler.cost import Counts, Evaluation
+from effc.compiler.target.model import Target
+from effc.ir.nest import Nest
+from effc.ir.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How good a schedule is, in the objective's unit.
+
+    No schedule of the space costs less than ``lower_bound``. ``optimal`` says that ``value`` equals it.
+    ``floor_dram_words``: words that any schedule on any target moves at the outermost level. ``space``: the number of
+    schedules, where it was counted; ``expanded``: how many were costed.
+    """
+
+    status: Literal["optimal", "bounded"]
+    value: Fraction
+    lower_bound: Fraction
+    floor_dram_words: int
+    space: int | None
+    expanded: int
+    search_s: float
+
+    @property
+    def gap(self) -> Fraction:
+        """How far the value may be from the optimum, as a fraction of the value; 0 if there is nothing to gain."""
+        return (self.value - self.lower_bound) / self.value if self.value else Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best schedule found for a nest on a target."""
+
+    nest: Nest
+    target: Target
+    objective: str
+    schedule: Schedule
+    evaluation: Evaluation
+    certificate: Certificate
+
+    @property
+    def counts(self) -> Counts:
+        return self.evaluation.counts
+
+    @property
+    def energy(self) -> Fraction:
+        return self.evaluation.energy
+
+    @property
+    def cycles(self) -> int:
+        return self.evaluation.cycles
