@@ -1,7 +1,7 @@
 """The stepper: executes a schedule word by word, loop by loop, with sets and dictionaries.
 
-It is the reference for every count: slow, obvious, and written from `docs/semantics.md` alone. It knows neither the cost
-model nor the machine.
+It is the reference for every count: slow, obvious, and written from `docs/semantics.md` alone. It knows neither the
+cost model nor the machine.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Stepper:
         return list(walk(self.chains[dim], 0, self.nest.bounds[dim]))
 
     def executed(self) -> Iterator[tuple[int, Digits]]:
-        """Every executed temporal iteration: (depth of the outermost loop that changed, digits of the temporal loops)."""
+        """Every executed temporal iteration: (depth of the outermost loop that changed, temporal digits)."""
         before: tuple[int, ...] | None = None
         zeros = {position: 0 for position, _, _ in self.mesh}
         ranges = [
@@ -141,7 +141,7 @@ class Stepper:
         return self.target.levels[level].name
 
     def coordinates(self, instance: Digits, start: int, stop: int, *kinds: str) -> tuple[int, ...]:
-        """The digits of an instance on the axes of the fan-outs ``start..stop-1`` whose multicast is one of ``kinds``."""
+        """The digits of an instance on the axes of fan-outs ``start..stop-1`` with multicast of one of ``kinds``."""
         return tuple(
             instance[position]
             for position, par, axis in self.mesh
@@ -187,7 +187,7 @@ class Stepper:
         self.hop(operand.name, parent.level, residence.level, moved)
 
     def start(self, residence: Residence, now: Digits) -> None:
-        """Start a residence of the output: partial sums that the parent instance holds return to the first that needs them."""
+        """Start a residence of the output: partial sums that the parent holds return to the first that needs them."""
         assert residence.parent is not None
         name, parent = residence.operand.name, residence.parent
         taken: set[tuple[Hashable, Word]] = set()

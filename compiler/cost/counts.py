@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 from typing import Literal
 
@@ -52,7 +53,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Predicted counters, the transfers they come from, and the largest tile of each operand at each level, in words."""
+    """Predicted counters, the transfers they come from, and the words of the largest tile of (level, operand)."""
 
     counters: Counters
     transfers: tuple[Transfer, ...]
@@ -154,8 +155,8 @@ class Model:
     def psums(self, parent: Residence, child: Residence, zero: Factor) -> tuple[Transfer, Transfer, Factor]:
         """The output leaves a child level and returns to it.
 
-        ``zero``: the words that start from zero at the parent, all and of its first instance, in ``writes``. Returns the
-        drain, the return, and the same for the child.
+        ``zero``: the words that start from zero at the parent, all and of its first instance, in ``writes``. Returns
+        the drain, the return, and the same for the child.
         """
         name = self.nest.output.name
         drain = self.factor(child.operand, self.chains(parent.level, child), False)
@@ -205,7 +206,7 @@ class Model:
             if operand is self.nest.output:
                 transfers += self.count_output(chain, counters)
             elif operand is self.nest.bias:
-                transfers += [self.count_fill(p, c, counters) for p, c in zip(chain, chain[1:])]
+                transfers += [self.count_fill(p, c, counters) for p, c in pairwise(chain)]
                 transfers.append(self.count_bias(chain[-1], counters))
             else:
                 transfers += [self.count_fill(p, c, counters) for p, c in zip(chain, [*chain[1:], self.macs(operand)])]
@@ -233,7 +234,7 @@ class Model:
         words = prod(self.nest.bounds[dim] for dim in self.nest.output.dims)
         zero = Factor(words, words, 0, 0)
         transfers = []
-        for parent, child in zip(chain, chain[1:]):
+        for parent, child in pairwise(chain):
             drain, back, zero = self.psums(parent, child, zero)
             transfers += [drain, back]
             outer, inner = self.target.levels[parent.level].name, self.target.levels[child.level].name
@@ -245,7 +246,7 @@ class Model:
         return [*transfers, self.count_updates(chain[-1], zero, counters)]
 
     def count_updates(self, residence: Residence, zero: Factor, counters: Counters) -> Transfer:
-        """The MACs update the innermost residence of the output: a write each, and a read unless it starts from zero."""
+        """The MACs update the innermost residence of the output: a write each; a read, too, unless from zero."""
         output = self.nest.output
         arriving = self.factor(output, self.chains(residence.level, self.macs(output)), False)
         level = self.target.levels[residence.level].name

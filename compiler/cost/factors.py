@@ -1,7 +1,7 @@
 """Every count is a product over dims; this file holds the factors.
 
-A transfer fixes some digits of each dim's chain of loops and leaves others free. Dims are independent, so a sum over events
-and instances of tile sizes is a product with one factor per axis of the operand (the dims of one axis are coupled)
+A transfer fixes some digits of each dim's chain of loops and leaves others free. Dims are independent, so a sum
+over events and instances of tile sizes is a product with one factor per axis of the operand (the dims of one axis are coupled)
 and one per dim that is irrelevant to it. Ragged chains are exact: nothing here divides.
 """
 
@@ -111,12 +111,6 @@ def key(columns: list[Ints], length: int) -> Ints:
     return result
 
 
-def distinct(columns: list[Ints]) -> tuple[Ints, Ints]:
-    """The distinct combinations of ``columns``: the first row of each, and each row's combination."""
-    _, first, inverse = np.unique(key(columns, len(columns[0])), return_index=True, return_inverse=True)
-    return first.astype(np.int64), inverse.astype(np.int64)
-
-
 @dataclass(frozen=True, slots=True)
 class AxisUse:
     """An axis of an operand in a transfer: per dim (coefficient, bound, chain); see ``Axis`` for offset and size."""
@@ -136,7 +130,7 @@ class AxisUse:
 
 
 class Points:
-    """Every point of the dims of an axis: the index it touches, and the digits of each use; digits of use ZERO are zero."""
+    """Every point of the dims of an axis with its digits of use ZERO at zero: the index it touches, and its digits."""
 
     def __init__(self, axis: AxisUse) -> None:
         grid = np.indices([bound for _, bound, _ in axis.dims]).reshape(len(axis.dims), -1)
@@ -195,7 +189,7 @@ def _plain(axis: AxisUse) -> Factor:
 
 
 def _served(points: Points, moved: Ints) -> list[tuple[int, int]]:
-    """The parent's reads as (parent instance, words): words are united, identical tiles read once, the rest in series."""
+    """The parent's reads as (parent instance, words): words united, identical tiles read once, the rest in series."""
     above, tile = points.key(frozenset({Use.ABOVE})), points.key(frozenset({Use.TILES}))
     group = points.key(EVENTS | {Use.ABOVE, Use.SERIAL})
     union = distinct([group, tile, points.index], moved)
