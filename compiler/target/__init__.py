@@ -1,0 +1,39 @@
+"""Targets: the accelerators that effc compiles for, and the language (``.hw``) that describes them."""
+
+from effc.compiler.target.load import bundled_targets, load_target, target_names
+from effc.compiler.target.model import (
+    OPERAND_TERMS,
+    Bank,
+    FanOut,
+    Level,
+    Mac,
+    MeshAxis,
+    Multicast,
+    Target,
+    VectorUnit,
+)
+from effc.compiler.target.show import print_target
+
+__all__ = [
+    "OPERAND_TERMS",
+    "Bank",
+    "FanOut",
+    "Level",
+    "Mac",
+    "MeshAxis",
+    "Multicast",
+    "Target",
+    "VectorUnit",
+    "bundled_targets",
+    "load_target",
+    "parse_target",
+    "print_target",
+    "target_names",
+]
+
+
+def parse_target(text: str, filename: str = "<text>") -> Target:
+    """The target that a text in the language of targets describes; an ``InputError`` if it describes none."""
+    from effc.compiler.target import parse
+
+    return parse.parse_target(text, filename)

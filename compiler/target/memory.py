@@ -1,0 +1,132 @@
+"""A memory of a description to a ``Level``: its banks, and what the outermost memory must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal, cast
+
+from effc.compiler.target.model import OPERAND_TERMS, Bank, Level
+from effc.compiler.target.statements import need, statements, word
+from effc.compiler.target.syntax import Node
+from effc.compiler.target.values import Values
+
+_OPERANDS = {term: name for name, term in OPERAND_TERMS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """A bank as it is written: the statements of its own, and those that the memory makes for all its banks."""
+
+    title: str
+    at: Node
+    capacity: Node
+    keeps: Sequence[Node]  # operands
+    may_keep: Sequence[Node]
+    found: Mapping[str, Node]
+
+
+def read_memory(values: Values, memory: Node, outermost: bool) -> Level:
+    """The level that a memory describes, without the fan-out below it."""
+    title = f"memory '{memory.name.text}'"
+    found = statements(values.source, memory, title, memory.name)
+    stores = _stores(values, memory, title, found, outermost)
+    operands = [operand.name for store in stores for operand in (*store.keeps, *store.may_keep)]
+    values.distinct(operands, f"in {title}, operand")
+    if outermost:
+        _check_outermost(values, memory, stores)
+    habit = {rule: found[rule].words[-1] for rule in ("padding", "buffering", "sliding") if rule in found}
+    return Level(
+        name=memory.name.text,
+        banks=tuple(_bank(values, store) for store in stores),
+        padding=cast(Literal["free", "stored"], habit.get("padding", "free")),
+        double_buffered=habit.get("buffering") == "double",
+        sliding=habit.get("sliding") == "yes",
+        place=values.source.place(memory.name),
+    )
+
+
+def _stores(values: Values, memory: Node, title: str, found: Mapping[str, Node], outermost: bool) -> list[_Store]:
+    """The banks that a memory lists; if it lists none, the memory itself is its only bank."""
+    parts = memory.all("bank", "holder")
+    if not parts:
+        return [_store(values, title, memory.name, found, all_by_default=outermost)]
+    for rule in ("size", "keeps", "may_keep", "area"):
+        if rule in found:
+            remedy = f"give every bank its own '{word(rule)}'"
+            raise values.source.error(found[rule], f"'{word(rule)}' in a memory that lists banks", "", remedy)
+    common = {rule: found[rule] for rule in ("energy", "bandwidth") if rule in found}
+    return [_part(values, part, f"a bank of {title}", common) for part in parts]
+
+
+def _part(values: Values, part: Node, title: str, common: dict[str, Node]) -> _Store:
+    if part.rule == "bank":
+        own = statements(values.source, part, title, part)
+        return _store(values, title, part, common | own, all_by_default=False)
+    *operands, capacity = part.children
+    return _Store(title, part, capacity, operands, (), common)
+
+
+def _store(values: Values, title: str, at: Node, found: Mapping[str, Node], all_by_default: bool) -> _Store:
+    size = need(values.source, found, "size", title, at)
+    keeps, may_keep = (found[rule].children if rule in found else () for rule in ("keeps", "may_keep"))
+    if not keeps and not may_keep:
+        if not all_by_default:
+            need(values.source, found, "keeps", title, at)
+        keeps = tuple(replace(at, rule="operand", children=(replace(at, text=term),)) for term in _OPERANDS)
+    return _Store(title, at, size.children[0], keeps, may_keep, found)
+
+
+def _check_outermost(values: Values, memory: Node, stores: Iterable[_Store]) -> None:
+    for store in stores:
+        if store.capacity.rule != "unbounded":
+            message = "the outermost memory must be unbounded"
+            raise values.source.error(store.capacity, message, "", "write `size unbounded`")
+    kept = {operand.name.text for store in stores for operand in store.keeps}
+    missing = [term for term in _OPERANDS if term not in kept]
+    if missing:
+        remedy = f"write `keeps {', '.join(_OPERANDS)}`, or no `keeps` at all"
+        raise values.source.error(memory.name, f"the outermost memory must keep {', '.join(missing)} too", "", remedy)
+
+
+def _bank(values: Values, store: _Store) -> Bank:
+    energy = need(values.source, store.found, "energy", store.title, store.at).children
+    bandwidth = need(values.source, store.found, "bandwidth", store.title, store.at).children
+    area = store.found.get("area")
+    read, write = _rate(values, bandwidth[0]), _rate(values, bandwidth[-1])
+    return Bank(
+        keeps=tuple(_OPERANDS[operand.name.text] for operand in store.keeps),
+        may_keep=tuple(_OPERANDS[operand.name.text] for operand in store.may_keep),
+        bits=_bits(values, store.capacity),
+        read_energy=values.measure(energy[0], "access energy"),
+        write_energy=values.measure(energy[-1], "access energy"),
+        read_bandwidth=read,
+        write_bandwidth=write,
+        shared_port=len(bandwidth) == 1 and read is not None,
+        area=values.measure(area.children[0], "area") if area else None,
+    )
+
+
+def _bits(values: Values, capacity: Node) -> int | None:
+    if capacity.rule == "unbounded":
+        return None
+    bits, word_bits = values.bits(capacity), values.units.word_bits
+    if bits < word_bits:
+        raise values.source.error(capacity, f"smaller than one word of {word_bits} bit")
+    return bits
+
+
+def _rate(values: Values, rate: Node) -> Fraction | None:
+    """Bits per core cycle; None for unlimited."""
+    if rate.first("unlimited"):
+        return None
+    quantity, *link = rate.children
+    value = values.measure(quantity, "bandwidth")
+    if not link:
+        return value
+    if quantity.words[-1] != "cycle":
+        message = "a clock behind a bandwidth that is not per cycle"
+        remedy = "leave the clock out, or write for example `64 bit/cycle @ 60 MHz`"
+        raise values.source.error(link[0], message, "", remedy)
+    return value * values.measure(link[0], "frequency") / values.units.clock_mhz

@@ -1,0 +1,124 @@
+"""A target's description to a ``Target``: its head, its chain of memories and arrays, its MACs and its vector unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Literal, cast
+
+from effc.compiler.errors import InputError
+from effc.compiler.target.array import read_array
+from effc.compiler.target.memory import read_memory
+from effc.compiler.target.model import Level, Mac, Target, VectorUnit
+from effc.compiler.target.statements import statements
+from effc.compiler.target.syntax import Node, Source
+from effc.compiler.target.units import FIXED, Units, kind_of
+from effc.compiler.target.values import Values, measure, whole
+
+MAX_CHARACTERS = 2**20
+
+
+def parse_target(text: str, filename: str = "<text>") -> Target:
+    """The target that ``text`` describes; an ``InputError`` if it describes none."""
+    if len(text) > MAX_CHARACTERS:
+        raise InputError("too large for a target", filename, f"at most {MAX_CHARACTERS} characters")
+    source = Source(filename, text.replace("\r\n", "\n").replace("\r", "\n"))
+    root = source.parse()
+    found = statements(source, root, f"target '{root.name.text}'", root.name, ("word", "clock", "memory", "mac"))
+    return replace(_target(Values(source, _units(source, root, found)), root, found), source=text)
+
+
+def _units(source: Source, root: Node, found: Mapping[str, Node]) -> Units:
+    """The units that the head of a target fixes: energies are in x if `unit` says so, or the first of them is."""
+    word_bits = whole(source, found["word"].children[0], "word", FIXED["word"])
+    clock = measure(source, found["clock"].children[0], "frequency", FIXED["frequency"])
+    in_pj = Units(word_bits, clock, "pJ", Fraction(1))
+    in_x = Units(word_bits, clock, "x", None)
+    if "unit" not in found:
+        return in_x if next(_energy_units(root), "pJ") == "x" else in_pj
+    left, right = found["unit"].children
+    multiples = measure(source, left, "energy", in_x.table("energy"), positive=True)
+    energy = measure(source, right, "energy", in_pj.table("energy"), positive=True)
+    return replace(in_x, pj_per_unit=energy / multiples)
+
+
+def _energy_units(node: Node) -> Iterator[str]:
+    """The units of the energies below a node, in the order of the text."""
+    if node.rule == "quantity" and len(node.words) > 1 and kind_of(node.words[1]) == "energy":
+        yield node.words[1]
+    for child in node.children:
+        yield from _energy_units(child)
+
+
+def _target(values: Values, root: Node, found: Mapping[str, Node]) -> Target:
+    units = values.units
+    return Target(
+        name=root.name.text,
+        word_bits=units.word_bits,
+        clock_mhz=units.clock_mhz,
+        levels=_levels(values, root),
+        mac=_mac(values, found["mac"]),
+        vector=_vector(values, found["vector"]) if "vector" in found else None,
+        energy_unit=cast(Literal["pJ", "x"], units.energy_unit),
+        pj_per_unit=units.pj_per_unit,
+        leakage=values.measure(found["leakage"].children[0], "power") if "leakage" in found else Fraction(0),
+        technology=values.text(found["technology"].name) if "technology" in found else "",
+        fps_target=values.measure(found["goal"].children[0], "frame rate") if "goal" in found else None,
+    )
+
+
+def _levels(values: Values, root: Node) -> tuple[Level, ...]:
+    """The chain: memories, outermost first, each with the array that stands below it; the MACs end it."""
+    *chain, last = root.all("memory", "array", "mac")
+    macs = root.all("mac")[0]
+    if last is not macs:
+        remedy = "the chain runs from the outermost memory to the MACs: move `mac` behind it"
+        raise values.source.error(last.name, f"{last.rule} '{last.name.text}' stands behind the MACs", "", remedy)
+    values.distinct((node.name for node in chain), "memory or array")
+    levels: list[Level] = []
+    for node in chain:
+        if node.rule == "memory":
+            levels.append(read_memory(values, node, outermost=not levels))
+        else:
+            _check_parent(values, node, levels)
+            levels[-1] = replace(levels[-1], fanout=read_array(values, node))
+    return tuple(levels)
+
+
+def _check_parent(values: Values, array: Node, levels: Sequence[Level]) -> None:
+    if not levels:
+        message = f"array '{array.name.text}' stands above the first memory"
+        raise values.source.error(array.name, message, "", "an array stands below the memory that feeds it")
+    above = levels[-1].fanout
+    if above is not None:
+        message = f"no memory between the arrays '{above.name}' and '{array.name.text}'"
+        raise values.source.error(array.name, message, "", "make them one array with more axes, or add a memory")
+
+
+def _mac(values: Values, mac: Node) -> Mac:
+    found = statements(values.source, mac, "mac", mac, ("cost",))
+    area = values.measure(found["area"].children[0], "area") if "area" in found else None
+    return Mac(values.measure(found["cost"].children[0], "energy"), area)
+
+
+def _vector(values: Values, vector: Node) -> VectorUnit:
+    found = statements(values.source, vector, "vector", vector, ("lanes", "cost", "ops"))
+    lanes = found["lanes"].children[0]
+    if len(lanes.words) > 1:
+        raise values.source.error(lanes, "lanes are counted, without a unit", "", "write for example `lanes 4`")
+    return VectorUnit(
+        ops=_ops(values, found["ops"].children),
+        lanes=values.count(lanes.name, "the number of lanes"),
+        energy=values.measure(found["cost"].children[0], "energy"),
+    )
+
+
+def _ops(values: Values, ops: Sequence[Node]) -> tuple[str, ...]:
+    for op in ops:
+        if not op.text[0].isupper():
+            remedy = f"did you mean '{op.text[0].upper() + op.text[1:]}'?"
+            raise values.source.error(
+                op, f"'{op.text}' is not an operator", "a name of ONNX, as Relu or MaxPool", remedy
+            )
+    return values.distinct(ops, "operator")
