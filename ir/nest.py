@@ -39,7 +39,7 @@ class Dim:
     role: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Axis:
     """One axis of an operand: the index ``sum(coefficient * dim) + offset``, valid in ``0 .. size-1``."""
 
@@ -47,24 +47,24 @@ class Axis:
     offset: int
     size: int
 
-    @property
+    @cached_property
     def dims(self) -> tuple[str, ...]:
         return tuple(dim for _, dim in self.terms)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operand:
     """A tensor as the nest indexes it."""
 
     name: str
     axes: tuple[Axis, ...]
 
-    @property
+    @cached_property
     def dims(self) -> frozenset[str]:
         """The dims that are relevant to this operand."""
         return frozenset(dim for axis in self.axes for dim in axis.dims)
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         return tuple(axis.size for axis in self.axes)
 

@@ -6,4 +6,4 @@ from effc.compiler.cost.evaluate import OBJECTIVES as OBJECTIVES
 from effc.compiler.cost.evaluate import Evaluation as Evaluation
 from effc.compiler.cost.evaluate import evaluate as evaluate
 from effc.compiler.cost.evaluate import price as price
-from effc.compiler.cost.evaluate import problems as problems
+from effc.compiler.cost.evaluate import try_schedule as try_schedule

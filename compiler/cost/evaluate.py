@@ -65,20 +65,23 @@ def price(nest: Nest, target: Target, counts: Counts) -> Evaluation:
     )
 
 
-def problems(nest: Nest, schedule: Schedule, target: Target) -> list[str]:
-    """Why a well-formed schedule is not legal on a target; empty if it is."""
+def try_schedule(nest: Nest, schedule: Schedule, target: Target) -> Evaluation | list[str]:
+    """The cost of a well-formed schedule, or why it is not legal on the target."""
     found = placement_problems(nest, schedule, target) + mesh_problems(nest, schedule, target)
-    return found or capacity_problems(target, count(nest, schedule, target))
+    if found:
+        return found
+    counts = count(nest, schedule, target)
+    return capacity_problems(target, counts) or price(nest, target, counts)
 
 
 def evaluate(nest: Nest, schedule: Schedule, target: Target) -> Evaluation:
     """The cost of a schedule; raises InputError if it is malformed or not legal on the target."""
     verify_schedule(nest, schedule)
-    found = problems(nest, schedule, target)
-    if found:
+    found = try_schedule(nest, schedule, target)
+    if isinstance(found, list):
         raise InputError(
             f"the schedule of {nest.name} is not legal on {target.name}: {found[0]}",
             expected="a schedule within the target's levels, axes and capacities",
             remedy="change the item named, or the target",
         )
-    return price(nest, target, count(nest, schedule, target))
+    return found

@@ -1,8 +1,8 @@
 """Every count is a product over dims; this file holds the factors.
 
 A transfer fixes some digits of each dim's chain of loops and leaves others free. Dims are independent, so a sum
-over events and instances of tile sizes is a product with one factor per axis of the operand (the dims of one axis are coupled)
-and one per dim that is irrelevant to it. Ragged chains are exact: nothing here divides.
+over events and instances of tile sizes is a product with one factor per axis of the operand (the dims of one axis are
+coupled) and one per dim that is irrelevant to it. Ragged chains are exact: nothing here divides.
 """
 
 from __future__ import annotations

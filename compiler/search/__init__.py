@@ -2,3 +2,4 @@
 
 from effc.compiler.search.result import Best as Best
 from effc.compiler.search.result import Certificate as Certificate
+from effc.compiler.search.climb import search as search

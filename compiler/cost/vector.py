@@ -1,0 +1,67 @@
+"""What an op of the vector unit costs: each input word is read once and each output word written once, outermost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from math import ceil
+
+from effc.compiler.cost.counts import Counts
+from effc.compiler.cost.energy import energy_by
+from effc.compiler.cost.evaluate import Evaluation
+from effc.compiler.cost.latency import Latency, busy
+from effc.compiler.target.model import Target
+from effc.ir.counters import Counters
+from effc.ir.graph import Graph, NodeOp
+
+INPUT, OUTPUT = "I", "O"
+"""The operand names that words of a vector op are counted under."""
+
+
+def counted_words(graph: Graph, names: Iterable[str]) -> int:
+    """The words of tensors that hold floats, constants included; shapes and indices are integers and not counted."""
+    tensors = [graph.tensors[name] for name in names if name]
+    return sum(tensor.words for tensor in tensors if "float" in tensor.dtype)
+
+
+def count_vector(op: NodeOp, graph: Graph, target: Target) -> Counters:
+    """Predict the counters of an op of the vector unit; ``cycles`` are those that its lanes work."""
+    counters = Counters()
+    results = counted_words(graph, op.outputs)
+    counters.read(target.levels[0].name, INPUT, counted_words(graph, op.inputs))
+    counters.write(target.levels[0].name, OUTPUT, results)
+    counters.cycles = ceil(Fraction(results, target.vector.lanes)) if target.vector else 0
+    return counters
+
+
+def vector_latency(target: Target, counters: Counters) -> Latency:
+    """The busiest of the lanes and the outermost level's ports; loads and stores overlap the work."""
+    level = target.levels[0]
+    ports: dict[str, Fraction] = {}
+    for direction, table in (("read", counters.reads), ("write", counters.writes)):
+        for (_, operand), words in table.items():
+            bank = level.bank(operand)
+            cycles = busy(bank, direction, words, target.word_bits)
+            if cycles and bank is not None:
+                port = f"{level.name} {'port' if bank.shared_port else direction}"
+                ports[port] = ports.get(port, Fraction(0)) + cycles
+    busiest = max(ports, key=lambda name: ports[name], default="")
+    longest = ports.get(busiest, Fraction(0))
+    bound_by = busiest if longest > counters.cycles else "compute"
+    return Latency(ceil(max(longest, Fraction(counters.cycles))), bound_by, ports)
+
+
+def evaluate_vector(op: NodeOp, graph: Graph, target: Target) -> Evaluation:
+    """The cost of an op of the vector unit; ``utilization`` is that of its lanes."""
+    assert target.vector is not None
+    counters = count_vector(op, graph, target)
+    time = vector_latency(target, counters)
+    results = sum(counters.writes.values())
+    energy = {"vector": target.vector.energy * results, **energy_by(target, counters, time.cycles)}
+    return Evaluation(
+        Counts(counters, ()),
+        energy,
+        time,
+        Fraction(results, time.cycles * target.vector.lanes) if time.cycles else Fraction(0),
+        sum(counters.reads.values()) + results,
+    )

@@ -1,0 +1,252 @@
+"""A first search: deterministic hill climbing over the real cost model, from several starts.
+
+The schedules it looks at have the even shape
+
+    loops T0 / pars below level 0 / marks of level 1 / loops T1 / pars below level 1 / marks of level 2 / ...
+
+A *plan* gives each dim a count per position, from which the steps follow inside out, and each group of loops an order: the
+dims that are irrelevant to one operand innermost, so that it is stationary.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from itertools import product
+
+
+from effc.compiler.cost import OBJECTIVES, evaluate, try_schedule
+from effc.compiler.search.bounds import floor_dram_words, lower_bound
+from effc.compiler.search.result import Best, Certificate
+from effc.compiler.target.model import OPERAND_TERMS, Target
+from effc.ir.errors import InputError
+from effc.ir.nest import Nest
+from effc.ir.schedule import For, Item, Keep, Par, Schedule, trips
+
+Progress = Callable[[Fraction, Fraction], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where loops may stand: the temporal loops inside the marks of a level, or an axis of the fan-out below it."""
+
+    level: int
+    axis: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A point of the search: counts by (dim, position), the stationary operand of each level's loops, the bypasses."""
+
+    counts: tuple[tuple[tuple[str, Position], int], ...] = ()
+    stationary: tuple[str, ...] = ()
+    bypass: frozenset[tuple[str, str]] = frozenset()
+
+    def with_count(self, dim: str, position: Position, count: int) -> Plan:
+        counts = dict(self.counts)
+        counts[dim, position] = count
+        kept = sorted(
+            ((k, n) for k, n in counts.items() if n > 1), key=lambda kn: (kn[0][0], kn[0][1].level, kn[0][1].axis or "")
+        )
+        return replace(self, counts=tuple(kept))
+
+
+class Space:
+    """The plans for one nest on one target, and the schedule that each stands for."""
+
+    def __init__(self, nest: Nest, target: Target) -> None:
+        self.nest, self.target = nest, target
+        self.dims = [dim.name for dim in nest.dims if dim.bound > 1]
+
+    @cached_property
+    def positions(self) -> list[Position]:
+        """Outermost first."""
+        result = []
+        for i, level in enumerate(self.target.levels):
+            result.append(Position(i))
+            result += [Position(i, axis.name) for axis in (level.fanout.axes if level.fanout else ())]
+        return result
+
+    def optional(self) -> list[tuple[str, str]]:
+        """The (operand, level) pairs that a schedule may keep or bypass."""
+        return [
+            (operand, level.name)
+            for level in self.target.levels[1:]
+            for operand in self.nest.operands
+            if level.bank(operand) is not None and not level.keeps(operand)
+        ]
+
+    def steps(self, plan: Plan, dim: str) -> dict[Position, int]:
+        """The step of the loop of ``dim`` at each position: the tile inside it."""
+        counts, tile, result = dict(plan.counts), 1, {}
+        for position in reversed(self.positions):
+            result[position] = min(tile, self.nest.bounds[dim])
+            tile *= counts.get((dim, position), 1)
+        return result
+
+    def schedule(self, plan: Plan) -> Schedule:
+        steps = {dim: self.steps(plan, dim) for dim in self.dims}
+        extent = dict(self.nest.bounds)
+        items: list[Item] = []
+        for position in self.positions:
+            if position.axis is None and position.level:
+                items += self.marks(plan, position.level)
+            for dim in self.order(plan, position):
+                step = steps[dim][position]
+                if trips(extent[dim], step) > 1:
+                    items.append(self.loop(dim, step, position))
+                    extent[dim] = step
+        return Schedule(tuple(items))
+
+    def loop(self, dim: str, step: int, position: Position) -> Item:
+        if position.axis is None:
+            return For(dim, step)
+        return Par(dim, step, self.target.levels[position.level].name, position.axis)
+
+    def marks(self, plan: Plan, level: int) -> list[Item]:
+        name = self.target.levels[level].name
+        kept = [o for o in self.nest.operands if self.target.levels[level].bank(o) and (o, name) not in plan.bypass]
+        return [Keep(operand, name) for operand in kept]
+
+    def order(self, plan: Plan, position: Position) -> list[str]:
+        """The dims of a position, outermost first: those that leave the stationary operand alone stand innermost."""
+        if position.axis is not None or position.level >= len(plan.stationary):
+            return self.dims
+        operand = self.nest.operands[plan.stationary[position.level]]
+        return sorted(self.dims, key=lambda dim: dim not in operand.dims)
+
+    def candidates(self, dim: str) -> list[int]:
+        """Counts worth trying: those that cut the bound into equal pieces, give or take one."""
+        bound = self.nest.bounds[dim]
+        return sorted({trips(bound, k) for k in range(1, bound + 1)} | set(range(1, min(bound, 8) + 1)))
+
+    def neighbours(self, plan: Plan) -> Iterator[Plan]:
+        """Plans one move away: a count up or down, moved to another position, another stationary operand, a bypass."""
+        counts = dict(plan.counts)
+        free = [p for p in self.positions if p != Position(0)]
+        for dim in self.dims:
+            values = self.candidates(dim)
+            for position in free:
+                now = counts.get((dim, position), 1)
+                i = values.index(now) if now in values else 0
+                for other in {values[min(i + 1, len(values) - 1)], values[max(i - 1, 0)], values[-1], 1} - {now}:
+                    yield plan.with_count(dim, position, other)
+                if now > 1:
+                    for to in free:
+                        if to != position:
+                            moved = plan.with_count(dim, position, 1)
+                            yield moved.with_count(dim, to, now * counts.get((dim, to), 1))
+        for level, _ in enumerate(plan.stationary):
+            for operand in ("I", "W", "O"):
+                if operand in self.nest.operands and operand != plan.stationary[level]:
+                    yield replace(plan, stationary=(*plan.stationary[:level], operand, *plan.stationary[level + 1 :]))
+        for pair in self.optional():
+            yield replace(plan, bypass=plan.bypass ^ {pair})
+
+
+class Climb:
+    """Hill climbing for one objective; counts what it costed."""
+
+    def __init__(
+        self, space: Space, objective: str, deadline: float | None, progress: Callable[[Fraction], None]
+    ) -> None:
+        self.space, self.objective, self.deadline, self.progress = space, objective, deadline, progress
+        self.seen: dict[Plan, tuple[Fraction, Fraction] | None] = {}
+        self.best: tuple[tuple[Fraction, Fraction], Plan] | None = None
+
+    def cost(self, plan: Plan) -> tuple[Fraction, Fraction] | None:
+        """The objective, then the other of energy and cycles to break ties; None for a plan that is not legal."""
+        if plan not in self.seen:
+            self.seen[plan] = self._cost(plan)
+        return self.seen[plan]
+
+    def _cost(self, plan: Plan) -> tuple[Fraction, Fraction] | None:
+        evaluation = try_schedule(self.space.nest, self.space.schedule(plan), self.space.target)
+        if isinstance(evaluation, list):
+            return None
+        tie = evaluation.energy if self.objective in ("latency", "dram") else Fraction(evaluation.cycles)
+        return evaluation.value(self.objective), tie
+
+    @property
+    def late(self) -> bool:
+        return self.deadline is not None and time.perf_counter() > self.deadline
+
+    def run(self, start: Plan) -> None:
+        """Climb from ``start`` until no neighbour is better."""
+        now, value = start, self.cost(start)
+        improved = value is not None
+        while improved and not self.late:
+            improved = False
+            for plan in self.space.neighbours(now):
+                cost = self.cost(plan)
+                if cost is not None and value is not None and cost < value:
+                    now, value, improved = plan, cost, True
+                if self.late:
+                    break
+        if value is not None and (self.best is None or value < self.best[0]):
+            self.best = (value, now)
+            self.progress(value[0])
+
+
+def starts(space: Space) -> Iterator[Plan]:
+    """Where climbing begins: nothing kept inside but single words, with each fan-out empty or filled with one dim an axis."""
+    levels = len(space.target.levels)
+    wide = [p for p in space.positions if p.axis is not None]
+    sizes = {(i, axis.name): axis.size for i, axis in space.target.axes()}
+    largest = sorted(space.dims, key=lambda d: -space.nest.bounds[d])[:3]
+    for stationary in ("O", "W"):
+        base = Plan(stationary=(stationary,) * (levels - 1), bypass=frozenset(space.optional()))
+        yield base
+        for dims in product(largest, repeat=min(len(wide), 2)):
+            plan = base
+            for dim, position in zip(dims, wide):
+                size = sizes[position.level, position.axis or ""]
+                plan = plan.with_count(dim, position, min(space.nest.bounds[dim], size))
+            yield plan
+
+
+def search(
+    nest: Nest,
+    target: Target,
+    objective: str = "energy",
+    *,
+    time_limit: float | None = None,
+    progress: Progress | None = None,
+) -> Best:
+    """A good schedule of ``nest`` on ``target``, with an honest gap to a lower bound.
+
+    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound) whenever the best improves.
+    Raises InputError if no schedule is legal.
+    """
+    if objective not in OBJECTIVES:
+        raise InputError(f"unknown objective '{objective}'", expected=", ".join(OBJECTIVES), remedy="name one of them")
+    began = time.perf_counter()
+    bound = lower_bound(nest, target, objective)
+    report = (lambda value: progress(value, bound)) if progress else (lambda value: None)
+    climb = Climb(Space(nest, target), objective, None if time_limit is None else began + time_limit, report)
+    for plan in sorted(starts(climb.space), key=lambda plan: climb.cost(plan) or (Fraction(10**30), Fraction(0)))[:4]:
+        climb.run(plan)
+    if climb.best is None:
+        raise InputError(
+            f"no schedule of {nest.name} fits {target.name}",
+            expected=f"room for a word of each of {', '.join(OPERAND_TERMS[o] for o in nest.operands)} where it must be kept",
+            remedy="give the target larger memories, or let operands bypass them",
+        )
+    schedule = climb.space.schedule(climb.best[1])
+    evaluation = evaluate(nest, schedule, target)
+    value = evaluation.value(objective)
+    status = "optimal" if value == bound else "bounded"
+    seconds = time.perf_counter() - began
+    certificate = Certificate(
+        "optimal" if status == "optimal" else "bounded",
+        value,
+        bound,
+        floor_dram_words(nest),
+        None,
+        len(climb.seen),
+        seconds,
+    )
+    return Best(nest, target, objective, schedule, evaluation, certificate)

@@ -1,0 +1,48 @@
+"""The search: legal, deterministic, and honest about its bound."""
+
+from random import Random
+
+import pytest
+from cases import random_case
+
+from effc.compiler.cost import OBJECTIVES, evaluate
+from effc.compiler.search import search
+from effc.compiler.search.bounds import lower_bound
+from effc.compiler.target import load_target
+from effc.ir import nests
+from effc.ir.errors import InputError
+from effc.ir.nest import Nest
+
+CONV = nests.conv2d(n=1, k=6, c=4, p=7, q=5, r=3, s=3, stride=2, pad=1, bias=True)
+DEPTHWISE = nests.conv2d(n=1, k=8, c=8, p=6, q=6, r=3, s=3, pad=1, groups=8)
+GEMM = nests.gemm(m=1, n=30, k=17)
+
+
+@pytest.mark.parametrize("name", ["eyeriss", "eyeriss_like"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("nest", [CONV, DEPTHWISE, GEMM], ids=["conv", "depthwise", "gemm"])
+def test_result_is_legal_and_its_certificate_true(nest: Nest, name: str, objective: str) -> None:
+    target = load_target(name)
+    best = search(nest, target, objective)
+    again = evaluate(nest, best.schedule, target)
+    assert again.value(objective) == best.certificate.value
+    assert best.certificate.lower_bound <= best.certificate.value
+    assert (best.certificate.status == "optimal") == (best.certificate.gap == 0)
+
+
+def test_two_searches_agree() -> None:
+    target = load_target("eyeriss")
+    assert search(CONV, target).schedule == search(CONV, target).schedule
+
+
+def test_bound_holds_for_random_schedules() -> None:
+    for seed in range(150):
+        case = random_case(Random(seed))
+        found = evaluate(case.nest, case.schedule, case.target)
+        for objective in OBJECTIVES:
+            assert lower_bound(case.nest, case.target, objective) <= found.value(objective), (seed, objective)
+
+
+def test_unknown_objective() -> None:
+    with pytest.raises(InputError, match="unknown objective 'speed'"):
+        search(GEMM, load_target("eyeriss"), "speed")
