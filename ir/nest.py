@@ -7,10 +7,12 @@
       write O[N < 1, K < 64, P < 112, Q < 112]
     }
 
-means: for every point of the box of dims, ``O[..] += I[..] * W[..]``, where O starts from B, or from zero without a bias.
+means: for every point of the box of dims, ``O[..] += I[..] * W[..]``, where O starts from B, or from zero without a
+bias.
 
 * A *dim* has an integer bound. Its *role* is the letter of the seven-dim convolution (plus G for groups) that it plays,
-  so that a target's constraints on dims apply to a matrix product too.
+  so that a target's constraints on dims apply to a matrix product too. A role that is not the dim's name is written
+  after it: ``M:P=64``.
 * An *operand* has axes; an *axis* is an affine expression of dims and a size. Each dim stands in at most one axis of an
   operand. A dim is *relevant* to an operand if one of its axes uses it.
 * An index outside ``0 .. size-1`` is *padding*: the word there is zero and has no address. Only reads may have padding.

@@ -4,12 +4,15 @@
     for K in 0..64 by 16             temporal loop: steps through K in tiles of 16
       keep W @ spad
       par P in 0..56 by 4 @ GLB.x    spatial loop on axis x of the fan-out below GLB: 14 instances hold 4 rows each
-      for P in 0..4
+        for P in 0..4
 
-The loops of one dim, temporal and spatial, nest in the order written: the first runs over ``0..bound``, each further one
-over the tile (the *step*) of the one before, and the last has step 1 (``by 1`` is not written). A step need not divide the
-range: the last tile is smaller (*ragged*), and in a ragged par the instances of lowest index are busy. Every operand
-is kept at the outermost level from the start; no item says so.
+The loops of one dim, temporal and spatial, nest in the order written: the first runs over ``0..bound``, each further
+one over the tile (the *step*) of the one before, and the last has step 1 (``by 1`` is not written). A step need not
+divide the range: the last tile is smaller (*ragged*), and in a ragged par the instances of lowest index are busy. Every
+operand is kept at the outermost level from the start; no item says so.
+
+The ranges follow from the bounds and the steps: a text may leave them out (``for K by 16``), and one that has them has
+them right.
 """
 
 from __future__ import annotations
