@@ -77,7 +77,7 @@ def energy_floor(nest: Nest, target: Target) -> Fraction:
 
 
 def cycles_floor(nest: Nest, target: Target) -> int:
-    """No schedule takes fewer cycles: every MAC busy, and the outermost ports no idler than the words that must move."""
+    """No schedule takes fewer cycles: every MAC busy in each, and the outermost ports with words that must move."""
     compute = ceil(Fraction(nest.macs, target.instances(len(target.levels))))
     ports: dict[tuple[int, str], Fraction] = {}
     for operand in nest.operands.values():

@@ -4,8 +4,8 @@ The schedules it looks at have the even shape
 
     loops T0 / pars below level 0 / marks of level 1 / loops T1 / pars below level 1 / marks of level 2 / ...
 
-A *plan* gives each dim a count per position, from which the steps follow inside out, and each group of loops an order: the
-dims that are irrelevant to one operand innermost, so that it is stationary.
+A *plan* gives each dim a count per position, from which the steps follow inside out, and each group of loops an order:
+the dims that are irrelevant to one operand innermost, so that it is stationary.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
-
 
 from effc.compiler.cost import OBJECTIVES, evaluate, try_schedule
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
@@ -177,22 +176,24 @@ class Climb:
     def run(self, start: Plan) -> None:
         """Climb from ``start`` until no neighbour is better."""
         now, value = start, self.cost(start)
-        improved = value is not None
+        if value is None:
+            return
+        improved = True
         while improved and not self.late:
             improved = False
             for plan in self.space.neighbours(now):
                 cost = self.cost(plan)
-                if cost is not None and value is not None and cost < value:
+                if cost is not None and cost < value:
                     now, value, improved = plan, cost, True
                 if self.late:
                     break
-        if value is not None and (self.best is None or value < self.best[0]):
+        if self.best is None or value < self.best[0]:
             self.best = (value, now)
             self.progress(value[0])
 
 
 def starts(space: Space) -> Iterator[Plan]:
-    """Where climbing begins: nothing kept inside but single words, with each fan-out empty or filled with one dim an axis."""
+    """Where climbing begins: tiles of single words, each fan-out empty or filled with one dim an axis."""
     levels = len(space.target.levels)
     wide = [p for p in space.positions if p.axis is not None]
     sizes = {(i, axis.name): axis.size for i, axis in space.target.axes()}
@@ -232,7 +233,7 @@ def search(
     if climb.best is None:
         raise InputError(
             f"no schedule of {nest.name} fits {target.name}",
-            expected=f"room for a word of each of {', '.join(OPERAND_TERMS[o] for o in nest.operands)} where it must be kept",
+            expected=f"room for a word of each of {', '.join(OPERAND_TERMS[o] for o in nest.operands)}",
             remedy="give the target larger memories, or let operands bypass them",
         )
     schedule = climb.space.schedule(climb.best[1])
