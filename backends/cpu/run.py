@@ -1,0 +1,176 @@
+"""Runs scheduled nests, and whole models, as compiled C in this process."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from effc.backends.cpu.build import build
+from effc.backends.cpu.emit import CSource, contiguous, emit_file
+from effc.ir.errors import InputError
+from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
+from effc.ir.nest import Nest
+from effc.ir.schedule import Schedule
+
+Values = dict[str, Any]
+"""The tensors at hand: arrays, and whatever else a host operator returns."""
+
+
+def run_nest(nest: Nest, schedule: Schedule, arrays: Mapping[str, Array]) -> Array:
+    """The output of a scheduled nest, given a float32 array for each read and for the bias."""
+    for name, operand in nest.operands.items():
+        if operand is not nest.output and arrays[name].shape != operand.shape:
+            raise ValueError(f"nest {nest.name!r}: {name!r} has shape {arrays[name].shape}, not {operand.shape}")
+    return NestProgram([NestOp(nest, contiguous(nest), "", nest.name, schedule)])(0, arrays)
+
+
+class NestProgram:
+    """Nest ops compiled into one library; call it with the number of an op and the tensors that the op uses."""
+
+    def __init__(self, ops: Sequence[NestOp]) -> None:
+        for op in ops:
+            _check_views(op)
+        self.ops = tuple(ops)
+        self.source: CSource = emit_file(self.ops)
+
+    @cached_property
+    def functions(self) -> tuple[Callable[..., None], ...]:
+        """The functions of the library, which is built when the first one is called."""
+        library = build(self.source.text)
+        functions = [library[name] for name in self.source.functions]
+        for function in functions:
+            function.restype = None
+        return tuple(functions)
+
+    def __call__(self, number: int, tensors: Mapping[str, Any], into: Array | None = None) -> Array:
+        """Run op ``number``; it writes into the array ``into``, or else into a new one of the output's shape."""
+        op = self.ops[number]
+        output = op.nest.output
+        result = np.zeros(output.shape, np.float32) if into is None else into
+        held = []
+        for name in op.nest.operands:
+            view = op.uses[name]
+            array = result if name == output.name else np.ascontiguousarray(tensors[view.tensor])
+            _check_array(op, name, array)
+            held.append(array)
+        self.functions[number](*(array.ctypes.data_as(ctypes.c_void_p) for array in held))
+        return result
+
+
+class CpuProgram:
+    """A model on the CPU: its nests in C, all other ops on the host. Every nest op has its schedule."""
+
+    def __init__(self, graph: Graph) -> None:
+        for op in graph.nests:
+            _check_types(graph, op)
+        self.graph = graph
+        self._nests = NestProgram(graph.nests)
+        self._numbers = {id(op): number for number, op in enumerate(graph.nests)}
+        self._dying = _last_uses(graph)
+
+    @property
+    def source(self) -> str:
+        """The C file: a function for every nest."""
+        return self._nests.source.text
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs of the model for these inputs."""
+        values: Values = {**self.graph.constants, **_checked_inputs(self.graph, inputs)}
+        for op, dying in zip(self.graph.ops, self._dying, strict=True):
+            if isinstance(op, NestOp):
+                self._run_nest(op, values)
+            else:
+                _run_node(op, values)
+            for name in dying:
+                values.pop(name, None)
+        return {name: values[name] for name in self.graph.outputs}
+
+    def _run_nest(self, op: NestOp, values: Values) -> None:
+        """A nest may write only a part of its output tensor, and another one the rest."""
+        tensor = self.graph.tensors[op.outputs[0]]
+        if tensor.name not in values:
+            values[tensor.name] = np.zeros(tensor.shape or (), np.float32)
+        self._nests(self._numbers[id(op)], values, values[tensor.name])
+
+
+def _run_node(op: NodeOp, values: Values) -> None:
+    from effc.backends.host import run_node  # imports onnxruntime: only where it is needed
+
+    inputs = [values[name] if name else None for name in op.inputs]
+    outputs = run_node(op, inputs, {name: values[name] for name in op.captures})
+    values.update((name, value) for name, value in zip(op.outputs, outputs, strict=True) if name)
+
+
+def _last_uses(graph: Graph) -> list[list[str]]:
+    """For each op the tensors that nobody needs after it."""
+    needed = {*graph.outputs, *graph.constants}
+    dying: list[list[str]] = []
+    for op in reversed(graph.ops):
+        captures = op.captures if isinstance(op, NodeOp) else ()
+        names = dict.fromkeys((*op.inputs, *captures, *op.outputs))
+        dying.append([name for name in names if name not in needed])
+        needed.update(names)
+    return dying[::-1]
+
+
+def _checked_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The inputs of the model, each of the type and shape that the model declares."""
+    for name in inputs:
+        if name not in graph.inputs:
+            raise InputError(
+                f"the model has no input {name!r}",
+                expected=", ".join(map(repr, graph.inputs)) or "no input at all",
+                remedy="rename or leave out this array",
+            )
+    return {name: _checked_input(graph.tensors[name], inputs) for name in graph.inputs if name not in graph.constants}
+
+
+def _checked_input(tensor: Tensor, inputs: Mapping[str, Array]) -> Array:
+    expected = tensor.dtype if tensor.shape is None else f"{tensor.dtype}{list(tensor.shape)}"
+    remedy = f"give an array named {tensor.name!r} of this type and shape"
+    if tensor.name not in inputs:
+        raise InputError(f"input {tensor.name!r} is missing", expected=expected, remedy=remedy)
+    array = inputs[tensor.name]
+    wrong_type = bool(tensor.dtype) and array.dtype.name != tensor.dtype
+    if wrong_type or tensor.shape not in (None, array.shape):
+        found = f"{array.dtype.name}{list(array.shape)}"
+        raise InputError(f"input {tensor.name!r} is {found}", expected=expected, remedy=remedy)
+    return array
+
+
+def _check_types(graph: Graph, op: NestOp) -> None:
+    for name in (*op.inputs, *op.outputs):
+        if graph.tensors[name].dtype != "float32":
+            raise InputError(
+                f"{op.op} {op.origin!r} computes in {graph.tensors[name].dtype}, which the CPU backend cannot",
+                expected="float32",
+                remedy="convert the model to float32",
+            )
+
+
+def _check_views(op: NestOp) -> None:
+    """C does not look where it reads and writes: no address may be negative."""
+    for name in op.nest.operands:
+        if _reach(op, name)[0] < 0:
+            raise ValueError(f"nest {op.name!r}: the view of {name!r} begins before its tensor")
+
+
+def _check_array(op: NestOp, name: str, array: Array) -> None:
+    """The array is one of float32 words in a row, at least as many as the view reaches."""
+    if array.dtype != np.float32:
+        raise ValueError(f"nest {op.name!r}: {name!r} is {array.dtype}; the CPU backend computes in float32")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"nest {op.name!r}: the words of {name!r} do not lie in a row")
+    if array.size <= _reach(op, name)[1]:
+        raise ValueError(f"nest {op.name!r}: the view of {name!r} ends behind its tensor of {array.size} words")
+
+
+def _reach(op: NestOp, name: str) -> tuple[int, int]:
+    """The lowest and the highest word that the view of an operand touches."""
+    view, shape = op.uses[name], op.nest.operands[name].shape
+    spans = [stride * (size - 1) for stride, size in zip(view.strides, shape, strict=True)]
+    return view.offset + sum(min(0, s) for s in spans), view.offset + sum(max(0, s) for s in spans)
