@@ -1,0 +1,326 @@
+"""Builds the report of a compiled model from its graph and what the search found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from hashlib import sha256
+
+import effc
+from effc.compiler.cost.energy import to_pj
+from effc.compiler.cost.evaluate import Evaluation
+from effc.compiler.cost.vector import INPUT, OUTPUT, evaluate_vector
+from effc.compiler.report.area import area_mm2
+from effc.compiler.report.model import (
+    SCHEMA,
+    Access,
+    BankInfo,
+    CertificateInfo,
+    HostOp,
+    Layer,
+    LevelInfo,
+    ModelInfo,
+    Number,
+    OperandInfo,
+    Report,
+    TargetInfo,
+    Totals,
+    Units,
+    Where,
+)
+from effc.compiler.search.result import Best, Certificate
+from effc.compiler.target.model import Bank, Level, Target
+from effc.compiler.target.show import print_target
+from effc.ir.counters import Counters
+from effc.ir.graph import Graph, NestOp, NodeOp, Tensor
+from effc.ir.printer import print_schedule
+
+
+def build_report(
+    *,
+    model: ModelInfo,
+    target: Target,
+    objective: str,
+    graph: Graph,
+    results: Mapping[str, Best],
+    search_s: float | None = None,
+    compile_s: float | None = None,
+) -> Report:
+    """The report, layers in the graph's order; ``results`` has the schedule found for every nest op, by its name."""
+    layers = tuple(layers_of(graph, target, results))
+    return Report(
+        schema=SCHEMA,
+        effc=effc.__version__,
+        model=model,
+        target=target_info(target),
+        objective=objective,
+        totals=totals(target, layers, search_s, compile_s),
+        layers=layers,
+        host=tuple(HostOp(op.name, op.op, op.reason) for op in graph.ops if isinstance(op, NodeOp) and on_host(op)),
+    )
+
+
+def on_host(op: NodeOp) -> bool:
+    return op.where == "host"
+
+
+def layers_of(graph: Graph, target: Target, results: Mapping[str, Best]) -> Iterator[Layer]:
+    """A layer for every op of the graph."""
+    for op in graph.ops:
+        if isinstance(op, NestOp):
+            yield nest_layer(results[op.name], target, op, graph)
+        elif on_host(op):
+            yield host_layer(op, graph)
+        else:
+            yield vector_layer(op, graph, target)
+
+
+def nest_layer(best: Best, target: Target, op: NestOp | None = None, graph: Graph | None = None) -> Layer:
+    """The layer of a nest; without an op, of a nest on its own."""
+    nest = best.nest if op is None else op.nest
+    operands = {}
+    for name, operand in nest.operands.items():
+        tensor = op.uses[name].tensor if op is not None else name
+        operands[name] = OperandInfo(tensor, operand.shape, operand.words)
+    return _costed(
+        best.evaluation,
+        target,
+        nest.name,
+        "nest" if op is None else op.op,
+        "accel",
+        dims=dict(nest.bounds),
+        schedule=print_schedule(best.schedule, nest),
+        operands=operands,
+        certificate=certificate_info(best.certificate),
+    )
+
+
+def vector_layer(op: NodeOp, graph: Graph, target: Target) -> Layer:
+    """The layer of an op of the vector unit."""
+    return _costed(
+        evaluate_vector(op, graph, target),
+        target,
+        op.name,
+        op.op,
+        "vector",
+        dims={},
+        schedule=None,
+        operands=_tensors(op, graph),
+        certificate=None,
+    )
+
+
+def host_layer(op: NodeOp, graph: Graph) -> Layer:
+    """The layer of an op of the host: nothing is counted."""
+    return Layer(
+        name=op.name,
+        op=op.op,
+        where="host",
+        dims={},
+        macs=0,
+        schedule=None,
+        energy_pj=None,
+        energy=None,
+        energy_by={},
+        energy_by_operand={},
+        cycles=None,
+        compute_cycles=None,
+        bound_by=None,
+        utilization=None,
+        dram_words=None,
+        accesses={},
+        hops={},
+        operands=_tensors(op, graph),
+        certificate=None,
+    )
+
+
+def _costed(
+    cost: Evaluation,
+    target: Target,
+    name: str,
+    op: str,
+    where: Where,
+    *,
+    dims: Mapping[str, int],
+    schedule: str | None,
+    operands: Mapping[str, OperandInfo],
+    certificate: CertificateInfo | None,
+) -> Layer:
+    counters = cost.counters
+    counted = tuple(operands) if where == "accel" else (INPUT, OUTPUT)
+    return Layer(
+        name=name,
+        op=op,
+        where=where,
+        dims=dims,
+        macs=counters.macs,
+        schedule=schedule,
+        energy_pj=_pj(target, cost.energy),
+        energy=number(cost.energy),
+        energy_by={part: number(energy) for part, energy in cost.energy_by.items()},
+        energy_by_operand={part: number(energy) for part, energy in energy_by_operand(target, cost, counted).items()},
+        cycles=cost.cycles,
+        compute_cycles=counters.cycles,
+        bound_by=cost.latency.bound_by,
+        utilization=number(cost.utilization),
+        dram_words=cost.dram_words,
+        accesses=_accesses(target, counters, counted),
+        hops=_hops(target, counters, counted),
+        operands=operands,
+        certificate=certificate,
+    )
+
+
+def energy_by_operand(target: Target, cost: Evaluation, operands: Iterable[str]) -> dict[str, Fraction]:
+    """The energy of a layer by the operand whose words move; what moves nothing (MACs, leakage) under its own name."""
+    counters, result = cost.counters, {}
+    for operand in operands:
+        result[operand] = Fraction(0)
+        for level in target.levels:
+            bank, key = level.bank(operand), (level.name, operand)
+            if bank is not None:
+                result[operand] += bank.read_energy * counters.reads.get(key, 0)
+                result[operand] += bank.write_energy * counters.writes.get(key, 0)
+            if level.fanout is not None:
+                result[operand] += level.fanout.hop_energy * counters.hops.get(key, 0)
+    places = {level.name for level in target.levels} | {level.fanout.name for level in target.levels if level.fanout}
+    return {**result, **{part: energy for part, energy in cost.energy_by.items() if part not in places}}
+
+
+def _accesses(target: Target, counters: Counters, operands: tuple[str, ...]) -> dict[str, dict[str, Access]]:
+    return {
+        level.name: {
+            operand: Access(counters.reads.get((level.name, operand), 0), counters.writes.get((level.name, operand), 0))
+            for operand in operands
+        }
+        for level in target.levels
+    }
+
+
+def _hops(target: Target, counters: Counters, operands: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    return {
+        level.fanout.name: {operand: counters.hops.get((level.name, operand), 0) for operand in operands}
+        for level in target.levels
+        if level.fanout is not None
+    }
+
+
+def _tensors(op: NodeOp, graph: Graph) -> dict[str, OperandInfo]:
+    """The tensors of a node by position: ``in0``, ``in1``, ..., ``out0``, ..."""
+    named = [(f"in{i}", name) for i, name in enumerate(op.inputs)] + [
+        (f"out{i}", name) for i, name in enumerate(op.outputs)
+    ]
+    return {position: _tensor_info(graph.tensors[name]) for position, name in named if name}
+
+
+def _tensor_info(tensor: Tensor) -> OperandInfo:
+    return OperandInfo(tensor.name, tensor.shape, None if tensor.shape is None else tensor.words)
+
+
+def certificate_info(certificate: Certificate) -> CertificateInfo:
+    """A certificate as the report shows it."""
+    return CertificateInfo(
+        status=certificate.status,
+        value=number(certificate.value),
+        lower_bound=number(certificate.lower_bound),
+        gap=number(certificate.gap),
+        floor_dram_words=certificate.floor_dram_words,
+        space=certificate.space,
+        expanded=certificate.expanded,
+        search_s=certificate.search_s,
+    )
+
+
+def model_info(graph: Graph, digest: str, path: str | None = None) -> ModelInfo:
+    """The size of a model: MACs of its nests, words of its float constants. ``digest``: the SHA-256 of its file."""
+    parameters = sum(graph.tensors[name].words for name in graph.constants if "float" in graph.tensors[name].dtype)
+    return ModelInfo(path, digest, sum(op.nest.macs for op in graph.nests), parameters, graph.name)
+
+
+def target_info(target: Target) -> TargetInfo:
+    """A target and its cost table. Its digest is that of the text it was read from."""
+    text = target.source or print_target(target)
+    units = Units(target.energy_unit, _optional(target.pj_per_unit), target.word_bits, number(target.clock_mhz))
+    return TargetInfo(
+        name=target.name,
+        sha256=sha256(text.encode()).hexdigest(),
+        units=units,
+        technology=target.technology,
+        levels=tuple(_level_info(target, position, level) for position, level in enumerate(target.levels)),
+        macs=target.instances(len(target.levels)),
+        mac_energy=number(target.mac.energy),
+        vector_lanes=target.vector.lanes if target.vector else None,
+        vector_energy=number(target.vector.energy) if target.vector else None,
+        leakage=number(target.leakage),
+    )
+
+
+def _level_info(target: Target, position: int, level: Level) -> LevelInfo:
+    fanout = level.fanout
+    return LevelInfo(
+        name=level.name,
+        instances=target.instances(position),
+        banks=tuple(_bank_info(bank) for bank in level.banks),
+        fanout=fanout.name if fanout else None,
+        hop_energy=number(fanout.hop_energy) if fanout else None,
+    )
+
+
+def _bank_info(bank: Bank) -> BankInfo:
+    return BankInfo(bank.operands, bank.bits, number(bank.read_energy), number(bank.write_energy))
+
+
+def totals(
+    target: Target, layers: tuple[Layer, ...], search_s: float | None = None, compile_s: float | None = None
+) -> Totals:
+    """The sums over the layers that run on the target, one after another."""
+    energy = sum((exact(layer.energy) for layer in layers), Fraction(0))
+    cycles = sum(layer.cycles or 0 for layer in layers)
+    words = sum(layer.dram_words or 0 for layer in layers)
+    milliseconds = cycles / (target.clock_mhz * 1000)
+    pj = to_pj(target, energy)
+    return Totals(
+        macs=sum(layer.macs for layer in layers),
+        energy_pj=_optional(pj),
+        energy=number(energy),
+        energy_by=_summed(layer.energy_by for layer in layers),
+        energy_by_operand=_summed(layer.energy_by_operand for layer in layers),
+        cycles=cycles,
+        latency_ms=number(milliseconds),
+        fps=number(1000 / milliseconds) if milliseconds else None,
+        dram_words=words,
+        dram_bytes=number(Fraction(words * target.word_bits, 8)),
+        area_mm2=_optional(area_mm2(target)),
+        power_mw=number(pj / milliseconds / 10**6) if pj is not None and milliseconds else None,
+        accuracy=None,
+        fps_target=_optional(target.fps_target),
+        search_s=search_s,
+        compile_s=compile_s,
+    )
+
+
+def _summed(tables: Iterable[Mapping[str, Number]]) -> dict[str, Number]:
+    result: dict[str, Fraction] = {}
+    for table in tables:
+        for part, energy in table.items():
+            result[part] = result.get(part, Fraction(0)) + exact(energy)
+    return {part: number(energy) for part, energy in result.items()}
+
+
+def exact(value: Number | None) -> Fraction:
+    """A number of the report as a fraction; 0 for what is not known."""
+    return Fraction(value or 0)
+
+
+def number(value: Fraction) -> Number:
+    """A fraction as a JSON number: whole where it is whole, else the nearest float."""
+    return value.numerator if value.denominator == 1 else float(value)
+
+
+def _optional(value: Fraction | None) -> Number | None:
+    return None if value is None else number(value)
+
+
+def _pj(target: Target, energy: Fraction) -> Number | None:
+    return _optional(to_pj(target, energy))

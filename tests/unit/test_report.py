@@ -1,0 +1,186 @@
+"""The report: its numbers, its JSON, its tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from effc.compiler.cost import evaluate
+from effc.compiler.cost.vector import evaluate_vector
+from effc.compiler.report import Report, build_report, from_json, model_info, to_json
+from effc.compiler.search import search
+from effc.compiler.search.result import Best
+from effc.compiler.target import Target, load_target
+from effc.ir import nests
+from effc.ir.errors import InputError
+from effc.ir.graph import Graph, NestOp, NodeOp, Tensor, View
+from effc.ir.nest import Nest
+from effc.ir.parser import parse_schedule
+from effc.ir.printer import row_major
+
+
+def uses(nest: Nest, tensors: dict[str, str]) -> dict[str, View]:
+    return {name: View(tensors[name], 0, row_major(nest.operands[name].shape)) for name in nest.operands}
+
+
+def small_graph() -> Graph:
+    """A convolution on the array, an addition of a constant on the vector unit, a shape on the host."""
+    nest = nests.conv2d(n=1, k=4, c=3, p=6, q=6, r=3, s=3, pad=1, name="conv <1>")
+    tensors = {
+        "x": Tensor("x", "float32", (1, 3, 6, 6)),
+        "w": Tensor("w", "float32", (4, 3, 3, 3)),
+        "t": Tensor("t", "float32", (1, 4, 6, 6)),
+        "c": Tensor("c", "float32", (4, 1, 1)),
+        "y": Tensor("y", "float32", (1, 4, 6, 6)),
+        "s": Tensor("s", "int64", (4,)),
+    }
+    ops = (
+        NestOp(nest, uses(nest, {"I": "x", "W": "w", "O": "t"}), "Conv", "conv"),
+        NodeOp("add", "Add", ("t", "c"), ("y",), b"", where="vector"),
+        NodeOp("shape", "Shape", ("y",), ("s",), b"", where="host", reason="the target has no unit for Shape"),
+    )
+    constants = {"w": np.ones((4, 3, 3, 3), np.float32), "c": np.ones((4, 1, 1), np.float32)}
+    return Graph("small", ("x",), ("y", "s"), tensors, ops, constants)
+
+
+def report_of(target: Target, graph: Graph | None = None) -> tuple[Report, Best]:
+    graph = graph or small_graph()
+    best = search(graph.nests[0].nest, target, objective="energy")
+    report = build_report(
+        model=model_info(graph, "0" * 64, "small.onnx"),
+        target=target,
+        objective="energy",
+        graph=graph,
+        results={graph.nests[0].name: best},
+        search_s=1.5,
+        compile_s=2.5,
+    )
+    return report, best
+
+
+@pytest.fixture(scope="module")
+def eyeriss() -> tuple[Report, Best]:
+    return report_of(load_target("eyeriss"))
+
+
+def test_a_layer_for_every_op_in_order(eyeriss: tuple[Report, Best]) -> None:
+    report, best = eyeriss
+    assert [(layer.name, layer.op, layer.where) for layer in report.layers] == [
+        ("conv <1>", "Conv", "accel"),
+        ("add", "Add", "vector"),
+        ("shape", "Shape", "host"),
+    ]
+    assert report.host[0].reason == "the target has no unit for Shape"
+    assert report.model.macs == best.nest.macs == 4 * 3 * 36 * 9
+    assert report.model.parameters == 4 * 27 + 4
+
+
+def test_the_counters_come_back_as_they_were(eyeriss: tuple[Report, Best]) -> None:
+    report, best = eyeriss
+    assert report.layers[0].counters(report.target).difference(best.counts.counters) == []
+
+
+def test_the_schedule_parses_to_the_one_that_was_found(eyeriss: tuple[Report, Best]) -> None:
+    report, best = eyeriss
+    assert report.layers[0].schedule is not None
+    schedule = parse_schedule(report.layers[0].schedule, best.nest)
+    assert schedule == best.schedule
+    assert evaluate(best.nest, schedule, best.target).energy == report.layers[0].energy
+
+
+def test_energy_adds_up_by_level_and_by_operand(eyeriss: tuple[Report, Best]) -> None:
+    report, _ = eyeriss
+    for layer in report.layers[:2]:
+        assert sum(layer.energy_by.values()) == layer.energy == layer.energy_pj
+        assert sum(layer.energy_by_operand.values()) == layer.energy
+    assert report.totals.energy == sum(layer.energy or 0 for layer in report.layers)
+    assert sum(report.totals.energy_by.values()) == report.totals.energy
+
+
+def test_totals_follow_from_the_layers(eyeriss: tuple[Report, Best]) -> None:
+    totals = eyeriss[0].totals
+    assert totals.cycles == sum(layer.cycles or 0 for layer in eyeriss[0].layers)
+    assert totals.latency_ms == pytest.approx(totals.cycles / 200e3)
+    assert totals.fps == pytest.approx(200e6 / totals.cycles)
+    assert totals.dram_bytes == 2 * totals.dram_words
+    assert totals.power_mw == pytest.approx(totals.energy / totals.cycles * 0.2)  # pJ per cycle x 200 MHz
+    assert (totals.fps_target, totals.accuracy, totals.area_mm2) == (30, None, None)
+
+
+def test_energy_in_a_unit_of_unknown_size_is_not_in_pj() -> None:
+    report, _ = report_of(load_target("eyeriss_like"))
+    assert report.totals.energy_pj is None
+    assert report.totals.power_mw is None
+    assert report.layers[0].energy_pj is None
+    assert report.totals.energy > 0
+
+
+def test_a_vector_op_reads_and_writes_each_word_once() -> None:
+    target, graph = load_target("eyeriss"), small_graph()
+    cost = evaluate_vector(graph.ops[1], graph, target)  # type: ignore[arg-type]
+    assert cost.counters.reads == {("DRAM", "I"): 144 + 4}
+    assert cost.counters.writes == {("DRAM", "O"): 144}
+    assert cost.cycles == -(-(148 + 144) * 16 * 10 // 192)  # 19.2 bits per core cycle, both ways in turns
+    assert cost.latency.bound_by == "DRAM port"
+    assert cost.energy == (148 + 144) * 460 + 144 * 2 + 150 * cost.cycles
+    assert evaluate_vector(graph.ops[1], graph, load_target("eyeriss_like")).cycles == 36  # type: ignore[arg-type]
+
+
+def test_json_and_back(eyeriss: tuple[Report, Best]) -> None:
+    text = to_json(eyeriss[0])
+    assert from_json(text) == eyeriss[0]
+    assert to_json(from_json(text)) == text
+    assert json.loads(text)["schema"] == 1
+
+
+def test_what_is_stored_holds_no_times_and_no_paths(eyeriss: tuple[Report, Best]) -> None:
+    stored = eyeriss[0].stored()
+    text = to_json(stored)
+    assert "small.onnx" not in text
+    assert json.loads(text)["totals"]["search_s"] is json.loads(text)["layers"][0]["certificate"]["expanded"] is None
+    assert stored == replace(eyeriss[0], totals=replace(eyeriss[0].totals, search_s=9.0)).stored()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"schema": 1,', '"schema": 2,', "schema is 2"),
+        ('"objective": "energy"', '"objective": 3', "objective is 3\n  expected: text"),
+        ('"objective": "energy",', "", "objective is missing"),
+        ('"objective": "energy"', '"speed": 1, "objective": "energy"', "unknown key speed"),
+        (
+            '"where": "accel"',
+            '"where": "moon"',
+            "layers[0].where is \"moon\"\n  expected: 'accel' or 'vector' or 'host'",
+        ),
+        ('"macs": 3888', '"macs": true', "model.macs is true\n  expected: a whole number"),
+        ('"macs": 3888', '"macs": 1.5', "model.macs is 1.5\n  expected: a whole number"),
+        ('"search_s": 1.5', '"search_s": NaN', "totals.search_s is nan\n  expected: a finite number"),
+        ('"search_s": 1.5', '"search_s": "fast"', 'totals.search_s is "fast"\n  expected: a number'),
+        ('{\n "schema"', "{\n schema", "not JSON"),
+        ('"host": [', '"host": ' + "[" * 3000 + "[", "nested more than 20 deep"),
+    ],
+)
+def test_a_damaged_report(eyeriss: tuple[Report, Best], old: str, new: str, message: str) -> None:
+    text = to_json(eyeriss[0])
+    assert old in text
+    with pytest.raises(InputError) as error:
+        from_json(text.replace(old, new, 1), "a.effx")
+    assert str(error.value).startswith("a.effx: error: damaged report: ")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "null", '"a"', "{}", "\x00", "{" * 50000, '{"schema": true}'])
+def test_no_report_at_all(text: str) -> None:
+    with pytest.raises(InputError):
+        from_json(text)
+
+
+def test_a_truncated_report(eyeriss: tuple[Report, Best]) -> None:
+    text = to_json(eyeriss[0])
+    for end in range(0, len(text) - 2, 97):
+        with pytest.raises(InputError):
+            from_json(text[:end])
