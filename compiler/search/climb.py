@@ -169,7 +169,6 @@ class Climb:
         tie = evaluation.energy if self.objective in ("latency", "dram") else Fraction(evaluation.cycles)
         return evaluation.value(self.objective), tie
 
-    @property
     def late(self) -> bool:
         return self.deadline is not None and time.perf_counter() > self.deadline
 
@@ -179,13 +178,13 @@ class Climb:
         if value is None:
             return
         improved = True
-        while improved and not self.late:
+        while improved and not self.late():
             improved = False
             for plan in self.space.neighbours(now):
                 cost = self.cost(plan)
                 if cost is not None and cost < value:
                     now, value, improved = plan, cost, True
-                if self.late:
+                if self.late():
                     break
         if self.best is None or value < self.best[0]:
             self.best = (value, now)
