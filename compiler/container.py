@@ -1,0 +1,193 @@
+"""The container of a ``.effx``: a zip file of named entries, sealed with a checksum over every byte before it.
+
+    manifest.json     format, schema, and the SHA-256 of every entry but those that are named by theirs
+    graph.txt, ...    texts, deflated
+    data/SHA-256      arrays, stored: the bytes whose digest is the name
+    effx sha256 ...   the seal: the comment of the zip, which ends the file
+
+The seal detects damage: truncation, appended bytes, a flipped bit anywhere. It is no signature, so a sealed file is
+still not trusted: names, counts, sizes and methods of compression are checked before an entry is read, and nothing is
+ever extracted to a path that the file chooses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from effc.compiler.errors import InputError
+from effc.compiler.files import atomic_file, reading
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+DATA = "data/"
+
+MAX_ENTRIES = 2**17
+MAX_TEXT = 2**28
+"""Bytes of all deflated entries together, once inflated."""
+
+WHAT = "a .effx file, as `effc compile -o` writes it"
+AGAIN = "compile the model again"
+
+Buffer = bytes | memoryview
+
+_SEAL = b"effx sha256 "
+_SEALED = len(_SEAL) + 64
+_CHUNK = 2**20
+_NAME = re.compile(r"[a-z_]+\.[a-z]+|data/[0-9a-f]{64}", re.ASCII)
+
+
+def write_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> None:
+    """Write a container: ``texts`` by name, ``data`` by digest. Equal contents give equal bytes."""
+    manifest = {
+        "format": "effx",
+        "schema": SCHEMA,
+        "sha256": {name: hashlib.sha256(text).hexdigest() for name, text in sorted(texts.items())},
+    }
+    with atomic_file(path) as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.comment = _SEAL + b"0" * 64
+            _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode(), zipfile.ZIP_DEFLATED)
+            for name, text in sorted(texts.items()):
+                _add(archive, name, text, zipfile.ZIP_DEFLATED)
+            for digest, content in sorted(data.items()):
+                _add(archive, DATA + digest, content, zipfile.ZIP_STORED)
+        size = file.tell()
+        digest = _digest(file, size - 64)
+        file.seek(size - 64)
+        file.write(digest.encode())
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: Buffer, method: int) -> None:
+    """Add an entry without any trace of when and where it was written."""
+    info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    info.compress_type, info.create_system, info.external_attr = method, 3, 0o644 << 16
+    info.file_size = len(content) if isinstance(content, bytes) else content.nbytes
+    with archive.open(info, "w") as entry:
+        entry.write(content)
+
+
+class Container:
+    """An open container, whose seal, list of entries and manifest are in order; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path, WHAT):
+            self._file = path.open("rb")
+        try:
+            self._check_seal()
+            self._entries = self._list()
+            self._sha256 = self._manifest()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    @property
+    def digests(self) -> list[str]:
+        """The digests of the data entries."""
+        return [name.removeprefix(DATA) for name in self._entries if name.startswith(DATA)]
+
+    def text(self, name: str) -> bytes:
+        """The contents of a text entry."""
+        content = self._read(name)
+        if hashlib.sha256(content).hexdigest() != self._sha256.get(name):
+            raise self.damaged(f"the entry {name} is not the one that the manifest lists")
+        return content
+
+    def data(self, digest: str) -> bytes:
+        """The bytes of a data entry, whose digest the reader has yet to compare."""
+        return self._read(DATA + digest)
+
+    def damaged(self, message: str) -> InputError:
+        """The error for a file that is not as effc writes it."""
+        return InputError(f"damaged file: {message}", str(self.path), WHAT, AGAIN)
+
+    def _check_seal(self) -> None:
+        size = self._file.seek(0, 2)
+        self._file.seek(max(0, size - _SEALED))
+        seal = self._file.read()
+        if not seal.startswith(_SEAL) or len(seal) != _SEALED:
+            raise InputError("this is no .effx file, or its end is damaged", str(self.path), WHAT, AGAIN)
+        with reading(self.path, WHAT):
+            digest = _digest(self._file, size - 64)
+        if digest.encode() != seal[len(_SEAL) :]:
+            raise self.damaged("its checksum does not fit its contents")
+
+    def _list(self) -> dict[str, zipfile.ZipInfo]:
+        """The entries by name, each of a name, method and size that this format has."""
+        with self._unzipping():
+            self._archive = zipfile.ZipFile(self._file)
+            infos = self._archive.infolist()
+        if len(infos) > MAX_ENTRIES:
+            raise self.damaged(f"it has {len(infos)} entries; {MAX_ENTRIES} are read at most")
+        for info in infos:
+            if fault := _fault(info):
+                raise self.damaged(f"the entry {info.orig_filename[:80]!r} {fault}")
+        entries = {info.filename: info for info in infos}
+        stored = sum(info.file_size for info in infos if info.compress_type == zipfile.ZIP_STORED)
+        inflated = sum(info.file_size for info in infos if info.compress_type == zipfile.ZIP_DEFLATED)
+        if len(entries) < len(infos) or stored > self._file.seek(0, 2) or inflated > MAX_TEXT:
+            raise self.damaged("its entries overlap or are too large")
+        return entries
+
+    def _manifest(self) -> dict[str, str]:
+        try:
+            manifest = json.loads(self._read(MANIFEST))
+            version, table = manifest["schema"], manifest["sha256"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise self.damaged("its manifest cannot be read") from None
+        if isinstance(version, int) and version > SCHEMA:
+            raise InputError(f"written by a newer effc: schema {version}", str(self.path), f"schema {SCHEMA}")
+        if version != SCHEMA or not isinstance(table, dict):
+            raise self.damaged("its manifest is none of effc's")
+        return {str(name): str(digest) for name, digest in table.items()}
+
+    def _read(self, name: str) -> bytes:
+        if name not in self._entries:
+            raise self.damaged(f"the entry {name} is missing")
+        with self._unzipping(), self._archive.open(self._entries[name]) as entry:
+            content = entry.read()
+        if len(content) != self._entries[name].file_size:
+            raise self.damaged(f"the entry {name} is shorter than it says")
+        return content
+
+    @contextmanager
+    def _unzipping(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # of a dozen types: zipfile trusts its input
+            raise self.damaged(f"{type(error).__name__}: {error}") from None
+
+
+def _fault(info: zipfile.ZipInfo) -> str:
+    """What makes an entry one that no container has; empty if nothing does."""
+    method = zipfile.ZIP_STORED if info.filename.startswith(DATA) else zipfile.ZIP_DEFLATED
+    if not _NAME.fullmatch(info.filename) or info.filename != info.orig_filename:
+        return "has no name of this format"
+    if info.flag_bits & 0x1 or info.compress_type != method:
+        return "is encrypted or compressed in another way"
+    if method == zipfile.ZIP_STORED and info.file_size != info.compress_size:
+        return "has two sizes"
+    return ""
+
+
+def _digest(file: BinaryIO, size: int) -> str:
+    """The SHA-256 of the first ``size`` bytes of a file."""
+    sha = hashlib.sha256()
+    file.seek(0)
+    while size > 0 and (chunk := file.read(min(_CHUNK, size))):
+        sha.update(chunk)
+        size -= len(chunk)
+    return sha.hexdigest()
