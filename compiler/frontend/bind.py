@@ -1,0 +1,97 @@
+"""Symbolic dims get values: the batch, and what ``--dim NAME=VALUE`` says.
+
+A dim without a name is called after its place: ``image.2`` is axis 2 of the input ``image``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import onnx
+
+from effc.compiler.errors import InputError
+
+BATCH_NAMES = frozenset({"n", "b", "bs", "batch", "batchsize", "nbatch", "numbatch", "batchdim"})
+"""Names of a batch, in lower case and without punctuation."""
+
+
+class Symbol(NamedTuple):
+    """A symbolic dim of an input."""
+
+    name: str
+    input: str
+    axis: int
+    named: bool  # by the model
+
+
+def bind(inputs: Iterable[onnx.ValueInfoProto], batch: int, dims: Mapping[str, int]) -> dict[str, int]:
+    """The value of every symbolic dim of ``inputs``, by name."""
+    inputs = list(inputs)
+    symbols = [symbol for value in inputs for symbol in _symbols(value)]
+    known = dict.fromkeys(symbol.name for symbol in symbols)
+    for name, value in {"the batch": batch, **dims}.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}", expected="at least 1")
+    if unknown := [name for name in dims if name not in known]:
+        names = ", ".join(known) or "none: every dim has a fixed size"
+        raise InputError(f"no input has a dim '{unknown[0]}'", expected=f"a symbolic dim of the model ({names})")
+    batches = _batches(symbols)
+    if batch != 1 and not batches:
+        _require_batch(inputs, batch)
+    values = dict.fromkeys(batches, batch) | dict(dims)
+    for symbol in symbols:
+        if symbol.name not in values:
+            raise InputError(
+                f"dim '{symbol.name}', axis {symbol.axis} of the input '{symbol.input}', has no value",
+                remedy=f"give --dim {symbol.name}=VALUE",
+            )
+    return values
+
+
+def bound(kind: onnx.TypeProto, values: Mapping[str, int], place: str = "") -> onnx.TypeProto:
+    """A type with the values of its symbolic dims put in; ``place`` is the input whose dims without a name have one."""
+    copy: onnx.TypeProto = onnx.TypeProto()
+    copy.CopyFrom(kind)
+    if kind.HasField("tensor_type"):
+        for axis, dim in enumerate(copy.tensor_type.shape.dim):
+            name = _name(dim, place, axis)
+            if name in values:
+                dim.dim_value = values[name]
+    return copy
+
+
+def _symbols(value: onnx.ValueInfoProto) -> Iterable[Symbol]:
+    if value.type.HasField("tensor_type"):
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if name := _name(dim, value.name, axis):
+                yield Symbol(name, value.name, axis, bool(dim.dim_param))
+
+
+def _name(dim: onnx.TensorShapeProto.Dimension, place: str, axis: int) -> str:
+    """The name of a symbolic dim; empty if it has a size. Some exporters write -1 for an unknown one."""
+    if dim.dim_param:
+        return str(dim.dim_param)
+    return f"{place}.{axis}" if dim.dim_value < 0 or not dim.HasField("dim_value") else ""
+
+
+def _batches(symbols: list[Symbol]) -> list[str]:
+    """The dims that are the batch: those named so, or else the first of those that stand first in an input."""
+    named = [s.name for s in symbols if s.named and "".join(filter(str.isalpha, s.name)).lower() in BATCH_NAMES]
+    if named:
+        return named
+    first = [symbol for symbol in symbols if symbol.axis == 0]
+    if first and not first[0].named:
+        return [symbol.name for symbol in first if not symbol.named]
+    return [symbol.name for symbol in first[:1]]
+
+
+def _require_batch(inputs: list[onnx.ValueInfoProto], batch: int) -> None:
+    """The model's batch is fixed: the one that is asked for has to be the same."""
+    for value in inputs:
+        dims = value.type.tensor_type.shape.dim
+        if dims and dims[0].dim_value != batch:
+            raise InputError(
+                f"the model has no symbolic batch: axis 0 of its input '{value.name}' is {dims[0].dim_value}",
+                remedy="leave out --batch, or export the model with a symbolic batch",
+            )

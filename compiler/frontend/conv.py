@@ -1,0 +1,142 @@
+"""Conv: a nest with an axis of overlapping windows per spatial axis; groups are a dim that every operand has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from effc.compiler.frontend.builder import Builder, plain, row_major
+from effc.compiler.frontend.node import Node, NotANest
+from effc.ir.graph import View
+from effc.ir.nest import BIAS_NAME, OUTPUT_NAME, Axis, Dim, Nest, Operand
+
+OUTER, INNER = ("P", "Q"), ("R", "S")
+"""The dims of the outputs and of the taps, per spatial axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a filter slides along one spatial axis."""
+
+    size: int
+    taps: int
+    stride: int
+    dilation: int
+    before: int  # words of padding
+    after: int
+
+    @property
+    def reach(self) -> int:
+        """From the first word that a window touches to the last."""
+        return (self.taps - 1) * self.dilation + 1
+
+    @property
+    def outputs(self) -> int:
+        return (self.size + self.before + self.after - self.reach) // self.stride + 1
+
+    def axis(self, outer: str, inner: str) -> Axis:
+        return Axis(((self.stride, outer), (self.dilation, inner)), -self.before, self.size)
+
+
+class Channels(NamedTuple):
+    groups: int
+    filters: int  # per group
+    inputs: int  # per group
+
+
+def conv(node: Node, build: Builder) -> None:
+    """``O[n, g, k, p, q] += I[n, g, c, U*p + D*r - pad, ...] * W[g, k, c, r, s]``, from ``B[g, k]`` on."""
+    x, image = node.operand(0)
+    w, filters = node.operand(1)
+    y, result = node.result()
+    if len(image) not in (3, 4):
+        raise NotANest(f"{len(image) - 2}-D convolution")
+    channels = _channels(node, image, filters)
+    windows = _windows(node, image[2:], filters[2:])
+    if result[2:] != tuple(window.outputs for window in windows):
+        raise NotANest("its output is not as large as its attributes say")
+    bias = _bias(node, filters[0])
+    nest = _nest(image[0], channels, windows, bias is not None)
+    uses = {
+        "I": View(x, 0, _grouped(row_major(image), 1, channels.inputs, channels.groups)),
+        "W": View(w, 0, _grouped(row_major(filters), 0, channels.filters, channels.groups)),
+        OUTPUT_NAME: View(y, 0, _grouped(row_major(result), 1, channels.filters, channels.groups)),
+    }
+    if bias is not None:
+        uses[BIAS_NAME] = View(bias, 0, _grouped((1,), 0, channels.filters, channels.groups))
+    build.add_nest(nest, uses, "Conv", node.name)
+
+
+def _nest(batch: int, channels: Channels, windows: list[Window], bias: bool) -> Nest:
+    n, k, c = Dim("N", batch, "N"), Dim("K", channels.filters, "K"), Dim("C", channels.inputs, "C")
+    g = (Dim("G", channels.groups, "G"),) if channels.groups > 1 else ()
+    outer = [Dim(name, window.outputs, name) for name, window in zip(OUTER, windows)]
+    inner = [Dim(name, window.taps, name) for name, window in zip(INNER, windows)]
+    slides = tuple(window.axis(p.name, r.name) for window, p, r in zip(windows, outer, inner))
+    return Nest(
+        "conv",
+        (n, *g, k, c, *outer, *inner),
+        (Operand("I", plain("I", n, *g, c).axes + slides), plain("W", *g, k, c, *inner)),
+        plain(OUTPUT_NAME, n, *g, k, *outer),
+        plain(BIAS_NAME, *g, k) if bias else None,
+    )
+
+
+def _grouped(strides: tuple[int, ...], axis: int, size: int, groups: int) -> tuple[int, ...]:
+    """The strides of a tensor whose channel axis is split into groups of ``size``."""
+    group = (strides[axis] * size,) if groups > 1 else ()
+    return (*strides[:axis], *group, *strides[axis:])
+
+
+def _channels(node: Node, image: tuple[int, ...], filters: tuple[int, ...]) -> Channels:
+    groups = int(node.attributes.get("group", 1))
+    if len(filters) != len(image):
+        raise node.error(f"the input has {len(image)} axes and the weights have {len(filters)}", "as many")
+    if groups < 1 or filters[0] % groups:
+        raise node.error(f"{filters[0]} filters cannot be divided into {groups} groups")
+    if image[1] != groups * filters[1]:
+        raise node.error(
+            f"the input has {image[1]} channels, the weights have {filters[1]} per group and there are {groups} groups",
+            f"{groups * filters[1]} channels",
+        )
+    return Channels(groups, filters[0] // groups, filters[1])
+
+
+def _windows(node: Node, sizes: tuple[int, ...], taps: tuple[int, ...]) -> list[Window]:
+    """The window of every spatial axis, its padding resolved."""
+    rank = len(sizes)
+    if node.integers("kernel_shape", taps) != taps:
+        raise node.error(
+            f"kernel_shape is {list(node.attributes['kernel_shape'])}", f"{list(taps)}, as the weights are"
+        )
+    strides = node.integers("strides", (1,) * rank)
+    dilations = node.integers("dilations", (1,) * rank)
+    if min(*strides, *dilations) < 1:
+        raise node.error("strides and dilations are at least 1")
+    pads = node.integers("pads", (0,) * (2 * rank))
+    if min(pads) < 0:
+        raise NotANest("negative padding")
+    mode = node.attributes.get("auto_pad", b"NOTSET").decode()
+    forms = zip(sizes, taps, strides, dilations, pads[:rank], pads[rank:])
+    return [_padded(Window(*form), mode) for form in forms]
+
+
+def _padded(window: Window, mode: str) -> Window:
+    """The window with the padding that ``auto_pad`` asks for."""
+    if mode == "NOTSET":
+        return window
+    total = 0
+    if mode in ("SAME_UPPER", "SAME_LOWER"):
+        outputs = -(-window.size // window.stride)
+        total = max(0, (outputs - 1) * window.stride + window.reach - window.size)
+    before = (total + 1) // 2 if mode == "SAME_LOWER" else total // 2
+    return Window(window.size, window.taps, window.stride, window.dilation, before, total - before)
+
+
+def _bias(node: Node, filters: int) -> str | None:
+    if node.input(2) is None:
+        return None
+    name, shape = node.operand(2)
+    if shape != (filters,):
+        raise node.error(f"the bias has the shape {list(shape)}", f"[{filters}], a word per filter")
+    return name

@@ -1,0 +1,151 @@
+"""Constant folding: what does not depend on an input of the model is computed while it is compiled.
+
+Only operators that are cheap for what they put out are folded, and only while all that was folded fits a budget; the
+rest runs where it would have run anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from effc.backends.host import run_node
+from effc.compiler.errors import InputError
+from effc.compiler.frontend.infer import shape_of
+from effc.compiler.frontend.node import Node
+from effc.ir.graph import Array, NodeOp
+
+GROWTH = 256 << 20
+"""Bytes of folded tensors that take memory."""
+
+REPEATED = 2 << 30
+"""Bytes of folded tensors that are one value over and over, and take none."""
+
+ELEMENTWISE = """
+    Abs Add And BitShift Cast CastLike Ceil Clip DequantizeLinear Div Equal Exp Floor Greater GreaterOrEqual Identity
+    IsInf IsNaN Less LessOrEqual Log Max Mean Min Mod Mul Neg Not Or Pow Reciprocal Relu Round Sigmoid Sign Sqrt Sub Sum
+    Tanh Where Xor
+"""
+MOVING = """
+    Concat Expand EyeLike Flatten Gather GatherElements GatherND OneHot Pad Range Reshape ScatterElements ScatterND
+    Slice Split Squeeze Tile Transpose Trilu Unsqueeze
+"""
+REDUCING = "CumSum ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum"
+
+FOLDABLE = frozenset(f"{ELEMENTWISE} {MOVING} {REDUCING}".split())
+
+
+@dataclass
+class Budget:
+    """How many more bytes may be folded."""
+
+    growth: int = GROWTH
+    repeated: int = REPEATED
+
+
+def fold(node: Node, types: list[onnx.TypeProto], op: Callable[[], NodeOp], budget: Budget) -> list[Array] | None:
+    """The values of the outputs of ``node``, whose types were inferred, or None: it is not folded."""
+    name = node.proto.op_type
+    if node.proto.domain:
+        return None
+    if name in _ABOUT_SHAPES:
+        return _about_shape(node)
+    if any(tensor is not None and tensor.name not in node.constants for tensor in node.inputs):
+        return None
+    if name == "Constant":
+        return [_attribute_value(node)]
+    shapes = [shape_of(kind) for kind in types]
+    if name == "ConstantOfShape":
+        return _filled(node, shapes[0], budget)
+    if name not in FOLDABLE or _divides_by_zero(node) or not _affordable(types, budget):
+        return None
+    return _computed(node, op())
+
+
+_ABOUT_SHAPES = ("Shape", "Size")
+
+
+def _about_shape(node: Node) -> list[Array] | None:
+    tensor = node.input(0)
+    if tensor is None or tensor.shape is None:
+        return None
+    if node.proto.op_type == "Size":
+        return [np.array(prod(tensor.shape), np.int64)]
+    start, end = node.attributes.get("start", 0), node.attributes.get("end")
+    return [np.array(tensor.shape[start:end], np.int64)]
+
+
+def _attribute_value(node: Node) -> Array:
+    """The value of a ``Constant``, however it is written."""
+    (kind, value), *_ = node.attributes.items()
+    if kind == "value":
+        return np.asarray(numpy_helper.to_array(value))
+    if kind == "sparse_value":
+        return dense(value)
+    if kind.startswith("value_string"):
+        texts = value if isinstance(value, list) else [value]
+        strings = np.array([text.decode() for text in texts], object)
+        return strings if isinstance(value, list) else strings.reshape(())
+    return np.array(value, np.float32 if "float" in kind else np.int64)
+
+
+def dense(value: onnx.SparseTensorProto) -> Array:
+    """A sparse tensor, written out."""
+    if prod(value.dims) * 8 > GROWTH:
+        raise InputError(f"the sparse tensor '{value.values.name}' has {prod(value.dims)} words when it is written out")
+    values, indices = numpy_helper.to_array(value.values), numpy_helper.to_array(value.indices)
+    array = np.zeros(tuple(value.dims), values.dtype)
+    if indices.ndim == 2:
+        array[tuple(indices.T)] = values
+    else:
+        array.reshape(-1)[indices] = values
+    return array
+
+
+def _filled(node: Node, shape: tuple[int, ...] | None, budget: Budget) -> list[Array] | None:
+    """A tensor of one value; its words share the same memory."""
+    attribute = node.attributes.get("value")
+    value = np.zeros(1, np.float32) if attribute is None else numpy_helper.to_array(attribute)
+    if shape is None or value.size != 1:
+        return None
+    budget.repeated -= (size := prod(shape) * value.itemsize)
+    if budget.repeated < 0:
+        budget.repeated += size
+        return None
+    return [np.broadcast_to(value.reshape(()), shape)]
+
+
+def _divides_by_zero(node: Node) -> bool:
+    """An integer division by zero stops some versions of onnxruntime, and the program with them."""
+    if node.proto.op_type not in ("Div", "Mod"):
+        return False
+    divisor = node.constant(1)
+    return divisor is not None and divisor.dtype.kind in "iu" and not divisor.all()
+
+
+def _affordable(types: list[onnx.TypeProto], budget: Budget) -> bool:
+    """Whether the budget allows outputs of these types; if so, they are paid for."""
+    bytes_needed = 0
+    for kind in types:
+        shape = shape_of(kind)
+        if shape is None:
+            return False
+        bytes_needed += prod(shape) * 8
+    if bytes_needed > budget.growth:
+        return False
+    budget.growth -= bytes_needed
+    return True
+
+
+def _computed(node: Node, op: NodeOp) -> list[Array] | None:
+    inputs = [None if tensor is None else node.constants[tensor.name] for tensor in node.inputs]
+    try:
+        values = run_node(op, inputs)
+    except InputError:
+        return None  # it will fail on the host, if it is ever run
+    return [np.asarray(value) for value in values if value is not None]

@@ -1,0 +1,204 @@
+"""From an ONNX model to a graph of nests and nodes.
+
+``lower`` walks the nodes once, in the order of the model. Of each it infers the types of the outputs; if all that it
+reads is known, it computes them (``fold``); if the table of lowerings has an entry, nests are made of it; or else the
+node itself becomes an op. Since the dims of the inputs are bound before, a shape that is not known then depends on the
+data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import onnx
+import onnx.inliner
+from onnx import numpy_helper
+
+from effc.compiler.errors import InputError
+from effc.compiler.frontend import bind, fold, infer
+from effc.compiler.frontend.builder import Builder
+from effc.compiler.frontend.lowerings import LOWERINGS, REASONS
+from effc.compiler.frontend.node import Node, NotANest
+from effc.compiler.frontend.read import check, guard, load_onnx, skeleton
+from effc.compiler.frontend.subgraphs import captured, spliced, subgraphs
+from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op
+
+__all__ = ["check", "load_onnx", "lower"]
+
+
+def lower(model: onnx.ModelProto, *, batch: int = 1, dims: Mapping[str, int] | None = None, name: str = "") -> Graph:
+    """The graph of a checked model.
+
+    ``dims`` gives the symbolic dims of the inputs their values; the batch, where it is one of them, is ``batch``.
+    """
+    with guard("the local functions of the model cannot be inlined"):
+        shell = _inlined(model)
+    frontend = _Frontend(model, shell, batch, dims or {})
+    frontend.lower(shell.graph.node)
+    return frontend.graph(name or model.graph.name or "model")
+
+
+class _Frontend:
+    """The walk over the nodes, and what is known so far.
+
+    ``shell`` is the model with its local functions inlined; only ``model`` is sure to have the initializers' data.
+    """
+
+    def __init__(self, model: onnx.ModelProto, shell: onnx.ModelProto, batch: int, dims: Mapping[str, int]) -> None:
+        constants = dict(_initializers(model.graph))
+        self.inputs = [value for value in model.graph.input if value.name not in constants]
+        self.outputs = tuple(value.name for value in model.graph.output)
+        outputs = (name for node in shell.graph.node for name in node.output)
+        self.build = Builder([*constants, *(value.name for value in self.inputs), *outputs])
+        self.budget = fold.Budget()
+        self.versions = {_domain(entry.domain): entry.version for entry in shell.opset_import}
+        self.context = onnx.ModelProto(ir_version=shell.ir_version)
+        self.context.opset_import.extend(shell.opset_import)
+        self.context.functions.extend(shell.functions)
+        self.types: dict[str, onnx.TypeProto] = {}
+        self._bind([*shell.graph.value_info, *model.graph.output], batch, dims)
+        for name, array in constants.items():
+            self._add(name, infer.array_type(array), array)
+
+    def lower(self, nodes: Iterable[onnx.NodeProto]) -> None:
+        for proto in nodes:
+            self._lower_node(_with_plain_domain(proto))
+
+    def graph(self, name: str) -> Graph:
+        """What was built, without the tensors that nobody uses."""
+        ops = tuple(self.build.ops)
+        inputs = tuple(value.name for value in self.inputs)
+        used = dict.fromkeys([*inputs, *(name for op in ops for name in _touched(op)), *self.outputs])
+        self._require(self.outputs, name)
+        tensors = {name: self.build.tensors[name] for name in used}
+        constants = {name: value for name, value in self.build.constants.items() if name in used}
+        return Graph(name, inputs, self.outputs, tensors, ops, constants)
+
+    def _bind(self, declared: list[onnx.ValueInfoProto], batch: int, dims: Mapping[str, int]) -> None:
+        symbols = bind.bind(self.inputs, batch, dims)
+        self.declared = {value.name: bind.bound(value.type, symbols) for value in declared}
+        for value in self.inputs:
+            self._add(value.name, bind.bound(value.type, symbols, value.name))
+
+    def _add(self, name: str, kind: onnx.TypeProto, value: Array | None = None) -> None:
+        """A tensor of the model."""
+        self.types[name] = kind
+        self.build.tensors[name] = infer.tensor(name, kind)
+        if value is not None:
+            self.build.constants[name] = value
+
+    def _require(self, names: Iterable[str], place: str) -> None:
+        for name in names:
+            if name and name not in self.build.tensors:
+                raise InputError(f"nothing in the model gives the tensor '{name}'", place)
+
+    def _lower_node(self, proto: onnx.NodeProto) -> None:
+        outside = tuple(captured(proto))
+        self._require((*proto.input, *outside), proto.name or proto.op_type)
+        if self._took_branch(proto):
+            return
+        inputs = tuple(self.build.tensors[name] if name else None for name in proto.input)
+        name = self.build.op_name(proto)
+        node = Node(proto, name, self.versions.get(proto.domain, 1), inputs, (), self.build.constants)
+        kinds = self._infer(node, outside)
+        as_op = partial(self._op, node, outside)
+        values = fold.fold(node, kinds, as_op, self.budget)
+        for i, output in enumerate(proto.output):
+            if output:
+                self._add(output, infer.array_type(values[i]) if values else kinds[i], values[i] if values else None)
+        if values is None:
+            outputs = tuple(self.build.tensors.get(name) for name in proto.output)
+            self._emit(Node(proto, name, node.version, inputs, outputs, self.build.constants), as_op)
+
+    def _took_branch(self, proto: onnx.NodeProto) -> bool:
+        """An ``If`` whose condition is known is replaced with one of its branches."""
+        condition = self.build.constants.get(proto.input[0]) if (proto.domain, proto.op_type) == ("", "If") else None
+        if condition is None or condition.size != 1:
+            return False
+        nodes, initializers = spliced(proto, "then_branch" if condition.item() else "else_branch")
+        for name, array in _arrays(initializers):
+            self._add(name, infer.array_type(array), array)
+        self.lower(nodes)
+        return True
+
+    def _infer(self, node: Node, outside: tuple[str, ...]) -> list[onnx.TypeProto]:
+        if node.key == ("", "Constant"):
+            return []
+        types = {name: self.types[name] for name in (*node.proto.input, *outside) if name}
+        place = f"{node.proto.op_type} '{node.name}'"
+        inferred = infer.infer(node.proto, self.context, types, self.build.constants, place)
+        return infer.merged(inferred, (self.declared.get(name) for name in node.proto.output))
+
+    def _emit(self, node: Node, as_op: partial[NodeOp]) -> None:
+        entry = LOWERINGS.get(node.key)
+        reason = "" if node.proto.domain else REASONS.get(node.proto.op_type, "")
+        if entry is not None:
+            try:
+                return entry.function(node, self.build)
+            except NotANest as why:
+                reason = str(why)
+        self.build.ops.append(as_op(reason=reason))
+        return None
+
+    def _op(self, node: Node, outside: tuple[str, ...], reason: str = "") -> NodeOp:
+        proto = onnx.NodeProto()
+        proto.CopyFrom(node.proto)
+        proto.name = node.name
+        proto.ClearField("doc_string")
+        data = proto.SerializeToString(deterministic=True)
+        inputs, outputs = tuple(proto.input), tuple(proto.output)
+        op = NodeOp(node.name, proto.op_type, inputs, outputs, data, proto.domain, node.version)
+        return replace(op, reason=reason, captures=outside, context=self._context_of(proto))
+
+    def _context_of(self, proto: onnx.NodeProto) -> bytes:
+        """What a node needs besides its own operator set, where it has subgraphs or calls a function."""
+        needed = bool(self.context.functions) or (len(self.versions) > 1 and any(subgraphs(proto)))
+        return self.context.SerializeToString(deterministic=True) if needed else b""
+
+
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without local functions, as far as they can be inlined."""
+    if not model.functions:
+        return model
+    shell = onnx.inliner.inline_local_functions(skeleton(model))
+    if shell.functions:  # written for another operator set than the model
+        converted = onnx.inliner.inline_local_functions(shell, convert_version=True)
+        shell = shell if converted.functions else converted
+    return shell
+
+
+def _initializers(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
+    yield from _arrays(graph.initializer)
+    for sparse in graph.sparse_initializer:
+        with guard(f"the initializer '{sparse.values.name}' cannot be read"):
+            yield sparse.values.name, fold.dense(sparse)
+
+
+def _arrays(tensors: Iterable[onnx.TensorProto]) -> Iterator[tuple[str, Array]]:
+    for tensor in tensors:
+        with guard(f"the initializer '{tensor.name}' cannot be read"):
+            yield tensor.name, np.asarray(numpy_helper.to_array(tensor))
+
+
+def _with_plain_domain(proto: onnx.NodeProto) -> onnx.NodeProto:
+    """``ai.onnx`` is another name of the default domain."""
+    if proto.domain != "ai.onnx":
+        return proto
+    copy = onnx.NodeProto()
+    copy.CopyFrom(proto)
+    copy.domain = ""
+    return copy
+
+
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+def _touched(op: Op) -> Iterator[str]:
+    """The tensors of an op."""
+    yield from (name for name in (*op.inputs, *op.outputs) if name)
+    if not isinstance(op, NestOp):
+        yield from op.captures

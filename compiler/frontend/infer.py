@@ -1,0 +1,86 @@
+"""The types of what a node puts out, by ONNX's own shape inference on a model of that one node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import onnx
+import onnx.shape_inference
+from onnx import numpy_helper
+
+from effc.backends.onnx_types import element_type, type_name
+from effc.compiler.errors import InputError
+from effc.ir.graph import Array, Tensor
+
+SMALL = 1024
+"""Words of a constant whose value may matter to a shape."""
+
+Types = Mapping[str, onnx.TypeProto]
+
+
+def infer(
+    proto: onnx.NodeProto, context: onnx.ModelProto, types: Types, constants: Mapping[str, Array], place: str
+) -> list[onnx.TypeProto]:
+    """The type of every output; an empty one where nothing is known. ``types`` has all that the node reads."""
+    model = onnx.ModelProto()
+    model.CopyFrom(context)
+    graph = model.graph
+    graph.name = "node"
+    graph.node.append(proto)
+    for name, kind in types.items():
+        value = constants.get(name)
+        if value is not None and value.size <= SMALL and value.dtype.kind in "iufb":
+            graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        graph.input.append(onnx.helper.make_value_info(name, kind))
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in proto.output if name)
+    try:
+        done = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    except Exception as error:
+        if all(kind.WhichOneof("value") for kind in types.values()):
+            raise InputError(_message(error), place) from error
+        return [onnx.TypeProto() for _ in proto.output]
+    found = {value.name: value.type for value in done.graph.output}
+    return [found.get(name, onnx.TypeProto()) for name in proto.output]
+
+
+def tensor(name: str, kind: onnx.TypeProto) -> Tensor:
+    """A type as the graph keeps it."""
+    if not kind.HasField("tensor_type"):
+        return Tensor(name, type_name(kind), None)
+    return Tensor(name, dtype_name(kind.tensor_type.elem_type), shape_of(kind))
+
+
+def dtype_name(element: int) -> str:
+    """numpy's name for a type of elements."""
+    try:
+        return str(onnx.helper.tensor_dtype_to_np_dtype(element).name)
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
+def shape_of(kind: onnx.TypeProto) -> tuple[int, ...] | None:
+    """The shape, where all of it is known."""
+    if not kind.tensor_type.HasField("shape"):
+        return None
+    dims = kind.tensor_type.shape.dim
+    return tuple(dim.dim_value for dim in dims) if all(dim.HasField("dim_value") for dim in dims) else None
+
+
+def array_type(value: Array) -> onnx.TypeProto:
+    """The type of a constant."""
+    kind: onnx.TypeProto = onnx.helper.make_tensor_type_proto(element_type(value.dtype), value.shape)
+    return kind
+
+
+def merged(inferred: Iterable[onnx.TypeProto], declared: Iterable[onnx.TypeProto | None]) -> list[onnx.TypeProto]:
+    """What was inferred, or what the model declares where nothing could be."""
+    return [a if a.WhichOneof("value") or b is None else b for a, b in zip(inferred, declared)]
+
+
+def _message(error: Exception) -> str:
+    """The gist of what ONNX says, without the names of its own source files."""
+    text = " ".join(str(error).split())
+    for mark in ("Inference error(s):", "[ShapeInferenceError]", "[TypeInferenceError]"):
+        text = text.split(mark, 1)[-1]
+    return text.strip()[:300] or type(error).__name__

@@ -1,0 +1,87 @@
+"""Subgraphs: what a node's reads from outside, and a branch of an ``If`` put in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import onnx
+
+
+def captured(proto: onnx.NodeProto) -> list[str]:
+    """The tensors that the subgraphs of a node read from outside, each once."""
+    return list(dict.fromkeys(name for graph in subgraphs(proto) for name in _free(graph)))
+
+
+def subgraphs(proto: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in proto.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def spliced(proto: onnx.NodeProto, branch: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """The nodes and initializers of a branch of an ``If``, to stand in its place.
+
+    What the branch defines is renamed after the node, whose outputs are copies of the branch's.
+    """
+    graph = next(attribute.g for attribute in proto.attribute if attribute.name == branch)
+    names = {name: f"{proto.name or proto.output[0]}/{name}" for name in _defined(graph)}
+    nodes = [_renamed(node, names) for node in graph.node]
+    for inner, outer in zip(graph.output, proto.output):
+        if outer:
+            nodes.append(onnx.helper.make_node("Identity", [names.get(inner.name, inner.name)], [outer]))
+    return nodes, [_renamed_tensor(tensor, names) for tensor in graph.initializer]
+
+
+def _free(graph: onnx.GraphProto) -> Iterator[str]:
+    """Names that a subgraph uses and does not define before."""
+    known = set(_given(graph))
+    for node in graph.node:
+        yield from (name for name in (*node.input, *captured(node)) if name and name not in known)
+        known.update(node.output)
+    yield from (value.name for value in graph.output if value.name not in known)
+
+
+def _given(graph: onnx.GraphProto) -> Iterable[str]:
+    yield from (value.name for value in graph.input)
+    yield from (tensor.name for tensor in graph.initializer)
+    yield from (tensor.values.name for tensor in graph.sparse_initializer)
+
+
+def _defined(graph: onnx.GraphProto) -> Iterable[str]:
+    yield from _given(graph)
+    yield from (name for node in graph.node for name in node.output if name)
+
+
+def _renamed(proto: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(proto)
+    _rename_all(copy.input, names)
+    _rename_all(copy.output, names)
+    for graph in subgraphs(copy):
+        _rename_free(graph, names)
+    return copy
+
+
+def _rename_free(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Rename in a subgraph what it reads from outside."""
+    own = set(_defined(graph))
+    outer = {name: new for name, new in names.items() if name not in own}
+    for node in graph.node:
+        _rename_all(node.input, outer)
+        for inner in subgraphs(node):
+            _rename_free(inner, outer)
+    for value in graph.output:
+        value.name = outer.get(value.name, value.name)
+
+
+def _rename_all(field: list[str], names: Mapping[str, str]) -> None:
+    for i, name in enumerate(field):
+        field[i] = names.get(name, name)
+
+
+def _renamed_tensor(tensor: onnx.TensorProto, names: Mapping[str, str]) -> onnx.TensorProto:
+    copy = onnx.TensorProto()
+    copy.CopyFrom(tensor)
+    copy.name = names[tensor.name]
+    return copy
