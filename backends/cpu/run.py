@@ -77,7 +77,7 @@ class CpuProgram:
         """The C file: a function for every nest."""
         return self._nests.source.text
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Any]) -> Values:
         """The outputs of the model for these inputs."""
         values: Values = {**self.graph.constants, **_checked_inputs(self.graph, inputs)}
         for op, dying in zip(self.graph.ops, self._dying, strict=True):
@@ -117,7 +117,7 @@ def _last_uses(graph: Graph) -> list[list[str]]:
     return dying[::-1]
 
 
-def _checked_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def _checked_inputs(graph: Graph, inputs: Mapping[str, Any]) -> Values:
     """The inputs of the model, each of the type and shape that the model declares."""
     for name in inputs:
         if name not in graph.inputs:
@@ -129,17 +129,20 @@ def _checked_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Arra
     return {name: _checked_input(graph.tensors[name], inputs) for name in graph.inputs if name not in graph.constants}
 
 
-def _checked_input(tensor: Tensor, inputs: Mapping[str, Array]) -> Array:
+def _checked_input(tensor: Tensor, inputs: Mapping[str, Any]) -> Any:
     expected = tensor.dtype if tensor.shape is None else f"{tensor.dtype}{list(tensor.shape)}"
     remedy = f"give an array named {tensor.name!r} of this type and shape"
     if tensor.name not in inputs:
         raise InputError(f"input {tensor.name!r} is missing", expected=expected, remedy=remedy)
-    array = inputs[tensor.name]
-    wrong_type = bool(tensor.dtype) and array.dtype.name != tensor.dtype
-    if wrong_type or tensor.shape not in (None, array.shape):
-        found = f"{array.dtype.name}{list(array.shape)}"
-        raise InputError(f"input {tensor.name!r} is {found}", expected=expected, remedy=remedy)
-    return array
+    value = inputs[tensor.name]
+    if tensor.dtype.endswith(")") or not tensor.dtype:  # no tensor, or nobody knows: the op that reads it will tell
+        return value
+    if not isinstance(value, np.ndarray):
+        raise InputError(f"input {tensor.name!r} is no array", expected=expected, remedy=remedy)
+    dtype = "object" if value.dtype.kind in "OSU" else value.dtype.name
+    if dtype != tensor.dtype or tensor.shape not in (None, value.shape):
+        raise InputError(f"input {tensor.name!r} is {dtype}{list(value.shape)}", expected=expected, remedy=remedy)
+    return value
 
 
 def _check_types(graph: Graph, op: NestOp) -> None:

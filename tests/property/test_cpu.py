@@ -7,13 +7,11 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
-import pytest
+from c_compiler import needs_compiler
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from effc.backends.cpu.build import find_compiler
 from effc.backends.cpu.run import NestProgram, run_nest
-from effc.ir.errors import InputError
 from effc.ir.graph import Array, NestOp, View
 from effc.ir.nest import Axis, Dim, Nest, Operand
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
@@ -24,16 +22,7 @@ Draw = st.DrawFn
 Floats = npt.NDArray[np.float64]
 
 
-def no_compiler() -> str:
-    """Why these tests cannot run, or nothing."""
-    try:
-        find_compiler()
-    except InputError as error:
-        return error.message
-    return ""
-
-
-pytestmark = pytest.mark.skipif(bool(no_compiler()), reason=no_compiler() or "-")
+pytestmark = needs_compiler
 
 
 @st.composite

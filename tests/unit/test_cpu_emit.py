@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from itertools import product
 
+import numpy as np
 import pytest
+from c_compiler import needs_compiler
 
+from effc.backends.cpu import build
 from effc.backends.cpu.emit import emit_c, emit_file
 from effc.backends.cpu.names import RESERVED, Names, comment
 from effc.ir.graph import NestOp, View
@@ -242,6 +246,18 @@ def test_functions_of_one_file_have_names_of_their_own() -> None:
     assert not RESERVED & set(names)
     assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,50}", name) for name in names)
     assert "layer1_layer1_0_conv1_Conv" in names
+
+
+@needs_compiler
+def test_hostile_names_compile_without_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    strict = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
+    monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, *strict))
+    source = emit_file([hostile_op(name) for name in HOSTILE])
+    library = build.build(source.text)
+    for name in source.functions:
+        words = [np.ones(12, np.float32) for _ in range(3)]
+        library[name](*(array.ctypes.data_as(ctypes.c_void_p) for array in words))
+        assert words[2].tolist() == [4.0] * 6 + [1.0] * 6
 
 
 def test_names() -> None:
