@@ -29,14 +29,23 @@ from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op
 __all__ = ["check", "load_onnx", "lower"]
 
 
-def lower(model: onnx.ModelProto, *, batch: int = 1, dims: Mapping[str, int] | None = None, name: str = "") -> Graph:
+def lower(
+    model: onnx.ModelProto,
+    *,
+    batch: int = 1,
+    dims: Mapping[str, int] | None = None,
+    name: str = "",
+    host: Mapping[str, str] | None = None,
+) -> Graph:
     """The graph of a checked model.
 
-    ``dims`` gives the symbolic dims of the inputs their values; the batch, where it is one of them, is ``batch``.
+    ``dims`` gives the symbolic dims of the inputs their values; the batch, where it is one of them, is ``batch``. The
+    nodes that ``host`` names become no nests; it says why.
     """
     with guard("the local functions of the model cannot be inlined"):
         shell = _inlined(model)
     frontend = _Frontend(model, shell, batch, dims or {})
+    frontend.host = host or {}
     frontend.lower(shell.graph.node)
     return frontend.graph(name or model.graph.name or "model")
 
@@ -48,6 +57,7 @@ class _Frontend:
     """
 
     def __init__(self, model: onnx.ModelProto, shell: onnx.ModelProto, batch: int, dims: Mapping[str, int]) -> None:
+        self.host: Mapping[str, str] = {}
         constants = dict(_initializers(model.graph))
         self.inputs = [value for value in model.graph.input if value.name not in constants]
         self.outputs = tuple(value.name for value in model.graph.output)
@@ -135,7 +145,9 @@ class _Frontend:
     def _emit(self, node: Node, as_op: partial[NodeOp]) -> None:
         entry = LOWERINGS.get(node.key)
         reason = "" if node.proto.domain else REASONS.get(node.proto.op_type, "")
-        if entry is not None:
+        if node.name in self.host:
+            reason = self.host[node.name]
+        elif entry is not None:
             try:
                 return entry.function(node, self.build)
             except NotANest as why:
