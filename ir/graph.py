@@ -2,14 +2,22 @@
 
     graph "digits" (x) -> (y) {
       tensor x : float32[1, 1, 8, 8]
-      const  w : float32[16, 1, 3, 3]
-      nest conv1 ... uses I = x, W = w, O = t
-      op Relu "relu1" (t) -> (u) @ vector
+      const  w : float32[16, 1, 3, 3] = sha256:...
+      tensor t : float32[1, 16, 8, 8]
+      tensor y : float32[1, 16, 8, 8]
+      nest conv1 (N=1, K=16, C=1, P=8, Q=8, R=3, S=3) of Conv {
+        read  I[N < 1, C < 1, P + R - 1 < 8, Q + S - 1 < 8]
+        read  W[K < 16, C < 1, R < 3, S < 3]
+        write O[N < 1, K < 16, P < 8, Q < 8]
+      } uses I = x, W = w, O = t
+      op Relu "relu1" (t) -> (y) opset 17 @ vector
     }
 
 A *nest op* runs a nest on the array; each of its operands is a *view* of a tensor: an offset and a stride in words per
 axis, so that reshapes and transposes around a nest cost nothing. Any other op is an ONNX node, with the place where it
 runs: the target's vector unit, or the host with the reason.
+
+A tensor is written before it is read, and once; several nests may write disjoint parts of one.
 """
 
 from __future__ import annotations
