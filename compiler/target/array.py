@@ -25,7 +25,7 @@ def read_array(values: Values, array: Node) -> FanOut:
     title = f"array '{array.name.text}'"
     found = statements(values.source, array, title, array.name, ("multicast", "reduce"))
     nodes = array.all("axis")
-    names = values.distinct((node.children[1] for node in nodes), f"in {title}, axis")
+    names = _axis_names(values, [node.children[1] for node in nodes], title)
     unroll = _by_axis(values, array, "unroll", names)
     multicast = _by_axis(values, array, "multicast", names)
     reduce = _axes(values, found["reduce"], names)
@@ -47,6 +47,14 @@ def read_array(values: Values, array: Node) -> FanOut:
     return FanOut(array.name.text, tuple(axes), hop, place=values.source.place(array.name))
 
 
+def _axis_names(values: Values, names: Sequence[Node], title: str) -> tuple[str, ...]:
+    for name in names:
+        if name.text == "none":
+            remedy = "choose another name: `reduce none` means no axis"
+            raise values.source.error(name, "an axis cannot be called 'none'", "another name", remedy)
+    return values.distinct(names, f"in {title}, axis")
+
+
 def _by_axis(values: Values, array: Node, rule: str, names: Sequence[str]) -> dict[str, Node]:
     """What the statements of a rule say about each axis that they name; without `on`, about all axes."""
     said: dict[str, Node] = {}
@@ -55,7 +63,8 @@ def _by_axis(values: Values, array: Node, rule: str, names: Sequence[str]) -> di
         for axis in _axes(values, on, names) if on else names:
             if axis in said:
                 message = f"axis '{axis}' has '{rule}' twice"
-                raise values.source.error(statement, message, f"one; line {said[axis].line} has it already")
+                expected = f"once; line {said[axis].line} has it already"
+                raise values.source.error(statement, message, expected, "remove one of the two, or say `on AXIS`")
             said[axis] = statement.children[0]
     return said
 
@@ -65,8 +74,8 @@ def _axes(values: Values, node: Node, names: Sequence[str]) -> tuple[str, ...]:
     listed = node.tokens
     for axis in listed:
         if axis.text not in names:
-            near = did_you_mean(axis.text, names)
-            raise values.source.error(axis, f"unknown axis '{axis.text}'", either(names), near)
+            remedy = did_you_mean(axis.text, names) or "name an axis of this array"
+            raise values.source.error(axis, f"unknown axis '{axis.text}'", either(names), remedy)
     return values.distinct(listed, "axis")
 
 

@@ -94,7 +94,9 @@ def _missing(path: Path) -> InputError:
 
     siblings = [str(file) for file in path.parent.glob("*.hw")] if path.parent.is_dir() else []
     bundled = f"a bundled target is named without `.hw`: {', '.join(bundled_targets())}"
-    return InputError("no such file", str(path), "", did_you_mean(str(path), siblings) or bundled)
+    return InputError(
+        "no such file", str(path), "a file that describes a target", did_you_mean(str(path), siblings) or bundled
+    )
 
 
 def _unknown(name: str) -> InputError:

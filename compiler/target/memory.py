@@ -54,16 +54,20 @@ def _stores(values: Values, memory: Node, title: str, found: Mapping[str, Node],
         return [_store(values, title, memory.name, found, all_by_default=outermost)]
     for rule in ("size", "keeps", "may_keep", "area"):
         if rule in found:
-            remedy = f"give every bank its own '{word(rule)}'"
-            raise values.source.error(found[rule], f"'{word(rule)}' in a memory that lists banks", "", remedy)
+            message = f"'{word(rule)}' in a memory that lists banks"
+            remedy = f"give each bank its own: `bank {{ size 12 words; keeps ifmap; {word(rule)} ... }}`"
+            if rule == "size":
+                remedy = "leave it out: the size of the memory is that of its banks"
+            raise values.source.error(found[rule], message, f"'{word(rule)}' in the banks", remedy)
     common = {rule: found[rule] for rule in ("energy", "bandwidth") if rule in found}
     return [_part(values, part, f"a bank of {title}", common) for part in parts]
 
 
 def _part(values: Values, part: Node, title: str, common: dict[str, Node]) -> _Store:
     if part.rule == "bank":
-        own = statements(values.source, part, title, part)
-        return _store(values, title, part, common | own, all_by_default=False)
+        at = replace(part, length=len("bank"))
+        own = statements(values.source, part, title, at)
+        return _store(values, title, at, common | own, all_by_default=False)
     *operands, capacity = part.children
     return _Store(title, part, capacity, operands, (), common)
 
@@ -82,12 +86,13 @@ def _check_outermost(values: Values, memory: Node, stores: Iterable[_Store]) -> 
     for store in stores:
         if store.capacity.rule != "unbounded":
             message = "the outermost memory must be unbounded"
-            raise values.source.error(store.capacity, message, "", "write `size unbounded`")
+            raise values.source.error(store.capacity, message, "unbounded", "write `size unbounded`")
     kept = {operand.name.text for store in stores for operand in store.keeps}
     missing = [term for term in _OPERANDS if term not in kept]
     if missing:
-        remedy = f"write `keeps {', '.join(_OPERANDS)}`, or no `keeps` at all"
-        raise values.source.error(memory.name, f"the outermost memory must keep {', '.join(missing)} too", "", remedy)
+        message = f"the outermost memory must keep {', '.join(missing)} too"
+        remedy = "leave `keeps` and `may keep` out: the outermost memory then keeps every operand"
+        raise values.source.error(memory.name, message, f"`keeps {', '.join(_OPERANDS)}`", remedy)
 
 
 def _bank(values: Values, store: _Store) -> Bank:
@@ -113,7 +118,8 @@ def _bits(values: Values, capacity: Node) -> int | None:
         return None
     bits, word_bits = values.bits(capacity), values.units.word_bits
     if bits < word_bits:
-        raise values.source.error(capacity, f"smaller than one word of {word_bits} bit")
+        message, remedy = f"smaller than one word of {word_bits} bit", "write for example `12 words`"
+        raise values.source.error(capacity, message, "at least one word", remedy)
     return bits
 
 
@@ -128,5 +134,5 @@ def _rate(values: Values, rate: Node) -> Fraction | None:
     if quantity.words[-1] != "cycle":
         message = "a clock behind a bandwidth that is not per cycle"
         remedy = "leave the clock out, or write for example `64 bit/cycle @ 60 MHz`"
-        raise values.source.error(link[0], message, "", remedy)
+        raise values.source.error(link[0], message, "a bandwidth in bit/cycle, byte/cycle or word/cycle", remedy)
     return value * values.measure(link[0], "frequency") / values.units.clock_mhz

@@ -18,6 +18,8 @@ from effc.compiler.target.values import Values, measure, whole
 
 MAX_CHARACTERS = 2**20
 
+_ORDER = "memories from the outermost inward, at most one array below each, then `mac`"
+
 
 def parse_target(text: str, filename: str = "<text>") -> Target:
     """The target that ``text`` describes; an ``InputError`` if it describes none."""
@@ -73,8 +75,8 @@ def _levels(values: Values, root: Node) -> tuple[Level, ...]:
     *chain, last = root.all("memory", "array", "mac")
     macs = root.all("mac")[0]
     if last is not macs:
-        remedy = "the chain runs from the outermost memory to the MACs: move `mac` behind it"
-        raise values.source.error(last.name, f"{last.rule} '{last.name.text}' stands behind the MACs", "", remedy)
+        message = f"{last.rule} '{last.name.text}' stands behind the MACs"
+        raise values.source.error(last.name, message, _ORDER, "move `mac` behind it")
     values.distinct((node.name for node in chain), "memory or array")
     levels: list[Level] = []
     for node in chain:
@@ -89,24 +91,25 @@ def _levels(values: Values, root: Node) -> tuple[Level, ...]:
 def _check_parent(values: Values, array: Node, levels: Sequence[Level]) -> None:
     if not levels:
         message = f"array '{array.name.text}' stands above the first memory"
-        raise values.source.error(array.name, message, "", "an array stands below the memory that feeds it")
+        raise values.source.error(array.name, message, _ORDER, "move it behind the memory that feeds it")
     above = levels[-1].fanout
     if above is not None:
         message = f"no memory between the arrays '{above.name}' and '{array.name.text}'"
-        raise values.source.error(array.name, message, "", "make them one array with more axes, or add a memory")
+        raise values.source.error(array.name, message, _ORDER, "make them one array with more axes, or add a memory")
 
 
 def _mac(values: Values, mac: Node) -> Mac:
-    found = statements(values.source, mac, "mac", mac, ("cost",))
+    found = statements(values.source, mac, "mac", replace(mac, length=len("mac")), ("cost",))
     area = values.measure(found["area"].children[0], "area") if "area" in found else None
     return Mac(values.measure(found["cost"].children[0], "energy"), area)
 
 
 def _vector(values: Values, vector: Node) -> VectorUnit:
-    found = statements(values.source, vector, "vector", vector, ("lanes", "cost", "ops"))
+    at = replace(vector, length=len("vector"))
+    found = statements(values.source, vector, "vector", at, ("lanes", "cost", "ops"))
     lanes = found["lanes"].children[0]
     if len(lanes.words) > 1:
-        raise values.source.error(lanes, "lanes are counted, without a unit", "", "write for example `lanes 4`")
+        raise values.source.error(lanes, "lanes have no unit", "a number alone", "write for example `lanes 4`")
     return VectorUnit(
         ops=_ops(values, found["ops"].children),
         lanes=values.count(lanes.name, "the number of lanes"),

@@ -15,14 +15,14 @@ _EXAMPLES = {
     "word": "`word 16 bit`",
     "clock": "`clock 200 MHz`",
     "memory": "`memory DRAM { size unbounded; energy 200x; bandwidth unlimited }`",
-    "mac": "`mac { energy 1x }`",
+    "mac": "`mac { energy 1x }` or `mac { energy 2 pJ }`",
     "size": "`size 100 KiB`",
     "keeps": "`keeps ifmap, psum`",
-    "energy": "`energy read 15 pJ write 15 pJ`",
+    "energy": "`energy 6x` or `energy read 15 pJ write 15 pJ`",
     "bandwidth": "`bandwidth 64 bit/cycle` or `bandwidth unlimited`",
     "multicast": "`multicast words`",
     "reduce": "`reduce rows` or `reduce none`",
-    "cost": "`energy 2 pJ`",
+    "cost": "`energy 1x` or `energy 2 pJ`",
     "lanes": "`lanes 4`",
     "ops": "`ops Relu, MaxPool`",
 }
@@ -35,7 +35,8 @@ def statements(source: Source, block: Node, title: str, at: Node, needs: Sequenc
     for node in block.children:
         if node.rule in found and node.rule not in _REPEATABLE:
             first = found[node.rule].line
-            raise source.error(node, f"{title} has '{word(node.rule)}' twice", f"one; line {first} has it already")
+            expected, remedy = f"once; line {first} has it already", "remove one of the two"
+            raise source.error(node, f"{title} has '{word(node.rule)}' twice", expected, remedy)
         found.setdefault(node.rule, node)
     for rule in needs:
         need(source, found, rule, title, at)
@@ -45,7 +46,8 @@ def statements(source: Source, block: Node, title: str, at: Node, needs: Sequenc
 def need(source: Source, found: Mapping[str, Node], rule: str, title: str, at: Node) -> Node:
     """The statement of a rule; an error at ``at`` if it is missing."""
     if rule not in found:
-        raise source.error(at, f"{title} has no '{word(rule)}'", "", f"add for example {_EXAMPLES[rule]}")
+        message, remedy = f"{title} has no '{word(rule)}'", f"add for example {_EXAMPLES[rule]}"
+        raise source.error(at, message, f"the statement `{word(rule)}`", remedy)
     return found[rule]
 
 

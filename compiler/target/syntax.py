@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+from lark.lark import PostLex
 from lark.lexer import PatternStr
 
 from effc.compiler.errors import InputError, source_error
-from effc.compiler.target.suggest import did_you_mean, either
+from effc.compiler.target.suggest import either
+from effc.compiler.target.words import remedy
 
-OPERAND_WORDS = ("ifmap", "filter", "psum", "bias")
-_MODES = ("words", "tiles", "none")
-_UNKNOWN = (("operand", OPERAND_WORDS), ("multicast", _MODES))
-"""What an unexpected word is called if only these words may stand in its place."""
-
+_WORD = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _KINDS = {"NAME": "a name", "NUMBER": "a number", "STRING": "a text in double quotes", "$END": "the end of the file"}
 
-_HINTS = {
-    '"': "close the text with a double quote on the same line",
-    "'": 'put texts in double quotes: "65 nm"',
-    "/": "begin a comment with `#`",
-    ":": "write the value right after the word: `size 100 KiB`",
-    "=": "write the value right after the word: `size 100 KiB`",
-    "(": "axes stand in square brackets, statements in braces",
-    ".": "write a digit before and after the point: 0.5",
-    "+": "write the number without a sign",
-    "$END": "close every `{` with a `}`",
-}
-"""A remedy by the token or character that stands where it should not."""
+_UNKNOWN = (
+    ("operand", {"ifmap", "filter", "psum", "bias"}),
+    ("multicast", {"words", "tiles", "none"}),
+)
+"""What an unexpected word is called where only these words may stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +67,7 @@ class Source:
     filename: str
     text: str
 
-    def error(self, at: Node, message: str, expected: str = "", remedy: str = "") -> InputError:
+    def error(self, at: Node, message: str, expected: str, remedy: str) -> InputError:
         return source_error(self.filename, self.text, at.line, at.column, at.length, message, expected, remedy)
 
     def place(self, at: Node) -> str:
@@ -101,34 +93,42 @@ class Source:
         return Node(str(tree.data), "", children, meta.line, meta.column, max(1, end - meta.column))
 
     def _unexpected_token(self, token: Token, accepts: Collection[str]) -> InputError:
-        words = _shown(accepts)
-        expected = either(words)
+        expected = _shown(accepts)
         if token.type == "$END":
-            return self.error(_end_node(self.text), "the file ends too early", expected, _HINTS["$END"])
+            hint = "close every `{` with a `}`" if "'}'" in expected else remedy("", expected)
+            return self.error(_end_node(self.text), "the file ends too early", either(expected), hint)
         at = _token_node(token)
-        keywords = [word for word in words if word.isalpha()]
-        message = f"unexpected '{at.text}'"
-        if "NAME" in accepts and at.text in reserved_words():
-            message = f"'{at.text}' is a word of the language, not a name"
-        elif token.type == "NAME" and keywords:
-            what = next((what for what, known in _UNKNOWN if set(keywords) <= set(known)), "word")
-            message = f"unknown {what} '{at.text}'"
-        return self.error(at, message, expected, did_you_mean(at.text, keywords) or _HINTS.get(at.text, ""))
+        return self.error(at, _message(at.text, expected), either(expected), remedy(at.text, expected))
 
     def _unexpected_character(self, error: UnexpectedCharacters) -> InputError:
         at = Node("", error.char, (), error.line, error.column, 1)
-        return self.error(at, f"unexpected character {error.char!r}", "", _HINTS.get(error.char, ""))
+        expected = _shown(error.interactive_parser.accepts())  # type: ignore[no-untyped-call]
+        return self.error(at, f"unexpected character {at.text!r}", either(expected), remedy(at.text, expected))
 
 
-@cache
-def reserved_words() -> frozenset[str]:
-    """The words of the language; none of them can be a name."""
-    return frozenset(word for word in _terminals().values() if word.isalpha())
+def _message(text: str, expected: Collection[str]) -> str:
+    """What is wrong with a word or mark that is not expected."""
+    words = [word for word in expected if word.isalpha()]
+    if not words or not _WORD.fullmatch(text):
+        return f"unexpected '{text}'"
+    if text in _terminals().values():
+        return f"'{text}' does not belong here"
+    what = next((what for what, known in _UNKNOWN if known.issuperset(words)), "word")
+    return f"unknown {what} '{text}'"
+
+
+class _AnyWordIsAName(PostLex):
+    """Lets a word that is no keyword at its spot be read as a name, and so be reported as a whole."""
+
+    always_accept = ("NAME",)
+
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        return stream
 
 
 @cache
 def _parser() -> Lark:
-    return Lark.open("hw.lark", rel_to=__file__, parser="lalr", lexer="basic", propagate_positions=True)
+    return Lark.open("hw.lark", rel_to=__file__, parser="lalr", postlex=_AnyWordIsAName(), propagate_positions=True)
 
 
 @cache

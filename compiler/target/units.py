@@ -50,16 +50,17 @@ KINDS = {
 """Every kind of number with a unit, with its article."""
 
 EXAMPLES = {
-    "size": "100 KiB",
-    "word": "16 bit",
-    "frequency": "200 MHz",
-    "bandwidth": "64 bit/cycle",
-    "energy": "2 pJ",
-    "access energy": "15 pJ",
-    "power": "30 mW",
-    "area": "1.5 mm2",
-    "frame rate": "30 fps",
+    "size": ("100 KiB",),
+    "word": ("16 bit",),
+    "frequency": ("200 MHz",),
+    "bandwidth": ("64 bit/cycle",),
+    "energy": ("2 pJ", "2x"),
+    "access energy": ("15 pJ", "6x"),
+    "power": ("30 mW", "0.5x/cycle"),
+    "area": ("1.5 mm2",),
+    "frame rate": ("30 fps",),
 }
+"""Every kind written right, also for a target whose energies are in x."""
 
 MISTAKES = {
     "B": "byte",
@@ -94,7 +95,7 @@ class Units:
             case "size":
                 return self._sizes()
             case "bandwidth":
-                return _per("cycle", self._sizes()) | _scaled(_RATES, 1 / self.clock_mhz)
+                return _per("cycle", self._parts()) | _scaled(_RATES, 1 / self.clock_mhz)
             case "energy":
                 return self._energies()
             case "access energy":
@@ -111,13 +112,17 @@ class Units:
         relative = {"x": Fraction(1)} if self.energy_unit == "x" else {}
         return relative | _scaled(JOULES, self._per_pj())
 
+    def _parts(self) -> dict[str, Fraction]:
+        """The sizes of which there may be some per cycle, or per which there may be an energy."""
+        return {unit: bits for unit, bits in self._sizes().items() if not unit.endswith("iB")}
+
     def _energies_per_size(self) -> dict[str, Fraction]:
         """Energies per bit, byte or word; the access is of one word."""
-        sizes = {size: self._sizes()[size] for size in ("bit", "byte", "word")}
         return {
             f"{unit}/{size}": energy * self.word_bits / bits
             for unit, energy in self._energies().items()
-            for size, bits in sizes.items()
+            for size, bits in self._parts().items()
+            if size not in PLURALS
         }
 
     def _per_pj(self) -> Fraction:

@@ -23,6 +23,8 @@ from effc.compiler.target.units import (
     number,
 )
 
+_MAX_COUNT = 2**31
+_MAX_BITS = 2**63
 _MAY_BE_ZERO = {"energy", "access energy", "power"}
 
 
@@ -42,8 +44,9 @@ class Values:
     def count(self, at: Node, what: str) -> int:
         """A number without a unit that counts something."""
         value = _number(self.source, at)
-        if value.denominator != 1 or value < 1:
-            raise self.source.error(at, f"{what} must be a whole number, 1 or more")
+        if value.denominator != 1 or not 0 < value < _MAX_COUNT:
+            expected = f"1 to {_MAX_COUNT - 1}"
+            raise self.source.error(at, f"{what} must be a whole number", expected, "write for example `12`")
         return value.numerator
 
     def text(self, at: Node) -> str:
@@ -51,14 +54,17 @@ class Values:
         try:
             return str(loads(at.text, strict=False))
         except ValueError:
-            raise self.source.error(at, "unknown escape in a text", r"\" and \\ and the others of JSON") from None
+            expected, remedy = r"\" and \\ and the others of JSON", r"write `\\` for a backslash"
+            raise self.source.error(at, "unknown escape in a text", expected, remedy) from None
 
     def distinct(self, nodes: Iterable[Node], what: str) -> tuple[str, ...]:
         """The texts of tokens, none of which may occur twice."""
         seen: list[str] = []
         for node in nodes:
             if node.text in seen:
-                raise self.source.error(node, f"{what} '{node.text}' is named twice")
+                raise self.source.error(
+                    node, f"{what} '{node.text}' is named twice", "once", "remove or rename one of the two"
+                )
             seen.append(node.text)
         return tuple(seen)
 
@@ -67,15 +73,17 @@ def measure(source: Source, quantity: Node, kind: str, table: Table, positive: b
     """A number with a unit of the table, converted."""
     value = _number(source, quantity.name)
     if len(quantity.words) == 1:
-        raise source.error(quantity, "the unit is missing", _known(table), f"write for example `{EXAMPLES[kind]}`")
+        raise source.error(quantity, "the unit is missing", _known(table), _example(kind, table))
     unit = "".join(quantity.words[1:])
     if unit not in table:
         raise _wrong_unit(source, quantity, unit, kind, table)
     value *= table[unit]
-    if value < 0 or (value == 0 and (positive or kind not in _MAY_BE_ZERO)):
-        raise source.error(quantity, f"{KINDS[kind]} must not be {'negative' if value < 0 else 'zero'}")
+    zero = not positive and kind in _MAY_BE_ZERO
+    if value < 0 or (value == 0 and not zero):
+        message = f"{KINDS[kind]} must not be {'negative' if value < 0 else 'zero'}"
+        raise source.error(quantity, message, "zero or more" if zero else "more than zero", _example(kind, table))
     if not in_range(value):
-        raise source.error(quantity, "number out of range", "at most 36 digits")
+        raise _out_of_range(source, quantity)
     return value
 
 
@@ -83,20 +91,27 @@ def whole(source: Source, quantity: Node, kind: str, table: Table) -> int:
     """A size in whole bits."""
     value = measure(source, quantity, kind, table)
     if value.denominator != 1:
-        raise source.error(quantity, "not a whole number of bits")
+        raise source.error(quantity, "not a whole number of bits", "whole bits", _example(kind, table))
+    if value >= _MAX_BITS:
+        raise source.error(quantity, "this is too large", "less than 2^63 bits, or unbounded", _example(kind, table))
     return value.numerator
 
 
 def _number(source: Source, at: Node) -> Fraction:
     value = number(at.text)
     if value is None:
-        raise source.error(at, "number out of range", "at most 36 digits, and no division by zero")
+        raise _out_of_range(source, at)
     return value
+
+
+def _out_of_range(source: Source, at: Node) -> InputError:
+    expected = "at most 36 digits on either side of a `/`, and no zero below it"
+    return source.error(at, "number out of range", expected, "choose a unit that makes the number shorter")
 
 
 def _wrong_unit(source: Source, quantity: Node, unit: str, kind: str, table: Table) -> InputError:
     known = kind_of(unit)
-    remedy = f"write for example `{EXAMPLES[kind]}`"
+    remedy = _example(kind, table)
     if unit in DUMMY.table(kind):
         message = f"'{unit}' cannot be converted: nothing says how many pJ an x is"
         remedy = "use x throughout or pJ throughout, or say it: `unit 1x = 2 pJ`"
@@ -118,3 +133,9 @@ def _unit_node(quantity: Node) -> Node:
 
 def _known(table: Table) -> str:
     return either(unit for unit in table if unit.split("/")[0] not in PLURALS)
+
+
+def _example(kind: str, table: Table) -> str:
+    """A remedy: the first example of the kind whose unit is in the table."""
+    examples = (example for example in EXAMPLES[kind] if example.lstrip("0123456789. ") in table)
+    return f"write for example `{next(examples)}`"
