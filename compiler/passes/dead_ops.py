@@ -1,0 +1,48 @@
+"""Removes what does not contribute to an output of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from effc.compiler.passes.base import Pass
+from effc.compiler.passes.registry import register_pass
+from effc.ir.graph import Graph, NodeOp, Op
+
+
+@register_pass
+@dataclass(frozen=True)
+class DeadOps(Pass):
+    """Remove ops whose results nobody reads, and tensors that no op uses.
+
+    op Relu "a" (x) -> (y)
+    op Exp "b" (x) -> (z)       # z is neither read nor an output of the graph: gone
+    """
+
+    name = "dead-ops"
+
+    def run(self, graph: Graph) -> Graph:
+        wanted = set(graph.outputs)
+        ops: list[Op] = []
+        for op in reversed(graph.ops):
+            if wanted.intersection(op.outputs):
+                wanted.update(reads(op))
+                ops.append(op)
+        return without_unused_tensors(graph.with_ops(tuple(reversed(ops))))
+
+
+def reads(op: Op) -> Iterator[str]:
+    """The tensors that an op reads, those of its subgraphs included; one may come more than once."""
+    yield from filter(None, op.inputs)
+    if isinstance(op, NodeOp):
+        yield from op.captures
+
+
+def without_unused_tensors(graph: Graph) -> Graph:
+    """The same graph without the tensors and constants that no op uses."""
+    used = {*graph.inputs, *graph.outputs}
+    for op in graph.ops:
+        used.update(reads(op), op.outputs)
+    tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
+    constants = {name: value for name, value in graph.constants.items() if name in used}
+    return replace(graph, tensors=tensors, constants=constants)
