@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from effc.compiler.cost import evaluate
 from effc.compiler.cost.vector import evaluate_vector
 from effc.compiler.report import Report, build_report, from_json, model_info, to_json
+from effc.compiler.report import text as shown
+from effc.compiler.report.csv_ import to_csv
+from effc.compiler.report.html import to_html
+from effc.compiler.report.model import Units
+from effc.compiler.report.rows import moved
+from effc.compiler.report.tables import console_for, print_report
 from effc.compiler.search import search
 from effc.compiler.search.result import Best
 from effc.compiler.target import Target, load_target
@@ -184,3 +194,130 @@ def test_a_truncated_report(eyeriss: tuple[Report, Best]) -> None:
     for end in range(0, len(text) - 2, 97):
         with pytest.raises(InputError):
             from_json(text[:end])
+
+
+def printed(report: Report, width: int) -> str:
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=width), ["outputs equal onnxruntime"])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 100, 132, 160])
+@pytest.mark.parametrize("target", ["eyeriss", "eyeriss_like"])
+def test_the_tables_fit_the_terminal(width: int, target: str) -> None:
+    text = printed(report_of(load_target(target))[0], width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(line == line.rstrip() for line in lines)
+    assert "\x1b" not in text
+    layers = lines[lines.index("Layers") + 1]
+    for head in ("layer", "energy", "cycles", "util", "gap"):
+        assert head in layers
+    assert (" bound by " in layers) == (width >= 100)
+
+
+def test_a_very_narrow_terminal_still_shows_every_layer(eyeriss: tuple[Report, Best]) -> None:
+    assert "add" in printed(eyeriss[0], 40)
+
+
+def test_the_tables_say_what_moved_and_what_it_costs(eyeriss: tuple[Report, Best]) -> None:
+    text = printed(eyeriss[0], 132)
+    for words in (
+        "Where the words moved",
+        "vector out",
+        "the target has no unit for Shape",
+        "460 pJ",
+        "1 ops on the array, 1 on the vector unit, 1 on the host",
+        "goal of 30 frames/s reached",
+        "search 1.5 s, compile 2.5 s",
+        "outputs equal onnxruntime",
+    ):
+        assert words in text
+
+
+def test_the_words_of_the_net_account_for_its_energy(eyeriss: tuple[Report, Best]) -> None:
+    report = eyeriss[0]
+    elsewhere = sum(report.totals.energy_by[part] for part in ("MAC", "vector", "leakage"))
+    assert sum(entry.energy for entry in moved(report)) == report.totals.energy - elsewhere
+
+
+def test_a_terminal_obeys_no_name(eyeriss: tuple[Report, Best]) -> None:
+    layer = replace(eyeriss[0].layers[0], name="\x1b[31m[bold]red[/bold]\n\u202e")
+    text = printed(replace(eyeriss[0], layers=(layer,)), 132)
+    assert "[bold]red[/bold]??" in text
+
+
+def test_output_that_is_no_terminal_is_plain_and_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert console_for(io.StringIO()).width == 132
+    monkeypatch.setenv("COLUMNS", "99")
+    assert console_for(io.StringIO()).width == 99
+
+
+def test_csv_has_a_row_per_layer(eyeriss: tuple[Report, Best]) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(eyeriss[0]))))
+    assert [row["layer"] for row in rows] == ["conv <1>", "add", "shape"]
+    assert rows[0]["energy [pJ]"] == str(eyeriss[0].layers[0].energy)
+    assert rows[1]["DRAM I read [words]"] == "148"
+    assert rows[2]["reason"] == "the target has no unit for Shape"
+    assert rows[2]["energy [pJ]"] == ""
+
+
+class Tags(HTMLParser):
+    """The tags of a page; every one that is opened is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        assert not {"src", "href", "onload"} & {name for name, _ in attrs}
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_stands_alone_and_escapes_everything(eyeriss: tuple[Report, Best]) -> None:
+    hostile = '<script>alert(1)</script>&"'
+    report = replace(eyeriss[0], layers=tuple(replace(layer, name=hostile) for layer in eyeriss[0].layers))
+    report = replace(report, host=tuple(replace(op, name=hostile, reason=hostile) for op in report.host))
+    page, tags = to_html(report), Tags()
+    tags.feed(page)
+    assert not tags.open
+    assert tags.seen >= {"svg", "table", "details", "rect"}
+    assert "script" not in tags.seen
+    assert "&lt;script&gt;" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize(
+    ("energy", "text"),
+    [(0, "0.00 pJ"), (999, "999.00 pJ"), (999_999, "1.00 uJ"), (12_345_678, "12.35 uJ"), (2e12, "2.00 J"), (None, "-")],
+)
+def test_energies_have_units(energy: float | None, text: str) -> None:
+    assert shown.energy(Units("pJ", 1, 16, 200), energy) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (999, "999"), (1000, "1.0 k"), (999_960, "1.0 M"), (12_345_678, "12.3 M")]
+)
+def test_large_numbers_are_short(value: int, text: str) -> None:
+    assert shown.short(value) == text
+
+
+def test_little_is_not_nothing() -> None:
+    assert [shown.percent(share) for share in (0, 0.0001, 0.004, 0.006, 1, None)] == [
+        "0%",
+        "<1%",
+        "<1%",
+        "1%",
+        "100%",
+        "-",
+    ]
