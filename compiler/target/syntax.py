@@ -76,21 +76,11 @@ class Source:
     def parse(self) -> Node:
         """The tree of the whole text."""
         try:
-            return self._node(_parser().parse(self.text))
+            return _node(_parser().parse(self.text), self.text.split("\n"))
         except UnexpectedToken as error:
             raise self._unexpected_token(error.token, error.accepts) from None
         except UnexpectedCharacters as error:
             raise self._unexpected_character(error) from None
-
-    def _node(self, tree: Tree[Token] | Token) -> Node:
-        if isinstance(tree, Token):
-            return _token_node(tree)
-        meta = tree.meta
-        end = (
-            meta.end_column if meta.end_line == meta.line else len(self.text.split("\n", meta.line)[meta.line - 1]) + 1
-        )
-        children = tuple(self._node(child) for child in tree.children)
-        return Node(str(tree.data), "", children, meta.line, meta.column, max(1, end - meta.column))
 
     def _unexpected_token(self, token: Token, accepts: Collection[str]) -> InputError:
         expected = _shown(accepts)
@@ -111,7 +101,7 @@ def _message(text: str, expected: Collection[str]) -> str:
     words = [word for word in expected if word.isalpha()]
     if not words or not _WORD.fullmatch(text):
         return f"unexpected '{text}'"
-    if text in _terminals().values():
+    if text in language_words():
         return f"'{text}' does not belong here"
     what = next((what for what, known in _UNKNOWN if known.issuperset(words)), "word")
     return f"unknown {what} '{text}'"
@@ -124,6 +114,11 @@ class _AnyWordIsAName(PostLex):
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         return stream
+
+
+def language_words() -> set[str]:
+    """The words that the grammar knows."""
+    return {text for text in _terminals().values() if text.isalpha()}
 
 
 @cache
@@ -144,6 +139,15 @@ def _shown(accepts: Collection[str]) -> list[str]:
     kinds = sorted(text for text in texts if " " in text)
     marks = sorted(f"'{text}'" for text in texts if not text.isalpha() and " " not in text)
     return [*words, *kinds, *marks]
+
+
+def _node(tree: Tree[Token] | Token, lines: list[str]) -> Node:
+    if isinstance(tree, Token):
+        return _token_node(tree)
+    meta = tree.meta
+    end = meta.end_column if meta.end_line == meta.line else len(lines[meta.line - 1]) + 1
+    children = tuple(_node(child, lines) for child in tree.children)
+    return Node(str(tree.data), "", children, meta.line, meta.column, max(1, end - meta.column))
 
 
 def _token_node(token: Token) -> Node:
