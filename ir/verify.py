@@ -444,10 +444,10 @@ def _op_names(graph: Graph) -> Iterator[Violation]:
 
 def _op_tensors(graph: Graph) -> Iterator[Violation]:
     for i, op in enumerate(graph.ops):
-        omitted = {""} if isinstance(op, NodeOp) else set()
         for kind, names in _names(op):
+            omitted = "" if isinstance(op, NodeOp) and kind != "captures" else None
             for name in names:
-                if name not in graph.tensors and name not in omitted:
+                if name not in graph.tensors and name != omitted:
                     yield Violation(_place(i, op, kind, name), f"{name!r} is not a tensor of the graph", "declare it")
 
 
@@ -560,8 +560,10 @@ def _order(graph: Graph) -> Iterator[Violation]:
         for kind, names in _names(op):
             for name in names if kind != "outputs" else ():
                 if name not in known and last.get(name, i) >= i:
-                    found = f"{name!r} is written later" if name in last else f"nothing writes {name!r}"
-                    yield Violation(_place(i, op, kind, name), found, "move the op behind those that write its inputs")
+                    late = name in last
+                    found = f"{name!r} is written later" if late else f"nothing writes {name!r}"
+                    remedy = "move the op behind those that write its inputs" if late else "make it an input"
+                    yield Violation(_place(i, op, kind, name), found, remedy)
 
 
 def _results(graph: Graph) -> Iterator[Violation]:
