@@ -51,7 +51,7 @@ class _Show:
         yield f"word {target.word_bits} bit"
         yield f"clock {decimal(target.clock_mhz)} MHz"
         if target.technology:
-            yield f"technology {dumps(target.technology, ensure_ascii=False)}"
+            yield f"technology {dumps(target.technology, ensure_ascii=not target.technology.isprintable())}"
         if target.energy_unit == "x" and target.pj_per_unit is not None:
             yield f"unit 1x = {decimal(target.pj_per_unit)} pJ"
         if target.leakage:
