@@ -1,0 +1,153 @@
+"""What ``import effc`` offers: compile a model, load an artefact, search and cost a nest."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effc.compiler.cost import Evaluation
+from effc.compiler.cost import evaluate as cost
+from effc.compiler.errors import InputError
+from effc.compiler.files import reading
+from effc.compiler.original import original
+from effc.compiler.passes.base import Pass
+from effc.compiler.passes.instruments import Instruments, from_environment
+from effc.compiler.passes.schedule_nests import Objective, Progress
+from effc.compiler.passes.textual import parse_pipeline
+from effc.compiler.pipeline import Backend, Options, compile_model
+from effc.compiler.program import CompiledProgram
+from effc.compiler.report import build_report, model_info
+from effc.compiler.search import Best
+from effc.compiler.search import search as find
+from effc.compiler.target import load_target
+from effc.compiler.target.model import Target
+from effc.ir.constants import digest
+from effc.ir.nest import Nest
+from effc.ir.schedule import Schedule
+
+if TYPE_CHECKING:
+    import onnx
+
+OBJECTIVES = ("energy", "latency", "edp", "dram")
+BACKENDS = ("accel", "cpu")
+
+
+def compile(  # noqa: A001 - it is what users look for
+    model: str | Path | onnx.ModelProto,
+    target: str | Path | Target,
+    objective: Objective = "energy",
+    backend: Backend = "accel",
+    batch: int = 1,
+    dims: Mapping[str, int] | None = None,
+    *,
+    passes: str | Iterable[Pass] = (),
+    time_limit: float | None = None,
+    jobs: int = 1,
+    dump_after: str = "",
+    dump_dir: str | Path | None = None,
+    progress: Progress | None = None,
+    stages: Callable[[str], None] | None = None,
+) -> CompiledProgram:
+    """Compile an ONNX model for a target.
+
+    ``dims`` gives symbolic dims their values, the batch dim takes ``batch``. ``passes``, values or a text as
+    ``effc opt`` takes it, run before ops get their places. ``time_limit`` bounds the search, in seconds; ``jobs`` is how many
+    processes search. ``progress`` is called with (nest, done, of how many), ``stages`` with the name of every stage.
+    """
+    began = time.perf_counter()
+    machine = target if isinstance(target, Target) else load_target(target)
+    own = tuple(parse_pipeline(passes, machine)) if isinstance(passes, str) else tuple(passes)
+    _check("objective", objective, OBJECTIVES)
+    _check("backend", backend, BACKENDS)
+    options = Options(objective, backend, batch, dims or {}, own, time_limit, jobs)
+    instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
+    return _compile(_Model(model), machine, options, instruments, progress, began)
+
+
+def load(path: str | Path) -> CompiledProgram:
+    """The compiled model in a ``.effx`` file."""
+    from effc.compiler import artefact
+
+    return artefact.load(path)
+
+
+def search(
+    nest: Nest,
+    target: str | Path | Target,
+    objective: Objective = "energy",
+    *,
+    perfect_factors: bool = False,
+    time_limit: float | None = None,
+    cache: bool = False,
+    progress: Callable[..., None] | None = None,
+) -> Best:
+    """The best schedule of a nest on a target, with its certificate. Nothing is cached on disk."""
+    _check("objective", objective, OBJECTIVES)
+    machine = target if isinstance(target, Target) else load_target(target)
+    return find(nest, machine, objective, perfect_factors=perfect_factors, time_limit=time_limit, progress=progress)
+
+
+def evaluate(nest: Nest, target: str | Path | Target, schedule: Schedule | str, convention: str = "effc") -> Evaluation:
+    """What a schedule, given as a value or as text, moves and costs; an ``InputError`` if it is not legal."""
+    from effc.ir import parse_schedule
+
+    if convention != "effc":
+        raise InputError(f"the convention '{convention}' is not supported", expected="effc")
+    machine = target if isinstance(target, Target) else load_target(target)
+    return cost(nest, parse_schedule(schedule, nest) if isinstance(schedule, str) else schedule, machine)
+
+
+class _Model:
+    """A model as the user gives it: a file, or a message."""
+
+    def __init__(self, given: str | Path | onnx.ModelProto) -> None:
+        from effc.compiler.frontend.from_onnx import check, load_onnx
+
+        self.path = Path(given) if isinstance(given, (str, Path)) else None
+        if self.path is not None:
+            self.proto: onnx.ModelProto = load_onnx(self.path)
+            with reading(self.path, "an ONNX model"), self.path.open("rb") as file:
+                self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        else:
+            assert not isinstance(given, (str, Path))
+            check(given)
+            self.proto = type(given)()
+            self.proto.CopyFrom(given)  # it will lose its weights
+            self.sha256 = hashlib.sha256(self.proto.SerializeToString(deterministic=True)).hexdigest()
+
+    @property
+    def name(self) -> str:
+        return self.path.stem if self.path is not None else ""
+
+
+def _compile(
+    model: _Model,
+    target: Target,
+    options: Options,
+    instruments: Instruments,
+    progress: Progress | None,
+    began: float,
+) -> CompiledProgram:
+    compiled = compile_model(model.proto, target, options, instruments, progress, model.name)
+    known = {digest(value) for value in compiled.graph.constants.values()}
+    report = build_report(
+        model=model_info(compiled.graph, model.sha256, None if model.path is None else str(model.path)),
+        target=target,
+        objective=options.objective,
+        graph=compiled.graph,
+        results=compiled.results,
+        search_s=compiled.search_s,
+        compile_s=time.perf_counter() - began,
+    )
+    shell = original(model.proto, known)
+    return CompiledProgram(compiled.graph, target, report, options.backend, compiled.program, shell)
+
+
+def _check(what: str, value: Any, known: tuple[str, ...]) -> None:
+    if value == "gpu":
+        raise InputError("the gpu backend is not built yet", expected=", ".join(known))
+    if value not in known:
+        raise InputError(f"unknown {what} '{value}'", expected=", ".join(known))

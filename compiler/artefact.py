@@ -1,0 +1,184 @@
+"""The artefact, a ``.effx`` file: everything about a compiled model, and nothing about the run that compiled it.
+
+artefact.json   the backend
+graph.txt       the graph with its schedules; it names the constants by their digests
+target.hw       the target
+report.json     the report, without times and paths
+program.asm     the program of the accelerator
+model.onnx      the original model, its large tensors as external data in ``data/``
+data/SHA-256    constants and tensors, row-major, little end first
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from effc.compiler.container import Buffer, Container, write_container
+from effc.compiler.errors import InputError
+from effc.compiler.original import Original
+from effc.compiler.program import CompiledProgram
+from effc.compiler.target import parse_target, print_target
+from effc.ir import parse_graph, print_graph
+from effc.ir.constants import AbsentConstant, digest
+from effc.ir.graph import Array, Graph
+
+if TYPE_CHECKING:
+    from effc.backends.accel import Program
+    from effc.compiler.report import Report
+
+MAX_GRAPH = 2**27
+"""Characters of the text of a graph."""
+
+_DTYPE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+
+
+def save(compiled: CompiledProgram, path: Path) -> None:
+    """Write an artefact, whole or not at all. Equal programs give equal bytes."""
+    from effc.compiler.report import to_json
+
+    texts = {
+        "artefact.json": json.dumps({"backend": compiled.backend}),
+        "graph.txt": print_graph(compiled.graph),
+        "target.hw": compiled.target.source or print_target(compiled.target),
+        "report.json": to_json(compiled.report.stored()),
+    }
+    if compiled.program is not None:
+        from effc.backends.accel import print_program
+
+        texts["program.asm"] = print_program(compiled.program)
+    encoded = {name: text.encode() for name, text in texts.items()} | {"model.onnx": compiled.original.shell}
+    data: dict[str, Buffer] = {digest(value): array_bytes(value) for value in compiled.graph.constants.values()}
+    write_container(path, encoded, {**compiled.original.data, **data})
+
+
+def load(path: str | Path, data: bool = True) -> CompiledProgram:
+    """The compiled model in a file. Without ``data`` it can be shown, but not run."""
+    with Container(Path(path)) as container:
+        reader = _Reader(container)
+        graph = reader.graph()
+        if data:
+            graph = replace(graph, constants={name: reader.array(value) for name, value in graph.constants.items()})
+        backend, program = reader.backend(), reader.program()
+        return CompiledProgram(graph, reader.target(), reader.report(), backend, program, reader.original(graph, data))
+
+
+def load_report(path: str | Path) -> Report:
+    """The report in an artefact."""
+    with Container(Path(path)) as container:
+        return _Reader(container).report()
+
+
+class _Reader:
+    """Reads the entries of a container, each with the checks of its own format."""
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+
+    def text(self, name: str) -> tuple[str, str]:
+        """An entry, and its place in messages."""
+        try:
+            return self.container.text(name).decode(), f"{self.container.path}:{name}"
+        except UnicodeDecodeError:
+            raise self.container.damaged(f"the entry {name} is no text in UTF-8") from None
+
+    def backend(self) -> Any:
+        try:
+            backend = json.loads(self.text("artefact.json")[0])["backend"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            backend = None
+        if backend not in ("accel", "cpu"):
+            raise self.container.damaged("the entry artefact.json names no backend")
+        return backend
+
+    def graph(self) -> Graph:
+        text, place = self.text("graph.txt")
+        return parse_graph(text, None, place, MAX_GRAPH)
+
+    def target(self) -> Any:
+        return parse_target(*self.text("target.hw"))
+
+    def report(self) -> Report:
+        from effc.compiler.report import from_json
+
+        return from_json(*self.text("report.json"))
+
+    def program(self) -> Program | None:
+        if self.backend() == "cpu":
+            return None
+        from effc.backends.accel import parse_program
+
+        return parse_program(*self.text("program.asm"))
+
+    def original(self, graph: Graph, data: bool) -> Original:
+        """The original model, with the tensors that are no constants of the graph."""
+        shell = self.container.text("model.onnx")
+        known = {digest(value) for value in graph.constants.values()}
+        rest = [entry for entry in self.container.digests if entry not in known] if data else []
+        return Original(shell, {entry: self.checked(entry) for entry in rest})
+
+    def array(self, constant: Any) -> Array:
+        """The values of a constant that the graph declares."""
+        assert isinstance(constant, AbsentConstant)
+        content = self.checked(constant.sha256)
+        try:
+            array = (
+                _strings(content) if constant.dtype == "object" else np.frombuffer(content, dtype_of(constant.dtype))
+            )
+            if array.size != prod(constant.shape):
+                raise ValueError(f"{array.size} values for the shape {list(constant.shape)}")
+            return array.reshape(constant.shape)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self.container.damaged(f"constant {constant.name!r}: {error}") from None
+
+    def checked(self, sha256: str) -> bytes:
+        """A data entry that is what its name says."""
+        content = self.container.data(sha256)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise self.container.damaged(f"the entry data/{sha256} is not what its name says")
+        return content
+
+
+def array_bytes(array: Array) -> Buffer:
+    """The bytes that the digest of a constant is over."""
+    if array.dtype.kind in "OSU":
+        items = [item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogatepass") for item in array.flat]
+        return b"".join(len(item).to_bytes(8, "little") + item for item in items)
+    if array.dtype.byteorder == ">":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def dtype_of(name: str) -> np.dtype[Any]:
+    """A type of plain numbers by its name, the narrow floats that onnx brings along included."""
+    import ml_dtypes
+
+    if not _DTYPE.fullmatch(name):
+        raise ValueError(f"no type is called {name!r}")
+    dtype = np.dtype(getattr(ml_dtypes, name, name))
+    if dtype.hasobject or dtype.fields is not None or dtype.itemsize == 0:
+        raise ValueError(f"no type of numbers is called {name!r}")
+    return dtype
+
+
+def _strings(content: bytes) -> Array:
+    items, position = [], 0
+    while position < len(content):
+        start = position + 8
+        position = start + int.from_bytes(content[position:start], "little")
+        if position > len(content):
+            raise ValueError("a string ends behind its entry")
+        items.append(content[start:position].decode("utf-8", "surrogatepass"))
+    return np.array(items, dtype=object)
+
+
+def damaged(path: Path, message: str) -> InputError:
+    """The error for an artefact whose parts do not fit each other."""
+    return InputError(f"damaged file: {message}", str(path), remedy="compile the model again")

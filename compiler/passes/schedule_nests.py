@@ -1,0 +1,129 @@
+"""The pass that gives every nest its schedule. Equal nests are solved once, in one process or in several."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Literal
+
+from effc.compiler.errors import InputError
+from effc.compiler.passes.base import Pass
+from effc.compiler.passes.registry import register_pass
+from effc.compiler.target.model import Target
+from effc.ir.graph import Graph, NestOp, Op
+from effc.ir.nest import Nest
+
+if TYPE_CHECKING:
+    from effc.compiler.search.result import Best
+
+Objective = Literal["energy", "latency", "edp", "dram"]
+Progress = Callable[[str, int, int], None]
+"""Called with the name of a nest, how many are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A graph with the schedules found; ``refused`` has the reason why a nest has none, by its name."""
+
+    graph: Graph
+    results: Mapping[str, Best]
+    refused: Mapping[str, str]
+
+
+@register_pass
+@dataclass(frozen=True)
+class ScheduleNests(Pass):
+    """Give every nest that has none the best schedule on the target.
+
+    before   nest conv1 (K=64, ...) { read I[...] ... }
+    after    nest conv1 (K=64, ...) { read I[...] ...   for K in 0..64 by 16 ... }
+    """
+
+    name = "schedule"
+    target: Target
+    objective: Objective = "energy"
+    time_limit: float | None = None  # seconds for all nests together
+    jobs: int = 1  # processes
+
+    def run(self, graph: Graph) -> Graph:
+        solved = self.solve(graph)
+        for name, reason in solved.refused.items():
+            raise InputError(reason, place=f"nest {name}")
+        return solved.graph
+
+    def solve(self, graph: Graph, progress: Progress | None = None) -> Solved:
+        """The schedules, and the nests that the target cannot hold."""
+        first: dict[Nest, Nest] = {}  # of several equal nests, by what they have in common
+        for op in graph.nests:
+            if op.schedule is None:
+                first.setdefault(_nameless(op.nest), op.nest)
+        answers = dict(zip(first, self.answers(list(first.values()), progress)))
+        results: dict[str, Best] = {}
+        refused: dict[str, str] = {}
+        for op in graph.nests:
+            answer = self.given(op) if op.schedule is not None else answers[_nameless(op.nest)]
+            if isinstance(answer, InputError):
+                refused[op.name] = answer.message.replace(first[_nameless(op.nest)].name, op.name)
+            else:
+                results[op.name] = replace(answer, nest=op.nest)
+        return Solved(graph.with_ops(tuple(_scheduled(op, results) for op in graph.ops)), results, refused)
+
+    def answers(self, nests: list[Nest], progress: Progress | None = None) -> Iterator[Best | InputError]:
+        """What the search says of each nest."""
+        jobs = min(self.jobs, len(nests))
+        limit = None if self.time_limit is None else self.time_limit * jobs / max(1, len(nests))
+        task = partial(_search, target=self.target, objective=self.objective, time_limit=limit)
+        with _mapper(jobs) as mapped:
+            for done, (nest, answer) in enumerate(zip(nests, mapped(task, nests)), 1):
+                if progress is not None:
+                    progress(nest.name, done, len(nests))
+                yield answer
+
+    def given(self, op: NestOp) -> Best:
+        """A schedule that the graph came with, costed as it is."""
+        from effc.compiler.cost import evaluate
+        from effc.compiler.search.bounds import floor_dram_words, lower_bound
+        from effc.compiler.search.result import Best, Certificate
+
+        assert op.schedule is not None
+        evaluation = evaluate(op.nest, op.schedule, self.target)
+        value, bound = evaluation.value(self.objective), lower_bound(op.nest, self.target, self.objective)
+        status: Literal["optimal", "bounded"] = "optimal" if value == bound else "bounded"
+        certificate = Certificate(status, value, bound, floor_dram_words(op.nest), None, 1, 0.0)
+        return Best(op.nest, self.target, self.objective, op.schedule, evaluation, certificate)
+
+
+def _nameless(nest: Nest) -> Nest:
+    return replace(nest, name="")
+
+
+def _scheduled(op: Op, results: Mapping[str, Best]) -> Op:
+    if isinstance(op, NestOp) and op.name in results:
+        return replace(op, schedule=results[op.name].schedule)
+    return op
+
+
+def _search(nest: Nest, target: Target, objective: str, time_limit: float | None) -> Best | InputError:
+    from effc.compiler.search import search
+
+    try:
+        return search(nest, target, objective, time_limit=time_limit)
+    except InputError as refusal:
+        return refusal
+
+
+_Mapper = Callable[[Callable[[Nest], "Best | InputError"], list[Nest]], "Iterator[Best | InputError]"]
+
+
+@contextmanager
+def _mapper(jobs: int) -> Iterator[_Mapper]:
+    """``map`` over processes, which end with the block, whatever ends it; in this process for one job."""
+    if jobs <= 1:
+        yield map
+        return
+    with get_context("spawn").Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        yield pool.imap

@@ -1,0 +1,173 @@
+"""The pipeline: from an ONNX model to a scheduled graph and a program, one function read from top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from effc.compiler.errors import InputError
+from effc.compiler.passes.base import Pass
+from effc.compiler.passes.instruments import Instruments, verify_after
+from effc.compiler.passes.schedule_nests import Objective, Progress, ScheduleNests, Solved
+from effc.compiler.target.model import Target
+from effc.ir.graph import Graph
+
+if TYPE_CHECKING:
+    import onnx
+
+    from effc.backends.accel import Program
+    from effc.compiler.search.result import Best
+
+Backend = Literal["accel", "cpu"]
+
+FIRST, LAST = "lower", "emit"
+"""The stages that are no passes."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile. ``passes`` run in addition to the standard ones, just before ops get their places."""
+
+    objective: Objective = "energy"
+    backend: Backend = "accel"
+    batch: int = 1
+    dims: Mapping[str, int] = field(default_factory=dict)
+    passes: tuple[Pass, ...] = ()
+    time_limit: float | None = None
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the pipeline makes of a model. ``program`` is that of the accelerator, if it was asked for."""
+
+    graph: Graph
+    results: Mapping[str, Best]
+    program: Program | None
+    search_s: float
+
+
+def compile_model(
+    model: onnx.ModelProto,
+    target: Target,
+    options: Options,
+    instruments: Instruments,
+    progress: Progress | None = None,
+    name: str = "",
+) -> Compiled:
+    """Run every stage. A nest that the target cannot hold sends its node to the host, and lowering starts again."""
+    instruments.check(stage_names(options, target))
+    host: dict[str, str] = {}
+    while True:
+        run = _Run(instruments)
+        graph = run.lower(model, options, host, name)
+        for item in standard_passes():
+            graph = run.apply(item, graph)
+        for item in options.passes:
+            graph = run.apply_foreign(item, graph)
+        for item in placing_passes(target):
+            graph = run.apply(item, graph)
+        began = time.perf_counter()
+        solved = run.schedule(scheduler(target, options), graph, progress)
+        search_s = time.perf_counter() - began
+        if not solved.refused:
+            break
+        host |= {op.origin: solved.refused[op.name] for op in graph.nests if op.name in solved.refused}
+    program = run.emit(solved.graph, target) if options.backend == "accel" else None
+    return Compiled(solved.graph, solved.results, program, search_s)
+
+
+def standard_passes() -> tuple[Pass, ...]:
+    """The rewrites that every model gets."""
+    from effc.compiler.passes.dead_ops import DeadOps
+    from effc.compiler.passes.fold_batchnorm import FoldBatchNorm
+    from effc.compiler.passes.remove_identities import RemoveIdentities
+
+    return RemoveIdentities(), FoldBatchNorm(), DeadOps()
+
+
+def placing_passes(target: Target) -> tuple[Pass, ...]:
+    """The passes that say where every op runs."""
+    from effc.compiler.passes.place_ops import PlaceOps
+
+    return (PlaceOps(target),)
+
+
+def scheduler(target: Target, options: Options) -> ScheduleNests:
+    """The pass that gives every nest its schedule."""
+    return ScheduleNests(target, options.objective, options.time_limit, options.jobs)
+
+
+def stage_names(options: Options, target: Target) -> list[str]:
+    """The stages in their order, as ``--dump-after`` calls them."""
+    passes = (*standard_passes(), *options.passes, *placing_passes(target), scheduler(target, options))
+    return [FIRST, *(item.name for item in passes), LAST]
+
+
+def run_passes(graph: Graph, passes: tuple[Pass, ...], instruments: Instruments) -> Graph:
+    """A graph after passes alone, as ``effc opt`` runs them."""
+    instruments.check(item.name for item in passes)
+    run = _Run(instruments)
+    for item in passes:
+        graph = run.apply_foreign(item, graph)
+    return graph
+
+
+class _Run:
+    """The stages of one run, numbered."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self.instruments = instruments
+        self.number = 0
+
+    def lower(self, model: onnx.ModelProto, options: Options, host: Mapping[str, str], name: str) -> Graph:
+        from effc.compiler.frontend.from_onnx import lower
+
+        return self._stage(FIRST, partial(lower, model, batch=options.batch, dims=options.dims, name=name, host=host))
+
+    def apply(self, item: Pass, graph: Graph) -> Graph:
+        """The graph after a pass of effc's own."""
+        return self._stage(item.name, partial(item.run, graph))
+
+    def apply_foreign(self, item: Pass, graph: Graph) -> Graph:
+        """The graph after a pass that anyone may have written."""
+        return self._stage(item.name, partial(_guarded, item, graph))
+
+    def schedule(self, item: ScheduleNests, graph: Graph, progress: Progress | None) -> Solved:
+        """The graph after the search."""
+        solved: list[Solved] = []
+
+        def work() -> Graph:
+            solved.append(item.solve(graph, progress))
+            return solved[0].graph
+
+        self._stage(item.name, work)
+        return solved[0]
+
+    def emit(self, graph: Graph, target: Target) -> Program:
+        """The program of the accelerator."""
+        from effc.backends.accel import emit, print_program
+
+        self.number += 1
+        return self.instruments.stage(self.number, LAST, partial(emit, graph, target), print_program)
+
+    def _stage(self, name: str, work: Callable[[], Graph]) -> Graph:
+        self.number += 1
+        return self.instruments.stage(self.number, name, work)
+
+
+def _guarded(item: Pass, graph: Graph) -> Graph:
+    """Run a pass; whatever it does wrong is reported with its name."""
+    try:
+        result = item.run(graph)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"the pass '{item.name}' failed: {type(error).__name__}: {error}") from error
+    if not isinstance(result, Graph):
+        raise InputError(f"the pass '{item.name}' gave no graph", expected="a Graph", remedy="return graph")
+    verify_after(item.name, result)
+    return result

@@ -1,0 +1,102 @@
+"""A compiled model: what the compiler made of it, ready to be run, verified, shown and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from effc.compiler.errors import InputError
+from effc.compiler.inputs import checked_inputs, random_inputs
+from effc.compiler.original import Original
+from effc.compiler.pipeline import Backend
+from effc.compiler.target.model import Target
+from effc.ir.constants import digest
+from effc.ir.graph import Graph
+
+if TYPE_CHECKING:
+    from effc.backends.accel import Program, RunResult
+    from effc.compiler.report import Report
+    from effc.compiler.verify import Check, Verification
+
+Form = Literal["loops", "ir", "asm"]
+FORMS: tuple[Form, ...] = ("loops", "ir", "asm")
+
+
+@dataclass(frozen=True)
+class CompiledProgram:
+    """A model compiled for a target. ``program`` is that of the accelerator; the CPU backend needs only the graph."""
+
+    graph: Graph
+    target: Target
+    report: Report
+    backend: Backend
+    program: Program | None
+    original: Original
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs of the model by name: from the simulated machine, or from the CPU."""
+        values = checked_inputs(self.graph, inputs)
+        if self.backend == "cpu":
+            from effc.backends.cpu import CpuProgram
+
+            return dict(CpuProgram(self.graph).run(values))
+        return dict(self.execute(values).outputs)
+
+    def execute(self, inputs: Mapping[str, Any], keep: tuple[str, ...] = ()) -> RunResult:
+        """One run of the machine: outputs, the tensors to ``keep``, and the counters of every layer."""
+        from effc.backends.accel import Machine
+
+        if self.program is None:
+            raise InputError("compiled for the CPU: there is no program of the accelerator", remedy="--backend accel")
+        return Machine(self.target).run(self.program, inputs, self.graph.constants, keep=keep)
+
+    def verify(self, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> Verification:
+        """Run with ``inputs``, or with random ones, and compare values and counters with what does not know the run."""
+        from effc.compiler.verify import Verification, compare_outputs
+
+        values = random_inputs(self.graph, seed) if inputs is None else checked_inputs(self.graph, inputs)
+        expected = self.original.run(values, self._constant_bytes)
+        if self.backend == "cpu":
+            checks = compare_outputs(self.graph, self.run(values), expected)
+            return Verification(tuple(checks), ("the CPU backend counts no words",))
+        result = self.execute(values, tuple({name for op in self.graph.nests for name in (*op.inputs, *op.outputs)}))
+        tensors = {**values, **result.tensors, **result.outputs}
+        checks = [*compare_outputs(self.graph, result.outputs, expected), *self._layers(tensors, result)]
+        return Verification(tuple(checks))
+
+    def _layers(self, tensors: Mapping[str, Any], result: RunResult) -> list[Check]:
+        from effc.compiler.verify import Check, compare_counters, compare_layers
+
+        ops = {op.name: op.op for op in self.graph.ops}
+        checks = {check.name: check for check in compare_layers(self.graph, tensors)}
+        for name, count, lines in compare_counters(self.graph, self.target, result.counters):
+            check = checks.get(name) or Check(name, ops[name], "vector")
+            checks[name] = replace(check, counters=count, differences=(*check.differences, *lines))
+        return list(checks.values())
+
+    def show(self, layer: str | None = None, as_: Form = "loops") -> str:
+        """The model, or one layer of it, as loop nests, as IR or as assembly."""
+        from effc.compiler.show import show
+
+        return show(self, layer, as_)
+
+    def save(self, path: str | Path) -> None:
+        """Write the program and all that it needs into one file."""
+        from effc.compiler.artefact import save
+
+        save(self, Path(path))
+
+    @cached_property
+    def constants(self) -> dict[str, str]:
+        """The names of the constants by their digests; of several equal ones, the last."""
+        return {digest(value): name for name, value in self.graph.constants.items()}
+
+    def _constant_bytes(self, sha256: str) -> bytes:
+        from effc.compiler.artefact import array_bytes
+
+        if sha256 not in self.constants:
+            raise InputError("damaged file: a tensor of its model is missing")
+        return bytes(array_bytes(self.graph.constants[self.constants[sha256]]))

@@ -1,0 +1,215 @@
+"""Verification: the program is run, and everything it did is compared with something that does not know it.
+
+* The outputs with onnxruntime on the original model.
+* Every nest on the very inputs that the machine gave it, with the tensor product that the nest means, in float64.
+* Every counter that the machine kept with the cost model's prediction, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from effc.ir.counters import Counters
+from effc.ir.graph import Array, Graph, NestOp, NodeOp
+
+if TYPE_CHECKING:
+    from effc.compiler.target.model import Target
+
+OUTPUT_LIMIT = 1e-4
+"""Of ``max|y - y_ort| / max|y_ort|`` for float32: onnxruntime's own modes differ by a tenth of it."""
+
+LAYER_LIMIT = 1e-5
+"""The same for one nest on equal inputs."""
+
+WIDER = {"float16": 20, "bfloat16": 200}
+"""How much wider the limits are for types with fewer bits."""
+
+RANDOM = frozenset(
+    ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
+)
+"""Operators whose results nobody can predict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison. ``error`` is relative to the largest magnitude expected; ``counters``: how many were compared."""
+
+    name: str
+    op: str
+    where: str  # output, accel, vector
+    error: float | None = None
+    limit: float | None = None
+    counters: int = 0
+    differences: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was compared; it holds if every check does."""
+
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if not check.ok)
+
+    def lines(self) -> list[str]:
+        """The result in a few lines."""
+        return [*filter(None, map(self._values, ("output", "accel"))), *self._counters(), *self.notes]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "checks": [
+                {
+                    "name": check.name,
+                    "op": check.op,
+                    "where": check.where,
+                    "ok": check.ok,
+                    "error": check.error,
+                    "limit": check.limit,
+                    "counters": check.counters,
+                    "differences": list(check.differences),
+                }
+                for check in self.checks
+            ],
+            "notes": list(self.notes),
+        }
+
+    def _values(self, where: str) -> str:
+        checks = [check for check in self.checks if check.where == where and check.error is not None]
+        if not checks:
+            return ""
+        worst = max(checks, key=lambda check: (check.error or 0.0) / (check.limit or 1.0))
+        equal = all(
+            check.error is not None and check.limit is not None and check.error <= check.limit for check in checks
+        )
+        what = "outputs with onnxruntime" if where == "output" else "layers on equal inputs"
+        verdict = "equal" if equal else "NOT EQUAL"
+        largest = f"largest error {worst.error:.1e} (limit {worst.limit:.0e}) in {worst.name}"
+        return f"{len(checks)} {what}: {verdict}, {largest}"
+
+    def _counters(self) -> Iterator[str]:
+        checks = [check for check in self.checks if check.counters]
+        if checks:
+            wrong = sum(1 for check in checks if any(COUNTED in line for line in check.differences))
+            verdict = f"{wrong} layers DIFFER" if wrong else "equal to the cost model"
+            yield f"{sum(check.counters for check in checks)} counters of {len(checks)} layers: {verdict}"
+
+
+COUNTED = "counted"
+"""The word in a difference that tells one of counters."""
+
+
+def compare_outputs(graph: Graph, found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[Check]:
+    """The outputs of the program with those of onnxruntime."""
+    return [compare(name, "output", "output", found[name], expected[name], OUTPUT_LIMIT) for name in graph.outputs]
+
+
+def compare_layers(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Check]:
+    """Every nest with its definition, on the machine's own tensors."""
+    from effc.backends.reference import run_nest
+
+    values = {**graph.constants, **tensors}
+    for op in graph.nests:
+        expected = run_nest(op, values, np.float64)
+        view = op.uses[op.nest.output.name]
+        flat = np.ascontiguousarray(values[view.tensor]).reshape(-1)
+        found = _viewed(flat, view.offset, view.strides, expected.shape)
+        yield compare(op.name, op.op, "accel", found, expected, LAYER_LIMIT)
+
+
+def compare_counters(
+    graph: Graph, target: Target, counted: Mapping[str, Counters]
+) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+    """For every layer on the target its name, the number of counters, and those that are not as predicted."""
+    for op in graph.ops:
+        predicted = predict(op, graph, target)
+        if predicted is not None:
+            found = counted.get(op.name, Counters())
+            lines = (line.replace(" and ", " predicted, ") + f" {COUNTED}" for line in predicted.difference(found))
+            yield op.name, sum(1 for _ in predicted.entries()), tuple(lines)
+
+
+def predict(op: NestOp | NodeOp, graph: Graph, target: Target) -> Counters | None:
+    """The counters of the cost model; None on the host, where nothing is counted."""
+    from effc.compiler.cost import count
+    from effc.compiler.cost.vector import count_vector
+
+    if isinstance(op, NestOp):
+        assert op.schedule is not None
+        return count(op.nest, op.schedule, target).counters
+    return count_vector(op, graph, target) if op.where == "vector" else None
+
+
+def compare(name: str, op: str, where: str, found: Any, expected: Any, limit: float) -> Check:
+    """Two values: numbers of floating point within ``limit`` of the largest magnitude, everything else exactly."""
+    if not isinstance(expected, np.ndarray) or not isinstance(found, np.ndarray):
+        return _compare_others(name, op, where, found, expected, limit)
+    limit *= WIDER.get(str(found.dtype), 1)
+    if found.shape != expected.shape:
+        return Check(name, op, where, None, limit, 0, (f"shape {list(found.shape)}, expected {list(expected.shape)}",))
+    if "float" not in str(expected.dtype) and expected.dtype.kind != "c":
+        wrong = int(np.sum(found != expected))
+        lines = (f"{wrong} of {expected.size} values differ",) if wrong else ()
+        return Check(name, op, where, float(wrong > 0), 0.0, 0, lines)
+    error = relative_error(found, expected)
+    lines = () if error <= limit else (f"{_worst(found, expected)}: error {error:.1e}, limit {limit:.0e}",)
+    return Check(name, op, where, error, limit, 0, lines)
+
+
+def relative_error(found: Array, expected: Array) -> float:
+    """``max|found - expected| / max|expected|``; infinite where one is no finite number and the other is another."""
+    a, b = _wide(found), _wide(expected)
+    finite = np.isfinite(a) & np.isfinite(b)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    if not np.all(finite | same):
+        return float("inf")
+    difference = np.max(np.abs(a - b), where=finite, initial=0.0)
+    scale = np.max(np.abs(b), where=finite, initial=0.0)
+    return float(difference / scale) if scale else float("inf") if difference else 0.0
+
+
+def _compare_others(name: str, op: str, where: str, found: Any, expected: Any, limit: float) -> Check:
+    """Sequences element by element; what is no array must be equal."""
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        parts = [compare(f"{name}[{i}]", op, where, a, b, limit) for i, (a, b) in enumerate(zip(found, expected))]
+        lines = tuple(f"{part.name}: {line}" for part in parts for line in part.differences)
+        return Check(name, op, where, max((part.error or 0.0 for part in parts), default=0.0), limit, 0, lines)
+    equal = type(found).__name__ == "NoValue" if expected is None else found == expected
+    return Check(name, op, where, 0.0 if equal else 1.0, 0.0, 0, () if equal else ("another value",))
+
+
+def _wide(array: Array) -> Array:
+    wide: Array = array if array.dtype.kind == "c" else array.astype(np.float64)
+    return wide
+
+
+def _worst(found: Array, expected: Array) -> str:
+    """The element that differs most, and both values."""
+    with np.errstate(invalid="ignore"):
+        distance = np.nan_to_num(np.abs(_wide(found) - _wide(expected)), nan=np.inf, posinf=np.inf)
+    index = np.unravel_index(int(np.argmax(distance)), found.shape)
+    return f"at {[int(i) for i in index]} {found[index]:.6g}, expected {expected[index]:.6g}"
+
+
+def _viewed(flat: Array, offset: int, strides: tuple[int, ...], shape: tuple[int, ...]) -> Array:
+    """The words of a tensor that an output operand wrote."""
+    index = np.full(shape, offset)
+    for axis, (stride, size) in enumerate(zip(strides, shape)):
+        index += (stride * np.arange(size)).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    words: Array = flat[index]
+    return words
