@@ -29,7 +29,7 @@ _LETTERS = {"n": "\n", "t": "\t", "r": "\r"}
 class TextError(Exception):
     """Something is wrong in the text between two positions."""
 
-    def __init__(self, start: int, end: int, message: str, expected: str, remedy: str = "") -> None:
+    def __init__(self, start: int, end: int, message: str, expected: str, remedy: str) -> None:
         super().__init__(message)
         self.start, self.end = start, end
         self.message, self.expected, self.remedy = message, expected, remedy
@@ -54,7 +54,7 @@ class At:
             found = here if here.start >= 0 else found
         return found
 
-    def fault(self, message: str, expected: str, remedy: str = "") -> TextError:
+    def fault(self, message: str, expected: str, remedy: str) -> TextError:
         return TextError(self.start, self.end, message, expected, remedy)
 
 
@@ -256,7 +256,8 @@ class Builder(Transformer[Token, At]):
         op, origin_name = origin.value
         uses = {use.value[0]: use for use in rest[position + 1 :]}
         if len(uses) < len(rest) - position - 1:
-            raise at(None, *rest[position + 1 :]).fault("an operand is used twice", "one view per operand")
+            spot = at(None, *rest[position + 1 :])
+            raise spot.fault("an operand is used twice", "one view per operand", "drop one of the two")
         views = {key: _view(body, *use.value) for key, use in uses.items()}
         found = NestOp(body, views, op, body.name if origin_name is None else origin_name, schedule)
         return at(found, name, inner={**nest.inner, "nest": nest, "uses": At(views, -1, -1, uses)})
@@ -286,21 +287,25 @@ class Builder(Transformer[Token, At]):
         try:
             return at(b64decode(parts[1].value, validate=True), *parts)
         except ValueError as error:
-            raise parts[1].fault("this is not base64", "letters, digits, + and /, padded with =") from error
+            raise parts[1].fault(
+                "this is not base64", "letters, digits, + and /, padded with =", "copy the whole string"
+            ) from error
 
     def listed(self, parts: list[Any]) -> At:
         from effc.ir.nodes import Listed
 
         kinds = {_KINDS[type(part.value)] for part in parts}
         if len(kinds) > 1:
-            raise at(None, *parts).fault("the list mixes kinds", "integers, floats (1.0) or strings only")
+            remedy = "write the floats among them with a point: `2.0`"
+            raise at(None, *parts).fault("the list mixes kinds", "integers, floats or strings only", remedy)
         return at(Listed(kinds.pop(), tuple(part.value for part in parts)), *parts)
 
     def nothing(self, parts: list[Any]) -> At:
         from effc.ir.nodes import Listed
 
         if parts[0].value not in _KINDS.values():
-            raise parts[0].fault("an empty list of an unknown kind", "`ints []`, `floats []` or `strings []`")
+            kinds = "`ints []`, `floats []` or `strings []`"
+            raise parts[0].fault("an empty list of an unknown kind", kinds, "say what it is a list of")
         return at(Listed(parts[0].value, ()), *parts)
 
     def entry(self, parts: list[Any]) -> At:
@@ -335,7 +340,8 @@ class Builder(Transformer[Token, At]):
         by_name: dict[str | int, At] = {}
         for tensor in tensors:
             if by_name.setdefault(tensor.value.name, tensor) is not tensor:
-                raise tensor.fault(f"tensor {tensor.value.name!r} is declared twice", "one declaration per tensor")
+                found = f"tensor {tensor.value.name!r} is declared twice"
+                raise tensor.fault(found, "one declaration per tensor", "drop or rename one of the two")
         constants = {key: tensor for key, tensor in by_name.items() if "digest" in tensor.inner}
         inner: dict[str | int, At] = {"inputs": inputs, "outputs": outputs, "ops": group(ops)}
         inner |= {"tensors": At(None, -1, -1, by_name), "constants": At(None, -1, -1, constants)}
@@ -346,7 +352,7 @@ def _digits(token: Token, limit: int) -> int:
     """The number, if it is at most ``limit``; its length is looked at first."""
     digits = token.lstrip("0")
     if len(digits) > len(str(limit)) or int(digits or "0") > limit:
-        raise at(None, token).fault("the number is too large", f"at most {limit}")
+        raise at(None, token).fault("the number is too large", f"at most {limit}", "write a smaller one")
     return int(digits or "0")
 
 
@@ -366,7 +372,8 @@ def _unquoted(token: Token) -> str:
         if letter:
             return _LETTERS.get(letter, letter)
         if int(code, 16) > 0x10FFFF:
-            raise at(None, token).fault(f"there is no character {match.group()}", "at most \\u{10ffff}")
+            found = f"there is no character {match.group()}"
+            raise at(None, token).fault(found, "at most \\u{10ffff}", "write the character itself")
         return chr(int(code, 16))
 
     return _ESCAPE.sub(character, token[1:-1])
@@ -383,6 +390,7 @@ def _nest(keyword: Token, name: At, dims: At, body: list[At]) -> At:
         raise spot.fault(
             f"nest {name.value!r} writes {len(writes)} operands and has {len(biases)} biases",
             "one `write`, at most one `bias`",
+            "add `write O[...]`" if not writes else "drop one of them",
         )
     bias = biases[0] if biases else None
     nest = Nest(
@@ -392,7 +400,8 @@ def _nest(keyword: Token, name: At, dims: At, body: list[At]) -> At:
     if bias is not None:
         inner["bias"] = bias
     if statement is None and items:
-        raise items[-1].fault("the loops have no statement inside", f"`{print_statement(nest)}`")
+        remedy = "write it below the innermost loop"
+        raise items[-1].fault("the loops have no statement inside", f"`{print_statement(nest)}`", remedy)
     if statement is not None:
         inner["schedule"] = _schedule(items, statement)
     return at((nest, inner["schedule"].value if statement is not None else None), keyword, name, inner=inner)
@@ -422,7 +431,9 @@ def _set_context(op: At, contexts: Mapping[str, bytes]) -> None:
     if key is None:
         return
     if key.value not in contexts:
-        raise key.fault(f"there is no context {key.value!r}", f"one of {', '.join(contexts) or 'none'}")
+        known = f"one of {', '.join(contexts)}" if contexts else "a context that the graph declares"
+        remedy = f'declare it: `context {key.value} = base64 "..."`'
+        raise key.fault(f"there is no context {key.value!r}", known, remedy)
     op.value = replace(op.value, context=contexts[key.value])
 
 
@@ -434,6 +445,5 @@ def _with_node(op: NodeOp, entries: At, spot: At) -> NodeOp:
         return replace(op, node=build_node(op, entries.value))
     except (ValueError, TypeError) as error:
         place = entries if entries.start >= 0 else spot
-        raise place.fault(
-            f"no ONNX node has these entries: {error}", "what `effc.ir.print_graph` would print"
-        ) from error
+        remedy = "docs/ir.md lists the entries of a node"
+        raise place.fault(f"no ONNX node has these entries: {error}", "entries of a node", remedy) from error

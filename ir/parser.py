@@ -7,10 +7,8 @@ time in proportion to its length, and nothing else.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +22,7 @@ from effc.ir.schedule import Schedule
 from effc.ir.verify import VerifyError, verify_graph, verify_nest, verify_schedule
 
 if TYPE_CHECKING:
-    from lark import Lark, UnexpectedInput
+    from lark import Lark
 
     from effc.ir.builder import At, TextError
 
@@ -34,26 +32,7 @@ MAX_TEXT = 2**20
 MAX_GRAPH = 2**24
 """Characters of a graph."""
 
-FORMS = {
-    "graph": 'graph "NAME" (INPUT, ...) -> (OUTPUT, ...) { ... }',
-    "tensor": "tensor NAME : DTYPE[SIZE, ...]",
-    "const": "const NAME : DTYPE[SIZE, ...] = sha256:DIGEST",
-    "nest": "nest NAME (DIM=BOUND, DIM:ROLE=BOUND, ...) { ... }",
-    "read": "read NAME[INDEX < SIZE, ...]",
-    "bias": "bias NAME[INDEX < SIZE, ...]",
-    "write": "write NAME[INDEX < SIZE, ...]",
-    "keep": "keep OPERAND @ LEVEL",
-    "for": "for DIM in 0..EXTENT by STEP",
-    "par": "par DIM in 0..EXTENT by STEP @ LEVEL.AXIS",
-    "uses": "uses OPERAND = TENSOR offset WORDS strides (WORDS, ...), ...",
-    "op": 'op OPERATOR "NAME" (INPUT, ...) -> (OUTPUT, ...) opset VERSION @ host "REASON" { ATTRIBUTE = VALUE, ... }',
-}
-"""Statements by their first word, as a message shows them."""
-
-_WORDS = {"NAME": "a name", "STRING": "a string in quotes", "INT": "a number", "FLOAT": "a number with a point"}
-_WORDS |= {"SHA256": "`sha256:` and 64 hexadecimal digits", "$END": "the end of the text"}
-_FIRST_WORD = re.compile(r"\s*(?:\}\s*)?([A-Za-z_]+)", re.ASCII)
-_FORMS_ARE_IN = "docs/ir.md shows every form by example"
+_FORMS = "docs/ir.md shows every form by example"
 
 
 def parse_nest(text: str, filename: str = "<nest>") -> Nest:
@@ -62,7 +41,9 @@ def parse_nest(text: str, filename: str = "<nest>") -> Nest:
     root = source.parse("nest")
     nest: Nest = root.value[0]
     if "schedule" in root.inner:
-        raise source.error(root.inner["schedule"].inner["statement"], "this nest has loops", "a nest alone")
+        raise source.error(
+            root.inner["schedule"].inner["statement"], "this nest has loops", "a nest alone", "drop them"
+        )
     source.verify(root, verify_nest, nest)
     return nest
 
@@ -73,7 +54,7 @@ def parse_scheduled(text: str, filename: str = "<nest>") -> tuple[Nest, Schedule
     root = source.parse("nest")
     nest: Nest = root.value[0]
     if "schedule" not in root.inner:
-        raise source.error(root, "this nest has no loops", "loops and the statement after the operands")
+        raise source.error(root, "this nest has no loops", "loops and a statement after the operands", _FORMS)
     source.verify(root, verify_nest, nest)
     return nest, source.schedule(root.inner["schedule"], nest)
 
@@ -118,15 +99,17 @@ class _Source:
         from lark import UnexpectedInput
 
         from effc.ir.builder import TextError
+        from effc.ir.syntax import explain
 
         if len(self.text) > self.limit:
-            raise InputError(f"the text has {len(self.text)} characters", self.filename, f"at most {self.limit}")
+            message = f"the text has {len(self.text)} characters"
+            raise InputError(message, self.filename, f"at most {self.limit}", "give a part of it")
         try:
             return _lark().parse(self.text, start)  # type: ignore[return-value]
         except TextError as error:
             raise self.located(error) from None
         except UnexpectedInput as unexpected:
-            raise self.unexpected(unexpected) from None
+            raise self.at(*explain(self.text, unexpected, literals())) from None
 
     def schedule(self, root: At, nest: Nest | None) -> Schedule:
         """The parsed schedule, after its checks."""
@@ -154,19 +137,21 @@ class _Source:
         if values is None:
             return AbsentConstant(tensor.name, tensor.dtype, tensor.shape, digest.value)  # type: ignore[return-value]
         if tensor.name not in values:
-            raise self.error(part, f"the value of constant {tensor.name!r} is missing", "a value for every constant")
+            message = f"the value of constant {tensor.name!r} is missing"
+            raise self.error(part, message, "a value for every constant", "give the constants that belong to the text")
         value = values[tensor.name]
         if sha256(value) != digest.value:
-            raise self.error(digest, f"the value of constant {tensor.name!r} is another one", f"sha256:{sha256(value)}")
+            message = f"the value of constant {tensor.name!r} is another one: sha256:{sha256(value)}"
+            raise self.error(digest, message, "this digest", "give the constants that belong to the text")
         return value
 
     def located(self, error: TextError) -> InputError:
         return self.at(error.start, error.end, error.message, error.expected, error.remedy)
 
-    def error(self, part: At, message: str, expected: str, remedy: str = "") -> InputError:
+    def error(self, part: At, message: str, expected: str, remedy: str) -> InputError:
         return self.at(part.start, part.end, message, expected, remedy)
 
-    def at(self, start: int, end: int, message: str, expected: str, remedy: str = "") -> InputError:
+    def at(self, start: int, end: int, message: str, expected: str, remedy: str) -> InputError:
         """An error that shows the text from ``start`` to ``end``, or to the end of the line."""
         start = max(0, start)
         line_start = self.text.rfind("\n", 0, start) + 1
@@ -176,52 +161,10 @@ class _Source:
         column = start - line_start + 1
         return source_error(self.filename, self.text, line, column, length, message, expected, remedy)
 
-    def unexpected(self, error: UnexpectedInput) -> InputError:
-        """What the grammar does not allow."""
-        from lark import UnexpectedToken
-
-        if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-            start, end = error.token.start_pos or 0, error.token.end_pos or 0
-            message = f"unexpected {_shown(self.text[start:end])}"
-        elif isinstance(error, UnexpectedToken):
-            start = len(self.text.rstrip())
-            end, message = start + 1, "the text ends too early"
-        else:
-            start = error.pos_in_stream or 0
-            end, character = start + 1, self.text[start]
-            bad_string = "this string does not end on its line, or has an unknown escape"
-            message = bad_string if character == '"' else f"unexpected character {character!r}"
-        expected = _either(error.accepts) if isinstance(error, UnexpectedToken) else ""
-        return self.at(start, end, message, expected, self.remedy(start))
-
-    def remedy(self, position: int) -> str:
-        """What the statement around a position looks like when it is right."""
-        line_start = self.text.rfind("\n", 0, position) + 1
-        first = _FIRST_WORD.match(self.text, line_start)
-        if first is None or first.start(1) > position:
-            return _FORMS_ARE_IN
-        if first.group(1) in FORMS:
-            return f"write `{FORMS[first.group(1)]}`"
-        close = get_close_matches(first.group(1), FORMS, 1)
-        return f"did you mean `{close[0]}`?" if close else _FORMS_ARE_IN
-
-
-def _shown(text: str) -> str:
-    return f"`{text}`" if len(text) <= 40 else f"`{text[:37]}...`"
-
-
-def _either(terminals: Iterable[str]) -> str:
-    """The terminals as a person would call them: `a, b or c`."""
-    words = sorted({_WORDS.get(terminal) or f"`{_literals()[terminal]}`" for terminal in terminals}, key=_order)
-    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
-
-
-def _order(word: str) -> tuple[bool, str]:
-    return word.startswith("`"), word
-
 
 @cache
-def _literals() -> dict[str, str]:
+def literals() -> dict[str, str]:
+    """The words and signs of the grammar, by the names of their terminals."""
     return {terminal.name: terminal.pattern.value for terminal in _lark().terminals}
 
 

@@ -422,9 +422,9 @@ def test_names_are_quoted_only_where_they_must_be() -> None:
 
 
 def test_the_keywords_are_those_of_the_grammar() -> None:
-    from effc.ir.parser import _literals
+    from effc.ir.parser import literals
 
-    assert {literal for literal in _literals().values() if literal.isalnum()} == KEYWORDS
+    assert {literal for literal in literals().values() if literal.isalnum()} == KEYWORDS
 
 
 # Constants
