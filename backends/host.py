@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from effc.backends.onnx_types import type_of
 from effc.ir.errors import InputError
-from effc.ir.graph import NodeOp
+from effc.ir.graph import Array, NodeOp
 
 if TYPE_CHECKING:
     import onnx
@@ -62,9 +63,10 @@ def run_node(
     ``captures`` holds the tensors that subgraphs of the node read from outside, by name.
     """
     feeds = {f"{_PREFIX}i{i}": value for i, value in enumerate(inputs) if value is not None}
-    feeds |= captures or {}
+    feeds = {name: _plain(value) for name, value in (feeds | dict(captures or {})).items()}
+    known = {name: feeds.pop(name) for name in op.captures if _shapes_inner_tensors(feeds[name])}
     with _lock:
-        session = _cached_session(op, feeds)
+        session = _cached_session(op, feeds, known)
     results = iter(session.run(feeds))
     return [next(results) if name else None for name in op.outputs]
 
@@ -99,14 +101,29 @@ _lock = threading.Lock()
 _sessions: OrderedDict[tuple[Any, ...], _Session] = OrderedDict()
 
 
-def _cached_session(op: NodeOp, feeds: Mapping[str, Value]) -> _Session:
-    types = {name: type_of(value, optional=op.op.startswith("Optional")) for name, value in feeds.items()}
+def _plain(value: Value) -> Value:
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+_TAKE_OPTIONALS = ("OptionalHasElement", "OptionalGetElement")
+"""In their first version they take nothing else."""
+
+
+def _shapes_inner_tensors(value: Value) -> bool:
+    """Whether a subgraph may need a value to know its shapes, which some operators ask for before they run."""
+    return isinstance(value, np.ndarray) and value.dtype == np.int64 and value.size <= 64
+
+
+def _cached_session(op: NodeOp, feeds: Mapping[str, Value], known: Mapping[str, Array]) -> _Session:
+    """The session for inputs like these; ``known`` are values that it is built for."""
+    types = {name: type_of(value, optional=op.op in _TAKE_OPTIONALS) for name, value in feeds.items()}
     signature = tuple((name, kind.SerializeToString(deterministic=True)) for name, kind in types.items())
+    values = tuple((name, value.shape, value.tobytes()) for name, value in known.items())
     wanted = tuple(bool(name) for name in op.outputs)
     given = tuple(bool(name) for name in op.inputs)
-    key = (op.node, op.domain, op.version, op.context, given, wanted, signature)
+    key = (_nameless(op.node), op.domain, op.version, op.context, given, wanted, signature, values)
     if key not in _sessions:
-        _sessions[key] = _open(op, types)
+        _sessions[key] = _open(op, types, known)
         if len(_sessions) > SESSIONS:
             _sessions.popitem(last=False)
     _sessions.move_to_end(key)
@@ -164,16 +181,16 @@ class _Reference(_Session):
 _NOT_NUMPY = ("bfloat16", "float8", "int4", "int2", "float4")
 
 
-def _open(op: NodeOp, types: Mapping[str, onnx.TypeProto]) -> _Session:
+def _open(op: NodeOp, types: Mapping[str, onnx.TypeProto], known: Mapping[str, Array]) -> _Session:
     """A session of onnxruntime, also by an older name of the same operator; or else of the reference implementation."""
     errors: list[str] = []
     for version in _versions(op):
         try:
-            return _Onnxruntime(op.name, _one_node_model(op, types, version))
+            return _Onnxruntime(op.name, _one_node_model(op, types, known, version))
         except Exception as error:
             errors.append(one_line(error))
     try:
-        return _Reference(op.name, _one_node_model(op, types, op.version))
+        return _Reference(op.name, _one_node_model(op, types, known, op.version))
     except Exception as error:
         raise InputError(
             f"no kernel for {op.domain + '.' if op.domain else ''}{op.op}: onnxruntime says: {errors[0]}",
@@ -193,7 +210,9 @@ def _versions(op: NodeOp) -> list[int]:
     return list(dict.fromkeys(versions))
 
 
-def _one_node_model(op: NodeOp, types: Mapping[str, onnx.TypeProto], version: int) -> onnx.ModelProto:
+def _one_node_model(
+    op: NodeOp, types: Mapping[str, onnx.TypeProto], known: Mapping[str, Array], version: int
+) -> onnx.ModelProto:
     import onnx
 
     node = onnx.NodeProto.FromString(op.node)
@@ -210,8 +229,20 @@ def _one_node_model(op: NodeOp, types: Mapping[str, onnx.TypeProto], version: in
     model.graph.name = "node"
     model.graph.node.append(node)
     model.graph.input.extend(onnx.helper.make_value_info(name, kind) for name, kind in types.items())
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in known.items())
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in node.output if name)
     return model
+
+
+@lru_cache(maxsize=4096)
+def _nameless(data: bytes) -> bytes:
+    """A node without the names that do not count, so that equal nodes share a session."""
+    import onnx
+
+    node: onnx.NodeProto = onnx.NodeProto.FromString(data)
+    for field in ("name", "doc_string", "input", "output", "metadata_props"):
+        node.ClearField(field)
+    return bytes(node.SerializeToString(deterministic=True))
 
 
 def _with_outputs(model: onnx.ModelProto, outputs: Iterable[str]) -> onnx.ModelProto:

@@ -22,14 +22,20 @@ def subgraphs(proto: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 def spliced(proto: onnx.NodeProto, branch: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """The nodes and initializers of a branch of an ``If``, to stand in its place.
 
-    What the branch defines is renamed after the node, whose outputs are copies of the branch's.
+    What the branch defines is renamed after the node; what it puts out gets the names of the node's outputs.
     """
     graph = next(attribute.g for attribute in proto.attribute if attribute.name == branch)
     names = {name: f"{proto.name or proto.output[0]}/{name}" for name in _defined(graph)}
+    computed = {name for node in graph.node for name in node.output}
+    copies = []
+    for inner, outer in zip((value.name for value in graph.output), proto.output):
+        if outer and inner in computed:
+            names[inner] = outer
+            computed.remove(inner)  # the same again is a copy
+        elif outer:
+            copies.append((inner, outer))
     nodes = [_renamed(node, names) for node in graph.node]
-    for inner, outer in zip(graph.output, proto.output):
-        if outer:
-            nodes.append(onnx.helper.make_node("Identity", [names.get(inner.name, inner.name)], [outer]))
+    nodes += [onnx.helper.make_node("Identity", [names.get(inner, inner)], [outer]) for inner, outer in copies]
     return nodes, [_renamed_tensor(tensor, names) for tensor in graph.initializer]
 
 
