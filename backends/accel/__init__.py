@@ -1,0 +1,11 @@
+"""The accelerator: its instruction set, the emitter, the assembler, and the machine that runs programs."""
+
+from effc.backends.accel.asm_parser import parse_program as parse_program
+from effc.backends.accel.assembler import print_layer as print_layer
+from effc.backends.accel.assembler import print_program as print_program
+from effc.backends.accel.emit import emit as emit
+from effc.backends.accel.faults import MachineFault as MachineFault
+from effc.backends.accel.isa import Program as Program
+from effc.backends.accel.machine import Machine as Machine
+from effc.backends.accel.machine import RunResult as RunResult
+from effc.backends.accel.machine import run_nest as run_nest

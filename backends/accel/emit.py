@@ -1,0 +1,198 @@
+"""From scheduled nests to a program.
+
+    keep I @ GLB                        region I GLB at 0 [1, 3, 19, 224] loops 0 window 0
+    for K in 0..64 by 16
+      keep W @ spad                     fill I GLB from DRAM
+      for P in 0..4            -->      loop t0
+                                          fill W spad from DRAM
+                                          mac
+                                        end
+
+A loop becomes a register. Registers inside every fill position belong to the array pass; the others are opened by
+`loop`, and each tile is moved at its fill position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+
+from effc.backends.accel.digits import Dimension
+from effc.backends.accel.isa import (
+    DimSetting,
+    Drain,
+    End,
+    Fill,
+    Instruction,
+    Layer,
+    Loop,
+    LoopDigit,
+    Mac,
+    MeshDigit,
+    NestLayer,
+    NodeLayer,
+    Open,
+    OperandSetting,
+    Program,
+    Region,
+)
+from effc.backends.accel.layout import place_tensors
+from effc.backends.accel.tiles import axis_tile
+from effc.compiler.target.model import Target
+from effc.ir.graph import Graph, NestOp
+from effc.ir.nest import Nest, Operand
+from effc.ir.printer import extents, print_item
+from effc.ir.schedule import For, Keep, Par, Schedule, trips
+
+
+def emit(graph: Graph, target: Target) -> Program:
+    """The program of a graph in which every nest has a legal schedule."""
+    slots, words = place_tensors(graph)
+    addresses = {slot.name: slot.address for slot in slots}
+    layers: list[Layer] = []
+    for op in graph.ops:
+        if isinstance(op, NestOp):
+            layers.append(emit_nest(op, target, addresses))
+        else:
+            layers.append(NodeLayer(op))
+    return Program(
+        graph.name, target.name, target.word_bits, words, graph.inputs, graph.outputs, tuple(slots), tuple(layers)
+    )
+
+
+def emit_nest(op: NestOp, target: Target, addresses: dict[str, int | None]) -> NestLayer:
+    """The layer of one nest, its tensors being at ``addresses``."""
+    if op.schedule is None:
+        raise ValueError(f"{op.name} has no schedule")
+    nest = op.nest
+    if nest.bias is not None and not nest.bias.dims <= nest.output.dims:
+        raise ValueError(f"the bias of {op.name} has a dim that the output does not have")
+    mapped = _Mapped.of(nest, op.schedule, target)
+    operands = []
+    for name, operand in nest.operands.items():
+        view, kind = op.uses[name], "write" if operand is nest.output else "bias" if operand is nest.bias else "read"
+        address = addresses[view.tensor]
+        assert address is not None
+        operands.append(
+            OperandSetting(name, kind, operand.axes, view.tensor, address + view.offset, view.strides)  # type: ignore[arg-type]
+        )
+    regions = mapped.regions()
+    return NestLayer(
+        op.name, op.op, op.origin, mapped.dims, tuple(operands), tuple(regions), tuple(mapped.code(regions))
+    )
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """A nest with its schedule, and the loop registers that it needs."""
+
+    nest: Nest
+    schedule: Schedule
+    target: Target
+    dims: tuple[DimSetting, ...]
+    registers: tuple[tuple[int, For], ...]  # (position in the schedule, loop) of every register
+
+    @classmethod
+    def of(cls, nest: Nest, schedule: Schedule, target: Target) -> _Mapped:
+        digits: dict[str, list[LoopDigit | MeshDigit]] = {dim.name: [] for dim in nest.dims}
+        registers: list[tuple[int, For]] = []
+        loops = [(position, loop, trips(extent, loop.step)) for position, loop, extent in schedule.loops(nest)]
+        for position, loop, count in loops:
+            if count == 1:
+                continue
+            if isinstance(loop, For):
+                digits[loop.dim].append(LoopDigit(len(registers), loop.step))
+                registers.append((position, loop))
+            else:
+                stride = prod(c for p, other, c in loops if p > position and _same_axis(other, loop))
+                digits[loop.dim].append(MeshDigit(loop.level, loop.axis, stride, loop.step))
+        settings = tuple(DimSetting(dim.name, dim.bound, tuple(digits[dim.name])) for dim in nest.dims)
+        return cls(nest, schedule, target, settings, tuple(registers))
+
+    # Regions
+
+    def regions(self) -> list[Region]:
+        """A region for every keep mark, one after the other in each bank."""
+        generators = {setting.name: Dimension(setting, self.target) for setting in self.dims}
+        regions = []
+        used: dict[tuple[str, int], int] = {}
+        for position, item in enumerate(self.schedule.items):
+            if not isinstance(item, Keep):
+                continue
+            operand, level = self.nest.operands[item.operand], self.target.level(item.level)
+            loops = self._fill_depth(operand, position)
+            place, pads = self.target.index[level.name], level.padding == "stored"
+            extents = []
+            for axis in operand.axes:
+                dims = [generators[name] for name in axis.dims]
+                extents.append(axis_tile(axis, dims, place, (), 0, loops, 0, pads).extent)
+            bank = (level.name, next(i for i, b in enumerate(level.banks) if operand.name in b.operands))
+            base = used.get(bank, 0)
+            used[bank] = base + prod(extents)
+            window = self._window(operand, loops) if level.sliding else 0
+            regions.append(Region(level.name, operand.name, base, tuple(extents), loops, window))
+        return regions
+
+    def _fill_depth(self, operand: Operand, mark: int) -> int:
+        """The number of loops outside the fill position of a mark."""
+        relevant = [r for r, (p, loop) in enumerate(self.registers) if p < mark and loop.dim in operand.dims]
+        return max(relevant, default=-1) + 1
+
+    def _window(self, operand: Operand, loops: int) -> int:
+        """How many registers, from the fill position outward, slide the tile of a read operand."""
+        if operand is self.nest.output or not loops:
+            return 0
+        dim = self.registers[loops - 1][1].dim
+        axis = next(axis for axis in operand.axes if dim in axis.dims)
+        if all(other == dim or self.nest.bounds[other] == 1 for other in axis.dims):
+            return 0  # the tiles along one dim are disjoint
+        window = 0
+        while window < loops and self.registers[loops - 1 - window][1].dim == dim:
+            window += 1
+        return window
+
+    # Code
+
+    def code(self, regions: list[Region]) -> Iterator[Instruction]:
+        """The instructions, each with the item of the schedule that it comes from."""
+        ordered = sorted(regions, key=lambda region: self.target.index[region.level])
+        depth = max((region.loops for region in regions), default=0)
+        yield from self._starts(ordered, 0)
+        for register in range(depth):
+            yield Loop(register, self._note(self.registers[register][0]))
+            yield from self._starts(ordered, register + 1)
+        yield Mac(", ".join(self._note(position) for position, _ in self.registers[depth:]))
+        for register in reversed(range(depth)):
+            yield from self._ends(ordered, register + 1)
+            yield End()
+        yield from self._ends(ordered, 0)
+
+    def _starts(self, regions: Iterable[Region], depth: int) -> Iterator[Instruction]:
+        for region in regions:
+            if region.loops == depth:
+                operand, parent, note = region.operand, self._parent(region), self._note(self._mark(region))
+                if operand == self.nest.output.name:
+                    yield Open(operand, region.level, parent, note)
+                else:
+                    yield Fill(operand, region.level, parent, region.window > 0, note)
+
+    def _ends(self, regions: list[Region], depth: int) -> Iterator[Instruction]:
+        for region in reversed(regions):
+            if region.loops == depth and region.operand == self.nest.output.name:
+                yield Drain(region.operand, region.level, self._parent(region), self._note(self._mark(region)))
+
+    def _parent(self, region: Region) -> str:
+        levels = [level for _, level in self.schedule.keeps(region.operand)]
+        place = levels.index(region.level)
+        return levels[place - 1] if place else self.target.levels[0].name
+
+    def _mark(self, region: Region) -> int:
+        return self.schedule.items.index(Keep(region.operand, region.level))
+
+    def _note(self, position: int) -> str:
+        return print_item(self.schedule.items[position], extents(self.schedule, self.nest)[position])
+
+
+def _same_axis(loop: For | Par, par: Par) -> bool:
+    return isinstance(loop, Par) and (loop.level, loop.axis) == (par.level, par.axis)

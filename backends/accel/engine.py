@@ -1,0 +1,202 @@
+"""Runs one nest layer: memories, hardware loops, instructions, counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+import numpy.typing as npt
+
+from effc.backends.accel.assembler import instruction_text
+from effc.backends.accel.check import check_layer
+from effc.backends.accel.digits import Dimension
+from effc.backends.accel.faults import MachineFault
+from effc.backends.accel.gathers import Window
+from effc.backends.accel.isa import Drain, End, Fill, Instruction, Loop, Mac, NestLayer, Open
+from effc.backends.accel.memory import Memory
+from effc.backends.accel.moves import FillLists, PsumLists
+from effc.backends.accel.passes import ArrayPass, Tally
+from effc.backends.accel.stores import Store
+from effc.compiler.target.model import Target
+from effc.ir.counters import Counters
+
+Action = Callable[[], None]
+
+
+@dataclass
+class Block:
+    """The body of a loop, or the whole code."""
+
+    register: int
+    pc: int
+    body: list[Block | tuple[int, Action]]
+
+
+class Engine:
+    """One nest layer, ready to run; ``dram`` holds its operands."""
+
+    def __init__(self, layer: NestLayer, target: Target, dram: Memory, dtype: npt.DTypeLike, exact: bool) -> None:
+        check_layer(layer, target)
+        self.layer, self.target = layer, target
+        self.dims = {setting.name: Dimension(setting, target) for setting in layer.dims}
+        self.counters = Counters()
+        self.output = next(o.name for o in layer.operands if o.kind == "write")
+        self.bias = next((o.name for o in layer.operands if o.kind == "bias"), None)
+        self.stores = self._stores(dram, dtype, exact)
+        self.registers = {r: dim for dim in self.dims.values() for r in dim.registers}
+        self.running = [0] * len(self.registers)
+        self.depth = 0
+        self.code = self._parse()
+
+    def _stores(self, dram: Memory, dtype: npt.DTypeLike, exact: bool) -> dict[tuple[str, str], Store]:
+        """Every (operand, level) that holds words."""
+        stores = {}
+        outermost = self.target.levels[0]
+        for operand in self.layer.operands:
+            stores[operand.name, outermost.name] = Store(operand, self.dims, outermost, 0, None, dram)
+            for region in self.layer.regions:
+                if region.operand == operand.name:
+                    position = self.target.index[region.level]
+                    words = prod(region.extents) * prod(dim.lanes(position) for dim in self.dims.values())
+                    memory = Memory(region.level, words, dtype, exact or operand.kind == "write")
+                    level = self.target.levels[position]
+                    stores[operand.name, region.level] = Store(operand, self.dims, level, position, region, memory)
+        return stores
+
+    def innermost(self, operand: str) -> Store:
+        """Where the array finds an operand: the region furthest in."""
+        return max((s for (name, _), s in self.stores.items() if name == operand), key=lambda store: store.position)
+
+    # The code as a tree
+
+    def _parse(self) -> Block:
+        root = Block(-1, -1, [])
+        stack = [root]
+        for pc, instruction in enumerate(self.layer.code):
+            if isinstance(instruction, Loop):
+                block = Block(instruction.register, pc, [])
+                stack[-1].body.append(block)
+                stack.append(block)
+            elif isinstance(instruction, End):
+                stack.pop()
+            else:
+                stack[-1].body.append((pc, self._action(instruction, len(stack) - 1)))
+        return root
+
+    def _action(self, instruction: Instruction, depth: int) -> Action:
+        if isinstance(instruction, Mac):
+            return partial(self._mac, self._pass(depth))
+        assert isinstance(instruction, (Fill, Open, Drain))
+        child = self.stores[instruction.operand, instruction.level]
+        parent = self.stores[instruction.operand, instruction.parent]
+        if isinstance(instruction, Fill):
+            return partial(self._fill, FillLists(child, parent, self.dims, instruction.sweep))
+        lists = PsumLists(child, parent, self.dims, self._reduced())
+        return partial(self._open if isinstance(instruction, Open) else self._drain, lists)
+
+    def _reduced(self) -> frozenset[str]:
+        output = self.innermost(self.output).operand
+        return frozenset(self.dims) - {dim for axis in output.axes for dim in axis.dims}
+
+    def _pass(self, depth: int) -> ArrayPass:
+        stores = {operand.name: self.innermost(operand.name) for operand in self.layer.operands}
+        first, second = (operand.name for operand in self.layer.operands if operand.kind == "read")
+        window = Window(depth, depth)
+        bottom = len(self.target.levels)
+        return ArrayPass(stores, self.dims, (first, second), self.output, self.bias, window, bottom)
+
+    # Execution
+
+    def run(self) -> Counters:
+        """Run the code from its first instruction to its last."""
+        self._run(self.code)
+        return self.counters
+
+    def _run(self, block: Block) -> None:
+        for item in block.body:
+            if isinstance(item, Block):
+                register = item.register
+                self.depth += 1
+                for value in range(self.registers[register].trip_count(self.running, register)):
+                    self.running[register] = value
+                    self._run(item)
+                self.depth -= 1
+                self.running[register] = 0
+            else:
+                pc, action = item
+                try:
+                    action()
+                except MachineFault as fault:
+                    raise self._located(fault, pc) from None
+
+    def _located(self, fault: MachineFault, pc: int) -> MachineFault:
+        fault.layer, fault.pc = self.layer.name, pc
+        fault.instruction = instruction_text(self.layer.code[pc])
+        fault.loops = {f"t{register}": self.running[register] for register in range(self.depth)}
+        return fault
+
+    def _hop(self, operand: str, start: int, stop: int, words: int) -> None:
+        for level in self.target.levels[start:stop]:
+            if level.fanout is not None:
+                self.counters.hop(level.name, operand, words)
+
+    def _fill(self, lists: FillLists) -> None:
+        child, parent, operand = lists.child, lists.parent, lists.child.operand.name
+        addresses, base, parent_base = lists(self.running)
+        parent.memory.require(parent_base, addresses.source)
+        child.memory.data[base:][addresses.to] = parent.memory.data[parent_base:].take(addresses.source)
+        if child.memory.valid is not None:
+            child.memory.valid[base:][addresses.to] = True
+        self.counters.read(parent.level, operand, addresses.read)
+        self.counters.write(child.level, operand, addresses.received)
+        self._hop(operand, parent.position, child.position, addresses.received)
+
+    def _open(self, lists: PsumLists) -> None:
+        child, parent, operand = lists.child, lists.parent, lists.child.operand.name
+        addresses, base, parent_base = lists(self.running)
+        assert child.memory.valid is not None
+        assert parent.memory.valid is not None
+        data, live = child.memory.data[base:], child.memory.valid[base:]
+        held = addresses.held
+        data[held] = 0
+        live[held] = False
+        back = parent.memory.valid[parent_base:].take(addresses.parent)
+        if not back.any():
+            return
+        first, source = addresses.child[back, 0], addresses.parent[back]
+        data[first] = parent.memory.data[parent_base:].take(source)
+        live[first] = True
+        self.counters.read(parent.level, operand, len(source))
+        self.counters.write(child.level, operand, len(first))
+        self._hop(operand, parent.position, child.position, len(first))
+
+    def _drain(self, lists: PsumLists) -> None:
+        child, parent, operand = lists.child, lists.parent, lists.child.operand.name
+        addresses, base, parent_base = lists(self.running)
+        child.memory.require(base, addresses.child)
+        assert parent.memory.valid is not None
+        values = child.memory.data[base:].take(addresses.child)
+        parent.memory.data[parent_base:][addresses.parent] = values.sum(axis=1, dtype=values.dtype)
+        parent.memory.valid[parent_base:][addresses.parent] = True
+        self.counters.read(child.level, operand, addresses.sent)
+        self.counters.write(parent.level, operand, addresses.distinct)
+        self._hop(operand, parent.position, child.position, addresses.sent)
+
+    def _mac(self, array: ArrayPass) -> None:
+        memories = {name: store.memory for name, store in array.stores.items()}
+        self._count(array, array.run(self.running, memories))
+
+    def _count(self, array: ArrayPass, tally: Tally) -> None:
+        counters, bottom = self.counters, len(self.target.levels)
+        counters.macs += tally.macs
+        counters.cycles += tally.cycles
+        for operand, (read, received) in tally.reads.items():
+            store = array.stores[operand]
+            counters.read(store.level, operand, read)
+            self._hop(operand, store.position, bottom, received)
+        store = array.stores[array.output]
+        counters.read(store.level, array.output, tally.updates - tally.first)
+        counters.write(store.level, array.output, tally.updates)
+        self._hop(array.output, store.position, bottom, tally.macs)

@@ -1,0 +1,73 @@
+"""Where tensors live in DRAM: constants first, then activations, which reuse the words of those that are dead."""
+
+from __future__ import annotations
+
+from effc.backends.accel.isa import Slot
+from effc.ir.graph import Graph, NestOp, Tensor
+
+FOREVER = -1
+
+
+def place_tensors(graph: Graph) -> tuple[list[Slot], int]:
+    """A slot for every tensor, and the size of the DRAM in words.
+
+    Tensors of floating point with a known shape, and whatever a nest uses, are in DRAM; all else stays with the host.
+    """
+    first, last = _lifetimes(graph)
+    nests = {view.tensor for op in graph.nests for view in op.uses.values()}
+    in_dram = [tensor for tensor in graph.tensors.values() if tensor.name in nests or _is_float(tensor)]
+    addresses, end = {}, 0
+    for tensor in in_dram:
+        if tensor.name in graph.constants:
+            addresses[tensor.name] = end
+            end += tensor.words
+    others = [tensor for tensor in in_dram if tensor.name not in addresses]
+    placed, words = _first_fit(others, first, last, end)
+    addresses |= placed
+    slots = []
+    for name, tensor in graph.tensors.items():
+        constant = name in graph.constants
+        slots.append(Slot(name, tensor.dtype, tensor.shape, addresses.get(name), constant, first[name], last[name]))
+    return slots, words
+
+
+def _is_float(tensor: Tensor) -> bool:
+    return tensor.shape is not None and tensor.dtype in ("float16", "float32", "float64")
+
+
+def _lifetimes(graph: Graph) -> tuple[dict[str, int], dict[str, int]]:
+    """The first and the last layer at which each tensor holds its values."""
+    first = dict.fromkeys((*graph.inputs, *graph.constants), FOREVER)
+    last: dict[str, int] = {}
+    for layer, op in enumerate(graph.ops):
+        captures = () if isinstance(op, NestOp) else op.captures
+        for name in filter(None, (*op.inputs, *captures, *op.outputs)):
+            last[name] = layer
+        for name in filter(None, op.outputs):
+            first.setdefault(name, layer)
+    for name in (*graph.outputs, *graph.constants):
+        last[name] = len(graph.ops)
+    for name in graph.tensors:
+        first.setdefault(name, FOREVER)
+        last.setdefault(name, first[name])
+    return first, last
+
+
+def _first_fit(
+    tensors: list[Tensor], first: dict[str, int], last: dict[str, int], end: int
+) -> tuple[dict[str, int], int]:
+    """Addresses from ``end`` on: each tensor at the lowest place that is free while it lives."""
+    addresses: dict[str, int] = {}
+    alive: list[Tensor] = []
+    words = end
+    for tensor in sorted(tensors, key=lambda tensor: first[tensor.name]):
+        alive = [other for other in alive if last[other.name] >= first[tensor.name]]
+        address = end
+        for other in sorted(alive, key=lambda other: addresses[other.name]):
+            if addresses[other.name] - address >= tensor.words:
+                break
+            address = max(address, addresses[other.name] + other.words)
+        addresses[tensor.name] = address
+        alive.append(tensor)
+        words = max(words, address + tensor.words)
+    return addresses, words

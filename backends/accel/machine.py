@@ -1,0 +1,228 @@
+"""The machine: runs a program on real memories and counts every word that moves.
+
+result = Machine(target).run(program, {"x": x}, graph.constants)
+result.outputs["y"], result.counters["conv1"].reads["DRAM", "W"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from effc.backends.accel.counters import Counters
+from effc.backends.accel.emit import emit
+from effc.backends.accel.engine import Engine
+from effc.backends.accel.faults import MachineFault
+from effc.backends.accel.isa import Layer, NestLayer, NodeLayer, Program, Slot
+from effc.backends.accel.memory import Memory
+from effc.backends.host import run_node
+from effc.compiler.target.model import Target
+from effc.ir.graph import Graph, NestOp, Tensor, View
+from effc.ir.nest import Nest
+from effc.ir.schedule import Schedule
+
+Value = Any
+Array = npt.NDArray[Any]
+Progress = Callable[[int, str], None]
+"""Called before each layer with its number and name."""
+
+
+@dataclass
+class RunResult:
+    """What a run gave: the outputs, every tensor if asked for, and the counters of every layer by name."""
+
+    outputs: dict[str, Value]
+    tensors: dict[str, Value] = field(default_factory=dict)
+    counters: dict[str, Counters] = field(default_factory=dict)
+
+
+class Machine:
+    """A target that executes programs. ``dtype`` is what a word holds, of floating point or integer.
+
+    ``exact``: every memory keeps a valid bit for each word, and a word that was never written faults where it is read.
+    Otherwise only DRAM and the memories of partial sums do; elsewhere such a word is NaN, and a layer whose output has
+    a NaN runs again exactly.
+    """
+
+    def __init__(self, target: Target, dtype: npt.DTypeLike = np.float32, exact: bool = False) -> None:
+        self.target, self.dtype = target, np.dtype(dtype)
+        self.exact = exact or self.dtype.kind != "f"
+
+    def run(
+        self,
+        program: Program,
+        inputs: Mapping[str, Array],
+        constants: Mapping[str, Array],
+        keep: Literal["outputs", "all"] | Collection[str] = "outputs",
+        progress: Progress | None = None,
+    ) -> RunResult:
+        """Run a program from its first layer to its last. ``keep``: of which tensors the result has the values."""
+        kept = () if keep == "outputs" else {slot.name for slot in program.slots} if keep == "all" else keep
+        return _Run(self, program, inputs, constants, kept).layers(progress)
+
+
+class _Run:
+    """One run: the DRAM, what the host holds, and the results so far."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        program: Program,
+        inputs: Mapping[str, Array],
+        constants: Mapping[str, Array],
+        keep: Collection[str],
+    ) -> None:
+        self.machine, self.program, self.keep = machine, program, keep
+        target = machine.target
+        if (program.target, program.word_bits) != (target.name, target.word_bits):
+            raise MachineFault(
+                f"the program is for {program.target}, {program.word_bits} bit",
+                expected=f"a program for {target.name}, {target.word_bits} bit",
+            )
+        self.slots = {slot.name: slot for slot in program.slots}
+        self.dram = Memory(target.levels[0].name, program.dram_words, machine.dtype, True)
+        self.host: dict[str, Value] = {}
+        self.result = RunResult({})
+        for slot in program.slots:
+            if slot.constant:
+                self.store(slot.name, constants[slot.name])
+        for name in program.inputs:
+            if name in inputs or not self.slots[name].constant:
+                self.store(name, inputs[name])
+
+    def layers(self, progress: Progress | None) -> RunResult:
+        for number, layer in enumerate(self.program.layers):
+            if progress is not None:
+                progress(number, layer.name)
+            self._begin(number)
+            if isinstance(layer, NestLayer):
+                self.result.counters[layer.name] = self.nest(layer)
+            else:
+                self.result.counters[layer.name] = self.node(layer)
+            written = [name for name in written_by(layer) if name in self.keep]
+            self.result.tensors |= {name: self.fetch(name) for name in written if self._complete(name, number)}
+        self.result.outputs = {name: self.fetch(name) for name in self.program.outputs}
+        return self.result
+
+    def _begin(self, number: int) -> None:
+        """The words of tensors that begin here hold nothing yet."""
+        for slot in self.program.slots:
+            if slot.first == number and slot.address is not None:
+                self._forget(slot)
+
+    def _forget(self, slot: Slot) -> None:
+        span = _span(slot)
+        assert self.dram.valid is not None
+        self.dram.valid[span] = False
+        self.dram.data[span] = np.nan if self.machine.dtype.kind == "f" else 0
+
+    def _complete(self, name: str, number: int) -> bool:
+        """Whether no later layer writes a part of the tensor."""
+        return not any(name in written_by(layer) for layer in self.program.layers[number + 1 :])
+
+    # Tensors
+
+    def fetch(self, name: str) -> Value:
+        """The value of a tensor, in its own type and shape."""
+        slot = self.slots[name]
+        if slot.address is None:
+            return self.host[name]
+        span = _span(slot)
+        assert self.dram.valid is not None
+        if not self.dram.valid[span].all():
+            raise MachineFault(f"tensor {name} has words that were never written", level=self.dram.level)
+        dtype = slot.dtype if self.machine.dtype == np.float32 else self.machine.dtype
+        return self.dram.data[span].astype(dtype).reshape(slot.shape)
+
+    def store(self, name: str, value: Value) -> None:
+        slot = self.slots[name]
+        if slot.address is None:
+            self.host[name] = value
+            return
+        if np.shape(value) != slot.shape:
+            raise MachineFault(f"tensor {name} has shape {np.shape(value)}", expected=f"shape {slot.shape}")
+        span = _span(slot)
+        assert self.dram.valid is not None
+        self.dram.data[span] = np.asarray(value).reshape(-1)
+        self.dram.valid[span] = True
+
+    # Layers
+
+    def nest(self, layer: NestLayer) -> Counters:
+        machine = self.machine
+        counters = Engine(layer, machine.target, self.dram, machine.dtype, machine.exact).run()
+        if not machine.exact and self._has_nan(layer):
+            for slot in self.program.slots:
+                if slot.name in written_by(layer):
+                    self._forget(slot)
+            counters = Engine(layer, machine.target, self.dram, machine.dtype, True).run()
+        return counters
+
+    def _has_nan(self, layer: NestLayer) -> bool:
+        return any(np.isnan(self.dram.data[_span(self.slots[name])]).any() for name in written_by(layer))
+
+    def node(self, layer: NodeLayer) -> Counters:
+        node, counters = layer.node, Counters()
+        values = [self.fetch(name) if name else None for name in node.inputs]
+        results = run_node(node, values, {name: self.fetch(name) for name in node.captures})
+        for name, value in zip(node.outputs, results):
+            if name:
+                self.store(name, value)
+        if node.where == "vector":
+            level, unit = self.machine.target.levels[0].name, self.machine.target.vector
+            if unit is None:
+                raise MachineFault(f"{self.machine.target.name} has no vector unit", node.name)
+            written = self._words(node.outputs, results)
+            counters.read(level, "I", self._words(node.inputs, values))
+            counters.write(level, "O", written)
+            counters.cycles = len(range(0, written, unit.lanes))
+        return counters
+
+    def _words(self, names: tuple[str, ...], values: list[Value]) -> int:
+        """The words of values of floating point; shapes and indices are no data."""
+        return sum(np.size(value) for name, value in zip(names, values) if name and "float" in self.slots[name].dtype)
+
+
+def written_by(layer: Layer) -> list[str]:
+    """The tensors that a layer writes."""
+    if isinstance(layer, NestLayer):
+        return [operand.tensor for operand in layer.operands if operand.kind == "write"]
+    return list(filter(None, layer.node.outputs))
+
+
+def _span(slot: Slot) -> slice:
+    """The addresses of a tensor in DRAM."""
+    assert slot.address is not None
+    assert slot.shape is not None
+    return slice(slot.address, slot.address + int(np.prod(slot.shape, dtype=np.int64)))
+
+
+def run_nest(
+    nest: Nest,
+    schedule: Schedule,
+    target: Target,
+    arrays: Mapping[str, Array],
+    dtype: npt.DTypeLike = np.float32,
+    exact: bool = False,
+) -> tuple[Array, Counters]:
+    """Run one nest, its operands given by name: its output and its counters."""
+    program = emit(graph_of(nest, schedule, arrays), target)
+    result = Machine(target, dtype, exact).run(program, {}, arrays)
+    return result.outputs[nest.output.name], result.counters[nest.name]
+
+
+def graph_of(nest: Nest, schedule: Schedule, arrays: Mapping[str, Array]) -> Graph:
+    """A graph of one nest whose tensors are its operands, the reads being constants."""
+    tensors = {name: Tensor(name, "float32", operand.shape) for name, operand in nest.operands.items()}
+    uses = {
+        name: View(name, 0, tuple(int(np.prod(operand.shape[axis + 1 :])) for axis in range(len(operand.axes))))
+        for name, operand in nest.operands.items()
+    }
+    output = nest.output.name
+    constants = {name: np.asarray(arrays[name]) for name in nest.operands if name != output}
+    op = NestOp(nest, uses, "Nest", nest.name, schedule)
+    return Graph(nest.name, (), (output,), tensors, (op,), constants)

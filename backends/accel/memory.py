@@ -1,0 +1,50 @@
+"""The memories of the machine: flat arrays of words, every instance of a level after the other.
+
+Behind the words stand two cells that are no memory: ``TRASH`` takes what nobody wants, ``ZERO`` reads as zero. A word
+that was never written is poison: NaN in floating point, and its valid bit is off.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from effc.backends.accel.digits import Bools, Ints
+from effc.backends.accel.faults import MachineFault
+
+Words = npt.NDArray[Any]
+
+ZERO = -1
+TRASH = -2
+CELLS = 2
+
+
+class Memory:
+    """``data[address]`` and, where they are kept, valid bits; negative addresses are the cells."""
+
+    def __init__(self, level: str, words: int, dtype: npt.DTypeLike, keep_valid: bool) -> None:
+        self.level = level
+        self.data: Words = np.empty(words + CELLS, dtype)
+        self.valid: Bools | None = np.empty(words + CELLS, bool) if keep_valid else None
+        self.poison()
+
+    def poison(self) -> None:
+        """Forget everything."""
+        self.data[:] = np.nan if self.data.dtype.kind == "f" else 0
+        self.data[TRASH:] = 0
+        if self.valid is not None:
+            self.valid[:] = False
+            self.valid[TRASH:] = True
+
+    def require(self, offset: int, addresses: Ints) -> None:
+        """Every one of the words was written, as far as valid bits are kept."""
+        if self.valid is None:
+            return
+        bad = ~self.valid[offset:].take(addresses)
+        if bad.any():
+            word = offset + int(addresses[bad][0])
+            raise MachineFault(
+                f"word {word} was never written", level=self.level, expected="a move that writes it first"
+            )
