@@ -34,6 +34,15 @@ class Window:
     def outputs(self) -> int:
         return (self.size + self.before + self.after - self.reach) // self.stride + 1
 
+    @property
+    def sees_words(self) -> bool:
+        """Whether any window touches a word that is not padding."""
+        for start in range(-self.before, self.taps * self.dilation - self.before, self.dilation):
+            first = max(0, -(start // self.stride))  # the first output whose tap is not in front of the words
+            if first < self.outputs and start + first * self.stride < self.size:
+                return True
+        return False
+
     def axis(self, outer: str, inner: str) -> Axis:
         return Axis(((self.stride, outer), (self.dilation, inner)), -self.before, self.size)
 
@@ -55,6 +64,8 @@ def conv(node: Node, build: Builder) -> None:
     windows = _windows(node, image[2:], filters[2:])
     if result[2:] != tuple(window.outputs for window in windows):
         raise NotANest("its output is not as large as its attributes say")
+    if not all(window.sees_words for window in windows):
+        raise NotANest("every word it reads is padding")
     bias = _bias(node, filters[0])
     nest = _nest(image[0], channels, windows, bias is not None)
     uses = {

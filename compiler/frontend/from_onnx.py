@@ -9,12 +9,14 @@ data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import onnx
 import onnx.inliner
+import onnx.shape_inference
 from onnx import numpy_helper
 
 from effc.compiler.errors import InputError
@@ -177,9 +179,20 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     shell = onnx.inliner.inline_local_functions(skeleton(model))
     if shell.functions:  # written for another operator set than the model
-        converted = onnx.inliner.inline_local_functions(shell, convert_version=True)
-        shell = shell if converted.functions else converted
+        with suppress(Exception):  # not every operator can be converted; then the function stays
+            return onnx.inliner.inline_local_functions(_with_types(shell), convert_version=True)
     return shell
+
+
+def _with_types(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with a type for every tensor whose type is known, initializers included."""
+    inputs = {value.name for value in model.graph.input}
+    for tensor in model.graph.initializer:
+        if tensor.name not in inputs:
+            kind = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+            model.graph.input.append(onnx.helper.make_value_info(tensor.name, kind))
+    typed: onnx.ModelProto = onnx.shape_inference.infer_shapes(model)
+    return typed
 
 
 def _initializers(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:

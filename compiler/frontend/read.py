@@ -44,7 +44,11 @@ def check(model: onnx.ModelProto, place: str = "") -> None:
                 remedy="install a newer onnx and onnxruntime, or export the model for an older operator set",
             )
     with guard("the model is not valid ONNX", place):
-        onnx.checker.check_model(skeleton(model))
+        small = skeleton(model)
+        for value in (*small.graph.input, *small.graph.output):
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.shape.SetInParent()  # a shape may be unknown, whatever the checker says
+        onnx.checker.check_model(small)
 
 
 def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
