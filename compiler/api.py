@@ -22,7 +22,7 @@ from effc.compiler.program import CompiledProgram
 from effc.compiler.report import build_report, model_info
 from effc.compiler.search import Best
 from effc.compiler.search import search as find
-from effc.compiler.target import load_target
+from effc.compiler.target import bundled_targets, load_target
 from effc.compiler.target.model import Target
 from effc.ir.constants import digest
 from effc.ir.nest import Nest
@@ -54,17 +54,27 @@ def compile(  # noqa: A001 - it is what users look for
     """Compile an ONNX model for a target.
 
     ``dims`` gives symbolic dims their values, the batch dim takes ``batch``. ``passes``, values or a text as
-    ``effc opt`` takes it, run before ops get their places. ``time_limit`` bounds the search, in seconds; ``jobs`` is how many
-    processes search. ``progress`` is called with (nest, done, of how many), ``stages`` with the name of every stage.
+    ``effc opt`` takes it, run before ops get their places. ``time_limit`` bounds the search, in seconds; ``jobs`` is
+    how many processes search. ``progress`` is called with (nest, done, of how many), ``stages`` with the name of a stage.
     """
     began = time.perf_counter()
-    machine = target if isinstance(target, Target) else load_target(target)
+    machine = find_target(target)
     own = tuple(parse_pipeline(passes, machine)) if isinstance(passes, str) else tuple(passes)
     _check("objective", objective, OBJECTIVES)
     _check("backend", backend, BACKENDS)
     options = Options(objective, backend, batch, dims or {}, own, time_limit, jobs)
     instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
     return _compile(_Model(model), machine, options, instruments, progress, began)
+
+
+def find_target(given: str | Path | Target) -> Target:
+    """A target, by its file or its name; ``eyeriss.hw`` is the bundled one where there is no such file."""
+    if isinstance(given, Target):
+        return given
+    name = str(given).removesuffix(".hw")
+    if name in bundled_targets() and not Path(given).exists():
+        return load_target(name)
+    return load_target(given)
 
 
 def load(path: str | Path) -> CompiledProgram:
@@ -86,8 +96,9 @@ def search(
 ) -> Best:
     """The best schedule of a nest on a target, with its certificate. Nothing is cached on disk."""
     _check("objective", objective, OBJECTIVES)
-    machine = target if isinstance(target, Target) else load_target(target)
-    return find(nest, machine, objective, perfect_factors=perfect_factors, time_limit=time_limit, progress=progress)
+    machine = find_target(target)
+    options = {"perfect_factors": True} if perfect_factors else {}
+    return find(nest, machine, objective, time_limit=time_limit, progress=progress, **options)
 
 
 def evaluate(nest: Nest, target: str | Path | Target, schedule: Schedule | str, convention: str = "effc") -> Evaluation:
@@ -96,7 +107,7 @@ def evaluate(nest: Nest, target: str | Path | Target, schedule: Schedule | str, 
 
     if convention != "effc":
         raise InputError(f"the convention '{convention}' is not supported", expected="effc")
-    machine = target if isinstance(target, Target) else load_target(target)
+    machine = find_target(target)
     return cost(nest, parse_schedule(schedule, nest) if isinstance(schedule, str) else schedule, machine)
 
 

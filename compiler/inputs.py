@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -24,7 +24,7 @@ def checked_inputs(graph: Graph, inputs: Mapping[str, Any], place: str = "") -> 
             f"the input '{tensor.name}' is missing",
             place,
             f"an array '{tensor.name}': {described(tensor)}",
-            f"np.savez(FILE, {keyword(tensor.name)}=ARRAY)",
+            saving(graph.inputs),
         )
     for name in graph.inputs:
         _check(graph.tensors[name], inputs[name], place)
@@ -43,9 +43,12 @@ def described(tensor: Tensor) -> str:
     return f"{tensor.dtype or 'of any type'}{'' if shape.startswith('[') else ' '}{shape}"
 
 
-def keyword(name: str) -> str:
-    """A name as the keyword of a call."""
-    return name if name.isidentifier() else f"**{{{name!r}: ARRAY}}".removesuffix(": ARRAY}") + "}"
+def saving(names: Iterable[str]) -> str:
+    """The call of numpy that saves arrays of these names."""
+    given = list(names)
+    plain = [f"{name}=..." for name in given if name.isidentifier()]
+    others = [f"{name!r}: ..." for name in given if not name.isidentifier()]
+    return f"np.savez(FILE, {', '.join([*plain, *(['**{' + ', '.join(others) + '}'] if others else [])])})"
 
 
 def _unknown(graph: Graph, name: str, place: str) -> InputError:
@@ -54,20 +57,25 @@ def _unknown(graph: Graph, name: str, place: str) -> InputError:
     return InputError(f"the model has no input '{name}'", place, ", ".join(graph.inputs) or "no input at all", remedy)
 
 
-def _check(tensor: Tensor, value: Any, place: str) -> None:
-    if not isinstance(value, np.ndarray):
-        if _is_tensor(tensor):
-            raise InputError(
-                f"the input '{tensor.name}' is a {type(value).__name__}", place, f"a numpy array: {described(tensor)}"
-            )
-        return
-    found = Tensor(tensor.name, "object" if value.dtype.kind in "OUS" else value.dtype.name, value.shape)
-    if tensor.dtype and found.dtype != tensor.dtype:
-        remedy = f"array.astype({_dtype_name(tensor.dtype)!r})"
-        raise InputError(f"the input '{tensor.name}' is {found.dtype}", place, described(tensor), remedy)
-    if tensor.shape is not None and found.shape != tensor.shape:
+def check_array(tensor: Tensor, shape: tuple[int, ...], dtype: np.dtype[Any], place: str) -> None:
+    """Raise an ``InputError`` unless an array of that shape and type can be the input ``tensor``."""
+    if not _is_tensor(tensor):
+        raise InputError(f"the input '{tensor.name}' is an array", place, described(tensor))
+    found = "object" if dtype.kind in "OUS" else dtype.name
+    if tensor.dtype and found != tensor.dtype:
+        remedy = f"array.astype({'str' if tensor.dtype == 'object' else tensor.dtype!r})"
+        raise InputError(f"the input '{tensor.name}' is {found}", place, described(tensor), remedy)
+    if tensor.shape is not None and shape != tensor.shape:
         remedy = "give an array of this shape, or compile with another --batch or --dim"
-        raise InputError(f"the input '{tensor.name}' has shape {list(value.shape)}", place, described(tensor), remedy)
+        raise InputError(f"the input '{tensor.name}' has shape {list(shape)}", place, described(tensor), remedy)
+
+
+def _check(tensor: Tensor, value: Any, place: str) -> None:
+    if isinstance(value, np.ndarray):
+        check_array(tensor, value.shape, value.dtype, place)
+    elif _is_tensor(tensor):
+        found = type(value).__name__
+        raise InputError(f"the input '{tensor.name}' is a {found}", place, f"a numpy array: {described(tensor)}")
 
 
 def _random(tensor: Tensor, generator: np.random.Generator) -> Array:
@@ -84,10 +92,6 @@ def _random(tensor: Tensor, generator: np.random.Generator) -> Array:
 
 def _is_tensor(tensor: Tensor) -> bool:
     return bool(tensor.dtype) and "(" not in tensor.dtype
-
-
-def _dtype_name(name: str) -> str:
-    return "str" if name == "object" else name
 
 
 def _dtype(name: str) -> np.dtype[Any]:

@@ -1,7 +1,7 @@
 """The ONNX model that a program was compiled from, kept for verification without holding any weights twice.
 
 Large tensors are taken out of the model and stored by the SHA-256 of their bytes; in their places stands what ONNX
-calls external data, at ``data/SHA-256``. Most of them are constants of the compiled graph, byte for byte, and are shared.
+calls external data, at ``data/SHA-256``. Most of them are constants of the compiled graph, byte for byte, and shared.
 """
 
 from __future__ import annotations

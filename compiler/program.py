@@ -47,11 +47,14 @@ class CompiledProgram:
 
     def execute(self, inputs: Mapping[str, Any], keep: tuple[str, ...] = ()) -> RunResult:
         """One run of the machine: outputs, the tensors to ``keep``, and the counters of every layer."""
-        from effc.backends.accel import Machine
+        from effc.backends.accel import Machine, MachineFault
 
         if self.program is None:
             raise InputError("compiled for the CPU: there is no program of the accelerator", remedy="--backend accel")
-        return Machine(self.target).run(self.program, inputs, self.graph.constants, keep=keep)
+        try:
+            return Machine(self.target).run(self.program, inputs, self.graph.constants, keep=keep)
+        except MachineFault as fault:
+            raise InputError(f"the machine stopped: {fault}", remedy="compile the model again") from fault
 
     def verify(self, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> Verification:
         """Run with ``inputs``, or with random ones, and compare values and counters with what does not know the run."""

@@ -71,12 +71,11 @@ def assembly(compiled: CompiledProgram, names: set[str] | None) -> str:
 
         source: str = CpuProgram(compiled.graph).source
         return source
-    from effc.backends.accel import print_program
+    from effc.backends.accel import print_layer, print_program
 
-    program = compiled.program
-    if names is not None:
-        program = replace(program, layers=tuple(layer for layer in program.layers if layer.name in names))
-    return print_program(program)
+    if names is None:
+        return print_program(compiled.program)
+    return "\n".join(print_layer(layer) for layer in compiled.program.layers if layer.name in names)
 
 
 def _captures(op: Op) -> tuple[str, ...]:

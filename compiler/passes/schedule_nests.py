@@ -16,6 +16,7 @@ from effc.compiler.passes.registry import register_pass
 from effc.compiler.target.model import Target
 from effc.ir.graph import Graph, NestOp, Op
 from effc.ir.nest import Nest
+from effc.ir.schedule import Schedule
 
 if TYPE_CHECKING:
     from effc.compiler.search.result import Best
@@ -48,6 +49,7 @@ class ScheduleNests(Pass):
     objective: Objective = "energy"
     time_limit: float | None = None  # seconds for all nests together
     jobs: int = 1  # processes
+    perfect_factors: bool = False  # only divisors, no sliding windows
 
     def run(self, graph: Graph) -> Graph:
         solved = self.solve(graph)
@@ -57,44 +59,64 @@ class ScheduleNests(Pass):
 
     def solve(self, graph: Graph, progress: Progress | None = None) -> Solved:
         """The schedules, and the nests that the target cannot hold."""
-        first: dict[Nest, Nest] = {}  # of several equal nests, by what they have in common
-        for op in graph.nests:
-            if op.schedule is None:
-                first.setdefault(_nameless(op.nest), op.nest)
-        answers = dict(zip(first, self.answers(list(first.values()), progress)))
         results: dict[str, Best] = {}
         refused: dict[str, str] = {}
-        for op in graph.nests:
-            answer = self.given(op) if op.schedule is not None else answers[_nameless(op.nest)]
+        for name, answer in self.each([op.nest for op in graph.nests if op.schedule is None], progress):
             if isinstance(answer, InputError):
-                refused[op.name] = answer.message.replace(first[_nameless(op.nest)].name, op.name)
+                refused[name] = answer.message
             else:
-                results[op.name] = replace(answer, nest=op.nest)
+                results[name] = answer
+        for op in graph.nests:
+            if op.schedule is not None:
+                results[op.name] = given(op.nest, op.schedule, self.target, self.objective)
         return Solved(graph.with_ops(tuple(_scheduled(op, results) for op in graph.ops)), results, refused)
 
-    def answers(self, nests: list[Nest], progress: Progress | None = None) -> Iterator[Best | InputError]:
-        """What the search says of each nest."""
+    def each(self, nests: list[Nest], progress: Progress | None = None) -> Iterator[tuple[str, Best | InputError]]:
+        """What the search says of each nest, in their order; equal ones are searched once."""
+        first = {_nameless(nest): nest for nest in reversed(nests)}
+        distinct = [nest for nest in nests if first[_nameless(nest)] is nest]
+        answers: dict[Nest, Best | InputError] = {}
+        found = self._searched(distinct, progress)
+        for nest in nests:
+            key = _nameless(nest)
+            if key not in answers:
+                answers[key] = next(found)
+            answer = answers[key]
+            if isinstance(answer, InputError):
+                yield nest.name, _renamed(answer, first[key].name, nest.name)
+            else:
+                yield nest.name, replace(answer, nest=nest)
+
+    def _searched(self, nests: list[Nest], progress: Progress | None) -> Iterator[Best | InputError]:
+        """What the search says of each nest, here or in other processes."""
         jobs = min(self.jobs, len(nests))
         limit = None if self.time_limit is None else self.time_limit * jobs / max(1, len(nests))
-        task = partial(_search, target=self.target, objective=self.objective, time_limit=limit)
+        task = partial(
+            _search, target=self.target, objective=self.objective, perfect=self.perfect_factors, time_limit=limit
+        )
         with _mapper(jobs) as mapped:
             for done, (nest, answer) in enumerate(zip(nests, mapped(task, nests)), 1):
                 if progress is not None:
                     progress(nest.name, done, len(nests))
                 yield answer
 
-    def given(self, op: NestOp) -> Best:
-        """A schedule that the graph came with, costed as it is."""
-        from effc.compiler.cost import evaluate
-        from effc.compiler.search.bounds import floor_dram_words, lower_bound
-        from effc.compiler.search.result import Best, Certificate
 
-        assert op.schedule is not None
-        evaluation = evaluate(op.nest, op.schedule, self.target)
-        value, bound = evaluation.value(self.objective), lower_bound(op.nest, self.target, self.objective)
-        status: Literal["optimal", "bounded"] = "optimal" if value == bound else "bounded"
-        certificate = Certificate(status, value, bound, floor_dram_words(op.nest), None, 1, 0.0)
-        return Best(op.nest, self.target, self.objective, op.schedule, evaluation, certificate)
+def given(nest: Nest, schedule: Schedule, target: Target, objective: str) -> Best:
+    """A schedule that someone else found, costed as it is."""
+    from effc.compiler.cost import evaluate
+    from effc.compiler.search.bounds import floor_dram_words, lower_bound
+    from effc.compiler.search.result import Best, Certificate
+
+    evaluation = evaluate(nest, schedule, target)
+    value, bound = evaluation.value(objective), lower_bound(nest, target, objective)
+    status: Literal["optimal", "bounded"] = "optimal" if value == bound else "bounded"
+    certificate = Certificate(status, value, bound, floor_dram_words(nest), None, 1, 0.0)
+    return Best(nest, target, objective, schedule, evaluation, certificate)
+
+
+def _renamed(error: InputError, old: str, new: str) -> InputError:
+    """The refusal of a nest, told of another one that is equal."""
+    return InputError(error.message.replace(old, new), error.place, error.expected, error.remedy)
 
 
 def _nameless(nest: Nest) -> Nest:
@@ -107,11 +129,12 @@ def _scheduled(op: Op, results: Mapping[str, Best]) -> Op:
     return op
 
 
-def _search(nest: Nest, target: Target, objective: str, time_limit: float | None) -> Best | InputError:
+def _search(nest: Nest, target: Target, objective: str, perfect: bool, time_limit: float | None) -> Best | InputError:
     from effc.compiler.search import search
 
     try:
-        return search(nest, target, objective, time_limit=time_limit)
+        options = {"perfect_factors": True} if perfect else {}
+        return search(nest, target, objective, time_limit=time_limit, **options)  # type: ignore[arg-type]
     except InputError as refusal:
         return refusal
 

@@ -1,0 +1,290 @@
+"""What the command line accepts. Whatever it does not is one ``InputError``, with what might have been meant."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from effc.compiler.errors import InputError
+
+VERBS = {
+    "compile": "cli_compile:compile_",
+    "run": "cli_artefact:run",
+    "verify": "cli_artefact:verify",
+    "report": "cli_artefact:report",
+    "show": "cli_artefact:show",
+    "opt": "cli_opt:opt",
+    "map": "cli_map:map_",
+    "evaluate": "cli_map:evaluate",
+    "targets": "cli_lists:targets",
+    "passes": "cli_lists:passes",
+    "ops": "cli_lists:ops",
+}
+"""The verbs, and the functions that do them."""
+
+OBJECTIVES = ("energy", "latency", "edp", "dram")
+
+EPILOG = """\
+exit codes:
+  0    done
+  1    a verification failed
+  2    the input was wrong: one message says what, where, and what to do
+  130  interrupted; no partial file is left behind
+
+environment:
+  EFFC_DEBUG=1|2|3  time the stages; verify the IR between them; both, and print the IR
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are the user's errors."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise usage_error(self, message)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one command."""
+    parser = build_parser()
+    if not argv:
+        raise InputError("no command", "effc", ", ".join(VERBS), "`effc --help` describes them")
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise _unknown(parser, arguments.verb, unknown[0])
+    return arguments
+
+
+def usage_error(parser: argparse.ArgumentParser, message: str) -> InputError:
+    """What argparse found wrong, as a user's error."""
+    choice = re.match(r"argument (.+?): invalid choice: '?(.*?)'? \(choose from (.*)\)", message, re.DOTALL)
+    if choice:
+        known = [word.strip().strip("'") for word in choice[3].split(",")]
+        what = "command" if choice[1] == "COMMAND" else f"value of {choice[1]}"
+        return InputError(f"unknown {what}: '{choice[2]}'", parser.prog, ", ".join(known), _meant(choice[2], known))
+    missing = re.match(r"the following arguments are required: (.*)", message)
+    if missing:
+        return InputError(f"missing: {missing[1]}", parser.prog, remedy=_usage(parser))
+    named = re.match(r"argument (.+?): (.*)", message, re.DOTALL)
+    if named:
+        return InputError(f"{named[1]}: {named[2]}", parser.prog, remedy=_usage(parser))
+    return InputError(message, parser.prog, remedy=_usage(parser))
+
+
+def _unknown(parser: argparse.ArgumentParser, verb: str, word: str) -> InputError:
+    """The error for an argument that the verb does not have."""
+    sub = _verbs_of(parser)[verb]
+    options = [option for action in sub._actions for option in action.option_strings]
+    if word.startswith("-"):
+        name = word.split("=")[0]
+        return InputError(f"unknown option '{name}'", sub.prog, remedy=_meant(name, options) or _usage(sub))
+    return InputError(f"unexpected argument '{word}'", sub.prog, remedy=_usage(sub))
+
+
+def _verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    action = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, 1)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    return f"`{parser.prog} --help` shows what it takes"
+
+
+def build_parser() -> Parser:
+    """The whole command line."""
+    import effc
+
+    parser = Parser(
+        prog="effc",
+        description="Compile neural networks onto accelerators, and count every word that moves.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"effc {effc.__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True, parser_class=Parser)
+    for name, add in _ADD.items():
+        sub = verbs.add_parser(name, help=_HELP[name], description=_HELP[name] + ".")
+        add(sub)
+    return parser
+
+
+_HELP = {
+    "compile": "compile an ONNX model for a target and report what it costs",
+    "run": "run a compiled model on the simulated machine",
+    "verify": "compare a compiled model with onnxruntime, and its counters with the cost model",
+    "report": "show the report of a compiled model",
+    "show": "show a compiled model, or one layer, as loop nests, as IR or as assembly",
+    "opt": "run passes over the text of a graph",
+    "map": "find schedules for a list of layers, without any ONNX model",
+    "evaluate": "count and cost a nest with its loops, given as text",
+    "targets": "list the bundled targets, or print one",
+    "passes": "list the passes and their options",
+    "ops": "list what becomes of the operators of ONNX",
+}
+
+
+def _compile(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL.onnx", help="the model")
+    _target(parser)
+    parser.add_argument("-o", "--output", metavar="OUT.effx", help="write the compiled model there")
+    _search(parser)
+    parser.add_argument("--backend", choices=("accel", "cpu", "gpu"), default="accel", help="what runs it")
+    parser.add_argument("--numeric", choices=("reference", "target"), default="reference", help="the arithmetic")
+    parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="the size of a symbolic batch dim")
+    parser.add_argument(
+        "--dim", type=_dim, action="append", default=[], metavar="NAME=VALUE", help="the size of a symbolic dim"
+    )
+    parser.add_argument("--constrain", metavar="FILE|PRESET", help="not supported yet")
+    parser.add_argument("--verify", action="store_true", help="run the program and compare, as `effc verify` does")
+    _reports(parser)
+    _dumps(parser)
+    parser.add_argument("--passes", default="", metavar="PIPELINE", help="passes to run besides the standard ones")
+    _load(parser)
+
+
+def _run(parser: Parser) -> None:
+    _artefact(parser)
+    parser.add_argument("--input", metavar="X.npz", help="the inputs, by their names in the model")
+    parser.add_argument("-o", "--output", metavar="Y.npz", help="write the outputs there")
+    parser.add_argument("--json", metavar="FILE", help="write counters and outputs' shapes there (- is stdout)")
+    parser.add_argument("--trace", metavar="T.json", help="not supported yet")
+    parser.add_argument("--mode", choices=("functional", "cycle"), default="functional", help="cycle: not yet")
+
+
+def _verify(parser: Parser) -> None:
+    _artefact(parser)
+    parser.add_argument("--input", metavar="X.npz", help="inputs; without it, random ones")
+    parser.add_argument("--seed", type=_whole, default=0, metavar="N", help="of the random inputs")
+    parser.add_argument("--json", metavar="FILE", help="write every comparison there (- is stdout)")
+
+
+def _report(parser: Parser) -> None:
+    _artefact(parser)
+    _reports(parser)
+
+
+def _show(parser: Parser) -> None:
+    _artefact(parser)
+    parser.add_argument("--layer", metavar="NAME", help="one layer, by its name or that of its ONNX node")
+    parser.add_argument("--as", dest="form", choices=("loops", "ir", "asm"), default="loops", help="the form")
+
+
+def _opt(parser: Parser) -> None:
+    parser.add_argument("graph", metavar="IR.txt", help="the text of a graph (- is stdin)")
+    parser.add_argument("--passes", required=True, metavar="PIPELINE", help="PASS,PASS{option=value},...")
+    parser.add_argument("--target", metavar="TARGET", help="for passes that need one: a .hw file, or a bundled target")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the text there instead of stdout")
+    _dumps(parser)
+    _load(parser)
+
+
+def _map(parser: Parser) -> None:
+    parser.add_argument("layers", metavar="LAYERS.json", help="a list of convolutions and matrix products")
+    _target(parser)
+    _search(parser)
+    parser.add_argument("--perfect-factors", action="store_true", help="only divisors, no sliding windows")
+    parser.add_argument("--json", metavar="FILE", help="write the layers there (- is stdout)")
+
+
+def _evaluate(parser: Parser) -> None:
+    parser.add_argument("nest", metavar="NEST.txt", help="a nest with its loops, as `effc show` prints it (- is stdin)")
+    _target(parser)
+    parser.add_argument("--json", metavar="FILE", help="write the layer there (- is stdout)")
+
+
+def _targets(parser: Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="print this one")
+
+
+def _passes(parser: Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="only this one")
+    _load(parser)
+
+
+def _ops(parser: Parser) -> None:
+    """No arguments."""
+
+
+def _artefact(parser: Parser) -> None:
+    parser.add_argument("artefact", metavar="OUT.effx", help="what `effc compile -o` wrote")
+
+
+def _target(parser: Parser) -> None:
+    parser.add_argument("--target", required=True, metavar="TARGET", help="a .hw file, or the name of a bundled target")
+
+
+def _search(parser: Parser) -> None:
+    parser.add_argument("--objective", choices=OBJECTIVES, default="energy", help="what the schedules minimise")
+    parser.add_argument("--time-limit", type=_seconds, metavar="S", help="seconds that the search may take in all")
+    parser.add_argument("--jobs", type=_positive, metavar="N", help="processes that search; as many as there are CPUs")
+    parser.add_argument("--no-cache", action="store_true", help="search again (nothing is cached yet)")
+
+
+def _reports(parser: Parser) -> None:
+    for form, what in (("json", "report"), ("csv", "layers"), ("html", "report")):
+        parser.add_argument(f"--{form}", metavar="FILE", help=f"write the {what} as {form.upper()} (- is stdout)")
+
+
+def _dumps(parser: Parser) -> None:
+    parser.add_argument("--dump-after", default="", metavar="STAGE|all", help="write the IR after a stage")
+    parser.add_argument("--dump-dir", metavar="DIR", help="where to; ./effc-dumps if not given")
+
+
+def _load(parser: Parser) -> None:
+    parser.add_argument(
+        "--load", action="append", default=[], metavar="FILE.py", help="run this Python file first: it registers passes"
+    )
+
+
+_ADD: dict[str, Callable[[Parser], None]] = {
+    "compile": _compile,
+    "run": _run,
+    "verify": _verify,
+    "report": _report,
+    "show": _show,
+    "opt": _opt,
+    "map": _map,
+    "evaluate": _evaluate,
+    "targets": _targets,
+    "passes": _passes,
+    "ops": _ops,
+}
+
+
+def _positive(text: str) -> int:
+    value = _whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is less than 1")
+    return value
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds") from None
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"'{text}' is no positive number of seconds")
+    return value
+
+
+def _dim(text: str) -> tuple[str, int]:
+    name, equals, value = text.rpartition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=VALUE")
+    return name, _positive(value)

@@ -1,0 +1,122 @@
+"""``effc run``, ``verify``, ``report`` and ``show``: what is done with a compiled model."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effc.compiler.cli_compile import verdict
+from effc.compiler.cli_output import REPORTS, check_outputs, owns_stdout, progress, write_json, write_reports
+from effc.compiler.errors import InputError
+
+if TYPE_CHECKING:
+    from effc.compiler.program import CompiledProgram
+    from effc.ir.counters import Counters
+    from effc.ir.graph import Graph
+
+
+def run(arguments: Namespace) -> int:
+    """Run a model, and print or write its outputs."""
+    if arguments.trace is not None:
+        raise InputError("--trace is not supported yet", "effc run", remedy="leave it out")
+    if arguments.mode != "functional":
+        raise InputError("--mode cycle is not supported yet", "effc run", "--mode functional")
+    check_outputs(arguments, "output", "json")
+    with progress() as shown:
+        shown.stage("load")
+        compiled = _load(arguments.artefact)
+        inputs = _inputs(arguments, compiled.graph)
+        shown.stage("run")
+        outputs, counters = _run(compiled, inputs)
+    if arguments.output:
+        from effc.compiler.npz import write_outputs
+
+        write_outputs(Path(arguments.output), outputs)
+    write_json(arguments.json, {"outputs": _summaries(outputs), "layers": _counted(counters)})
+    if not owns_stdout(arguments, "json"):
+        for name, summary in _summaries(outputs).items():
+            print(f"{name}: {' '.join(f'{key} {value}' for key, value in summary.items())}")
+    return 0
+
+
+def verify(arguments: Namespace) -> int:
+    """Compare a compiled model with onnxruntime and with the cost model."""
+    check_outputs(arguments, "json")
+    with progress() as shown:
+        shown.stage("load")
+        compiled = _load(arguments.artefact)
+        given = None if arguments.input is None else _inputs(arguments, compiled.graph)
+        shown.stage("verify")
+        verification = compiled.verify(given, arguments.seed)
+    write_json(arguments.json, verification.to_json())
+    if not owns_stdout(arguments, "json"):
+        from effc.compiler.cli_tables import print_verification
+
+        print_verification(verification)
+    return verdict(verification)
+
+
+def report(arguments: Namespace) -> int:
+    """Show the report of a compiled model."""
+    from effc.compiler.artefact import load_report
+
+    check_outputs(arguments, *REPORTS)
+    write_reports(load_report(arguments.artefact), arguments, {}, ())
+    return 0
+
+
+def show(arguments: Namespace) -> int:
+    """Show a compiled model, or one layer of it."""
+    from effc.compiler.artefact import load
+
+    sys.stdout.write(load(arguments.artefact, data=False).show(arguments.layer, arguments.form))
+    return 0
+
+
+def _load(path: str) -> CompiledProgram:
+    from effc.compiler.artefact import load
+
+    return load(path)
+
+
+def _inputs(arguments: Namespace, graph: Graph) -> dict[str, Any]:
+    """The inputs that the user gave."""
+    from effc.compiler.inputs import checked_inputs, saving
+    from effc.compiler.npz import WHAT, read_inputs
+
+    if arguments.input is None:
+        if graph.inputs:
+            raise InputError("no inputs", "effc run", WHAT, f"{saving(graph.inputs)}, then --input FILE")
+        return {}
+    path = Path(arguments.input)
+    return checked_inputs(graph, read_inputs(path, graph), str(path))
+
+
+def _run(compiled: CompiledProgram, inputs: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Counters]]:
+    if compiled.backend == "cpu":
+        return compiled.run(inputs), {}
+    result = compiled.execute(inputs)
+    return result.outputs, result.counters
+
+
+def _summaries(outputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The types and shapes of outputs, and between what their numbers lie."""
+    import numpy as np
+
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in outputs.items():
+        if not isinstance(value, np.ndarray):
+            found[name] = {"type": type(value).__name__}
+            continue
+        found[name] = {"dtype": str(value.dtype), "shape": list(value.shape)}
+        if value.size and value.dtype.kind in "fiub":
+            found[name] |= {"min": value.min().item(), "max": value.max().item(), "argmax": int(value.argmax())}
+    return found
+
+
+def _counted(counters: Mapping[str, Counters]) -> list[dict[str, Any]]:
+    """The counters of every layer, as JSON."""
+    return [{"name": name, "counters": dict(counted.entries())} for name, counted in counters.items()]

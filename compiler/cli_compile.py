@@ -1,0 +1,72 @@
+"""``effc compile``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from effc.compiler.cli_load import load_files
+from effc.compiler.cli_output import REPORTS, check_outputs, progress, write_reports
+from effc.compiler.errors import InputError
+
+if TYPE_CHECKING:
+    from effc.compiler.verify import Verification
+
+
+def compile_(arguments: Namespace) -> int:
+    """Compile a model, verify it if asked, write it and its report."""
+    _refuse(arguments)
+    check_outputs(arguments, "output", *REPORTS)
+    load_files(arguments.load)
+    from effc.compiler.api import compile as compile_model
+
+    with progress() as shown:
+        compiled = compile_model(
+            arguments.model,
+            arguments.target,
+            arguments.objective,
+            arguments.backend,
+            arguments.batch,
+            dict(arguments.dim),
+            passes=arguments.passes,
+            time_limit=arguments.time_limit,
+            jobs=arguments.jobs or os.cpu_count() or 1,
+            dump_after=arguments.dump_after,
+            dump_dir=arguments.dump_dir,
+            progress=shown.nest,
+            stages=shown.stage,
+        )
+        verification = None
+        if arguments.verify:
+            shown.stage("verify")
+            verification = compiled.verify()
+        if arguments.output:
+            shown.stage("save")
+            compiled.save(Path(arguments.output))
+    extra = {"verification": verification.to_json()} if verification else {}
+    write_reports(compiled.report, arguments, extra, verification.lines() if verification else ())
+    return verdict(verification)
+
+
+def verdict(verification: Verification | None) -> int:
+    """The exit code; what differs is named on stderr."""
+    if verification is None or verification.ok:
+        return 0
+    for check in verification.failed:
+        for line in check.differences:
+            print(f"{check.name}: {line}", file=sys.stderr)
+    print(f"effc: verification failed: {len(verification.failed)} of {len(verification.checks)}", file=sys.stderr)
+    return 1
+
+
+def _refuse(arguments: Namespace) -> None:
+    """Options that later versions will understand."""
+    if arguments.numeric != "reference":
+        raise InputError("--numeric target is not supported yet", "effc compile", "--numeric reference")
+    if arguments.backend == "gpu":
+        raise InputError("the gpu backend is not supported yet", "effc compile", "--backend accel or cpu")
+    if arguments.constrain:
+        raise InputError("--constrain is not supported yet", "effc compile", remedy="leave it out")

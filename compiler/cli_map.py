@@ -1,0 +1,93 @@
+"""``effc map`` and ``effc evaluate``: nests without any ONNX model."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import effc
+from effc.compiler.cli_output import check_outputs, owns_stdout, progress, write_json
+from effc.compiler.errors import InputError
+
+if TYPE_CHECKING:
+    from effc.compiler.report import Layer, Report
+    from effc.compiler.target.model import Target
+
+
+def map_(arguments: Namespace) -> int:
+    """Find a schedule for every layer of a list. Interrupted, it prints what it has found so far."""
+    from effc.compiler.api import find_target
+    from effc.compiler.layer_list import read_layers
+    from effc.compiler.passes.schedule_nests import ScheduleNests
+    from effc.compiler.report import nest_layer
+
+    check_outputs(arguments, "json")
+    target = find_target(arguments.target)
+    nests = read_layers(Path(arguments.layers))
+    jobs = arguments.jobs or os.cpu_count() or 1
+    scheduler = ScheduleNests(target, arguments.objective, arguments.time_limit, jobs, arguments.perfect_factors)
+    layers: list[Layer] = []
+    code = 0
+    try:
+        with progress() as shown:
+            for name, answer in scheduler.each(nests, shown.nest):
+                if isinstance(answer, InputError):
+                    raise InputError(
+                        answer.message, f"{arguments.layers}: layer '{name}'", answer.expected, answer.remedy
+                    )
+                layers.append(nest_layer(answer, target))
+    except KeyboardInterrupt:
+        code = 130
+    _write(arguments, layers, target, arguments.objective, Path(arguments.layers))
+    return code
+
+
+def evaluate(arguments: Namespace) -> int:
+    """Count and cost one nest with its loops."""
+    from effc.compiler.api import find_target
+    from effc.compiler.cli_opt import source
+    from effc.compiler.passes.schedule_nests import given
+    from effc.compiler.report import nest_layer
+    from effc.ir import parse_scheduled
+
+    check_outputs(arguments, "json")
+    target = find_target(arguments.target)
+    nest, schedule = parse_scheduled(*source(arguments.nest))
+    layer = nest_layer(given(nest, schedule, target, "energy"), target)
+    _write(arguments, [layer], target, "energy", Path(arguments.nest))
+    return 0
+
+
+def _write(arguments: Namespace, layers: list[Layer], target: Target, objective: str, path: Path) -> None:
+    from effc.compiler.report.codec import encode
+
+    write_json(arguments.json, {"layers": encode(layers)})
+    if not owns_stdout(arguments, "json"):
+        from effc.compiler.report.rows import layer_table, words_table
+        from effc.compiler.report.tables import console_for, print_table
+
+        shown = _report(layers, target, objective, path)
+        for table in (layer_table(shown), words_table(shown)):
+            print_table(table, console_for())
+
+
+def _report(layers: list[Layer], target: Target, objective: str, path: Path) -> Report:
+    """The layers as a report, of which only the tables of layers are shown."""
+    from effc.compiler.report import ModelInfo, Report, target_info, totals
+    from effc.compiler.report.model import SCHEMA
+
+    digest = hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
+    model = ModelInfo(str(path), digest, sum(layer.macs for layer in layers), 0, path.stem)
+    return Report(
+        SCHEMA,
+        effc.__version__,
+        model,
+        target_info(target),
+        objective,
+        totals(target, tuple(layers)),
+        tuple(layers),
+        (),
+    )

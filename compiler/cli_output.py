@@ -1,0 +1,99 @@
+"""What commands write: reports, JSON, and progress where a person is watching."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effc.compiler.errors import InputError
+from effc.compiler.files import check_writable, write_text
+
+if TYPE_CHECKING:
+    from effc.compiler.report import Report
+
+STDOUT = "-"
+
+
+def check_outputs(arguments: Namespace, *names: str) -> None:
+    """Raise an ``InputError`` now if a file to write cannot be written, or two results would mix on stdout."""
+    given = [(name, value) for name in names if (value := getattr(arguments, name, None))]
+    piped = [f"--{name}" for name, value in given if value == STDOUT]
+    if len(piped) > 1:
+        raise InputError(f"{' and '.join(piped)} cannot share stdout", remedy="write one of them to a file")
+    for _, value in given:
+        if value != STDOUT:
+            check_writable(Path(value))
+
+
+def owns_stdout(arguments: Namespace, *names: str) -> bool:
+    """Whether one of the results goes to stdout, where nothing else may go then."""
+    return any(getattr(arguments, name, None) == STDOUT for name in names)
+
+
+def write_result(where: str | None, text: str) -> None:
+    """Write a text to a file or to stdout; nowhere if nobody asked."""
+    if where == STDOUT:
+        sys.stdout.write(text)
+    elif where:
+        write_text(Path(where), text)
+
+
+def write_json(where: str | None, value: Any) -> None:
+    """The same for what JSON can hold."""
+    if where:
+        write_result(where, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+REPORTS = ("json", "csv", "html")
+
+
+def write_reports(report: Report, arguments: Namespace, extra: dict[str, Any], verified: Sequence[str]) -> None:
+    """The report in every form that was asked for, and as tables unless stdout is taken."""
+    from effc.compiler.report import to_json
+
+    if arguments.json:
+        write_json(arguments.json, {**json.loads(to_json(report)), **extra})
+    if arguments.csv:
+        from effc.compiler.report.csv_ import to_csv
+
+        write_result(arguments.csv, to_csv(report))
+    if arguments.html:
+        from effc.compiler.report.html import to_html
+
+        write_result(arguments.html, to_html(report))
+    if not owns_stdout(arguments, *REPORTS):
+        from effc.compiler.report.tables import print_report
+
+        print_report(report, verified=verified)
+
+
+class Progress:
+    """A line on stderr that says what is being done."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.show = show
+
+    def stage(self, name: str) -> None:
+        self.show(name)
+
+    def nest(self, name: str, done: int, of: int) -> None:
+        self.show(f"schedule: {done} of {of} nests, {name}")
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Progress on a terminal; silence elsewhere."""
+    if not sys.stderr.isatty():
+        yield Progress(lambda text: None)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        yield Progress(lambda text: status.update(Text(text)))
