@@ -56,8 +56,8 @@ class Plan:
 class Space:
     """The plans for one nest on one target, and the schedule that each stands for."""
 
-    def __init__(self, nest: Nest, target: Target) -> None:
-        self.nest, self.target = nest, target
+    def __init__(self, nest: Nest, target: Target, perfect: bool = False) -> None:
+        self.nest, self.target, self.perfect = nest, target, perfect
         self.dims = [dim.name for dim in nest.dims if dim.bound > 1]
 
     @cached_property
@@ -146,6 +146,16 @@ class Space:
             yield replace(plan, bypass=plan.bypass ^ {pair})
 
 
+def divides(nest: Nest, schedule: Schedule) -> bool:
+    """Whether every step divides the tile outside it."""
+    return all(extent % loop.step == 0 for _, loop, extent in schedule.loops(nest))
+
+
+def without_windows(target: Target) -> Target:
+    """The target with no sliding windows: a fill moves its whole tile."""
+    return replace(target, levels=tuple(replace(level, sliding=False) for level in target.levels))
+
+
 class Climb:
     """Hill climbing for one objective; counts what it costed."""
 
@@ -163,7 +173,10 @@ class Climb:
         return self.seen[plan]
 
     def _cost(self, plan: Plan) -> tuple[Fraction, Fraction] | None:
-        evaluation = try_schedule(self.space.nest, self.space.schedule(plan), self.space.target)
+        schedule = self.space.schedule(plan)
+        if self.space.perfect and not divides(self.space.nest, schedule):
+            return None
+        evaluation = try_schedule(self.space.nest, schedule, self.space.target)
         if isinstance(evaluation, list):
             return None
         tie = evaluation.energy if self.objective in ("latency", "dram") else Fraction(evaluation.cycles)
@@ -213,11 +226,13 @@ def search(
     target: Target,
     objective: str = "energy",
     *,
+    perfect_factors: bool = False,
     time_limit: float | None = None,
     progress: Progress | None = None,
 ) -> Best:
     """A good schedule of ``nest`` on ``target``, with an honest gap to a lower bound.
 
+    ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
     ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound) whenever the best improves.
     Raises InputError if no schedule is legal.
     """
@@ -226,7 +241,10 @@ def search(
     began = time.perf_counter()
     bound = lower_bound(nest, target, objective)
     report = (lambda value: progress(value, bound)) if progress else (lambda value: None)
-    climb = Climb(Space(nest, target), objective, None if time_limit is None else began + time_limit, report)
+    machine = without_windows(target) if perfect_factors else target
+    climb = Climb(
+        Space(nest, machine, perfect_factors), objective, None if time_limit is None else began + time_limit, report
+    )
     for plan in sorted(starts(climb.space), key=lambda plan: climb.cost(plan) or (Fraction(10**30), Fraction(0)))[:4]:
         climb.run(plan)
     if climb.best is None:
@@ -236,7 +254,7 @@ def search(
             remedy="give the target larger memories, or let operands bypass them",
         )
     schedule = climb.space.schedule(climb.best[1])
-    evaluation = evaluate(nest, schedule, target)
+    evaluation = evaluate(nest, schedule, machine)
     value = evaluation.value(objective)
     status = "optimal" if value == bound else "bounded"
     seconds = time.perf_counter() - began
