@@ -1,4 +1,4 @@
-"""Stepper and cost model count the same words, and the stepper computes the right values, on random cases."""
+"""Stepper, machine and cost model agree to the last word, and in value with the definition, on random cases."""
 
 from random import Random
 
@@ -8,7 +8,7 @@ from cases import Case, random_case, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from effc.backends.accel import stepper
+from effc.backends.accel import machine, stepper
 from effc.compiler.cost import count
 
 SETTINGS = settings(derandomize=True, deadline=None, database=None)
@@ -16,19 +16,24 @@ SEEDS = st.integers(0, 2**32)
 
 
 def check(case: Case) -> None:
-    output, counters = stepper.run(case.nest, case.schedule, case.target, case.arrays)
-    assert np.array_equal(output, reference(case))
-    assert counters.difference(count(case.nest, case.schedule, case.target).counters) == []
+    expected = reference(case)
+    predicted = count(case.nest, case.schedule, case.target).counters
+    stepped, steps = stepper.run(case.nest, case.schedule, case.target, case.arrays)
+    assert np.array_equal(stepped, expected)
+    assert steps.difference(predicted) == []
+    executed, counters = machine.run_nest(case.nest, case.schedule, case.target, case.arrays, np.float64)
+    assert np.array_equal(executed, expected)
+    assert counters.difference(predicted) == []
 
 
 @settings(SETTINGS, max_examples=300)
 @given(SEEDS)
-def test_stepper_equals_cost_model(seed: int) -> None:
+def test_three_ways_to_count(seed: int) -> None:
     check(random_case(Random(seed), macs=400))
 
 
 @pytest.mark.validate
 @settings(SETTINGS, max_examples=4000)
 @given(SEEDS)
-def test_stepper_equals_cost_model_long(seed: int) -> None:
+def test_three_ways_to_count_long(seed: int) -> None:
     check(random_case(Random(seed), macs=1500, instances=16))
