@@ -55,7 +55,7 @@ def compile(  # noqa: A001 - it is what users look for
 
     ``dims`` gives symbolic dims their values, the batch dim takes ``batch``. ``passes``, values or a text as
     ``effc opt`` takes it, run before ops get their places. ``time_limit`` bounds the search, in seconds; ``jobs`` is
-    how many processes search. ``progress`` is called with (nest, done, of how many), ``stages`` with the name of a stage.
+    how many processes search. ``progress`` is called with (nest, done, of how many), ``stages`` with a stage's name.
     """
     began = time.perf_counter()
     machine = find_target(target)
