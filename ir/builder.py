@@ -132,6 +132,7 @@ class Builder(Transformer[Token, At]):
         return at(_unquoted(token) if token.type == "STRING" else str(token), token)
 
     string = name
+    word = name
 
     def names(self, parts: list[Any]) -> At:
         return group(parts)

@@ -183,7 +183,7 @@ def _node_op(op: NodeOp, contexts: Mapping[bytes, str]) -> Iterator[str]:
     from effc.ir.nodes import node_entries
 
     head = print_op_head(op, contexts.get(op.context, ""))
-    entries = [f"{'' if e.is_attribute else 'node '}{name(e.key)} = {e.text}" for e in node_entries(op)]
+    entries = [f"{'' if e.is_attribute else 'node '}{_key(e.key)} = {e.text}" for e in node_entries(op)]
     line = f"{head} {{ {', '.join(entries)} }}"
     if not entries:
         yield head
@@ -193,6 +193,11 @@ def _node_op(op: NodeOp, contexts: Mapping[bytes, str]) -> Iterator[str]:
         yield head + " {"
         yield from (f"{INDENT}{entry}," for entry in entries)
         yield "}"
+
+
+def _key(text: str) -> str:
+    """The name of an attribute: a keyword may be one as it is, such as ``strides``."""
+    return text if text in KEYWORDS and text != "node" else name(text)
 
 
 def _operands(nest: Nest) -> Iterator[str]:
