@@ -1,15 +1,19 @@
-"""Runs one nest layer: memories, hardware loops, instructions, counters."""
+"""Runs one nest layer: memories, hardware loops, instructions, counters.
+
+Registers from ``batch`` on are not stepped through: what their loops contain is executed for all their values at once,
+the regions that they select having a version for each (see ``batch.py``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 
 import numpy.typing as npt
 
 from effc.backends.accel.assembler import instruction_text
+from effc.backends.accel.batch import batch_start
 from effc.backends.accel.check import check_layer
 from effc.backends.accel.digits import Dimension
 from effc.backends.accel.faults import MachineFault
@@ -18,7 +22,7 @@ from effc.backends.accel.isa import Drain, End, Fill, Instruction, Loop, Mac, Ne
 from effc.backends.accel.memory import Memory
 from effc.backends.accel.moves import FillLists, PsumLists
 from effc.backends.accel.passes import ArrayPass, Tally
-from effc.backends.accel.stores import Store
+from effc.backends.accel.stores import NO_BATCH, Store
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
 
@@ -44,6 +48,7 @@ class Engine:
         self.counters = Counters()
         self.output = next(o.name for o in layer.operands if o.kind == "write")
         self.bias = next((o.name for o in layer.operands if o.kind == "bias"), None)
+        self.batch = NO_BATCH if exact else batch_start(layer, self.dims)
         self.stores = self._stores(dram, dtype, exact)
         self.registers = {r: dim for dim in self.dims.values() for r in dim.registers}
         self.running = [0] * len(self.registers)
@@ -55,14 +60,16 @@ class Engine:
         stores = {}
         outermost = self.target.levels[0]
         for operand in self.layer.operands:
-            stores[operand.name, outermost.name] = Store(operand, self.dims, outermost, 0, None, dram)
+            stores[operand.name, outermost.name] = Store(operand, self.dims, outermost, 0, None)
+            stores[operand.name, outermost.name].memory = dram
             for region in self.layer.regions:
                 if region.operand == operand.name:
                     position = self.target.index[region.level]
-                    words = prod(region.extents) * prod(dim.lanes(position) for dim in self.dims.values())
-                    memory = Memory(region.level, words, dtype, exact or operand.kind == "write")
                     level = self.target.levels[position]
-                    stores[operand.name, region.level] = Store(operand, self.dims, level, position, region, memory)
+                    store = Store(operand, self.dims, level, position, region)
+                    words = store.words * store.instances * store.all_versions(self.batch)
+                    store.memory = Memory(region.level, words, dtype, exact or operand.kind == "write")
+                    stores[operand.name, region.level] = store
         return stores
 
     def innermost(self, operand: str) -> Store:
@@ -74,15 +81,20 @@ class Engine:
     def _parse(self) -> Block:
         root = Block(-1, -1, [])
         stack = [root]
+        depth = 0
         for pc, instruction in enumerate(self.layer.code):
             if isinstance(instruction, Loop):
-                block = Block(instruction.register, pc, [])
-                stack[-1].body.append(block)
-                stack.append(block)
+                depth += 1
+                if depth <= self.batch:
+                    block = Block(instruction.register, pc, [])
+                    stack[-1].body.append(block)
+                    stack.append(block)
             elif isinstance(instruction, End):
-                stack.pop()
+                if depth <= self.batch:
+                    stack.pop()
+                depth -= 1
             else:
-                stack[-1].body.append((pc, self._action(instruction, len(stack) - 1)))
+                stack[-1].body.append((pc, self._action(instruction, depth)))
         return root
 
     def _action(self, instruction: Instruction, depth: int) -> Action:
@@ -92,8 +104,8 @@ class Engine:
         child = self.stores[instruction.operand, instruction.level]
         parent = self.stores[instruction.operand, instruction.parent]
         if isinstance(instruction, Fill):
-            return partial(self._fill, FillLists(child, parent, self.dims, instruction.sweep))
-        lists = PsumLists(child, parent, self.dims, self._reduced())
+            return partial(self._fill, FillLists(child, parent, self.dims, instruction.sweep, self.batch))
+        lists = PsumLists(child, parent, self.dims, self._reduced(), self.batch)
         return partial(self._open if isinstance(instruction, Open) else self._drain, lists)
 
     def _reduced(self) -> frozenset[str]:
@@ -103,7 +115,7 @@ class Engine:
     def _pass(self, depth: int) -> ArrayPass:
         stores = {operand.name: self.innermost(operand.name) for operand in self.layer.operands}
         first, second = (operand.name for operand in self.layer.operands if operand.kind == "read")
-        window = Window(depth, depth)
+        window = Window(min(depth, self.batch), depth)
         bottom = len(self.target.levels)
         return ArrayPass(stores, self.dims, (first, second), self.output, self.bias, window, bottom)
 

@@ -128,6 +128,10 @@ class Gather:
         """The lane coordinates of a dim that the list has."""
         return np.arange(dim.lanes())
 
+    def _batch(self, dim: Dimension) -> slice:
+        """The batch coordinates of a dim that the list has."""
+        return slice(None)
+
     def _build(self, number: tuple[int, ...]) -> Addresses:
         frame, axes = self.frame, len(self._axes)
         address, there = self._offsets(), np.ones((), bool)
@@ -149,7 +153,7 @@ class Gather:
         for name, dim in self.dims.items():
             (_, version), (_, instance) = self._rows(dim)
             if store.versions(dim, self.window.low) > 1:
-                total = total + self.frame.expand(version * versions[name], [("b", name)])
+                total = total + self.frame.expand(version[self._batch(dim)] * versions[name], [("b", name)])
             if store.lanes(name) > 1:
                 total = total + self.frame.expand(instance[self._lanes(dim)] * instances[name], [("l", name)])
         return total
@@ -193,6 +197,9 @@ class BiasGather(Gather):
             return Access(self.patterns.number(np.ones((1, 1, 1), bool)), 0, 0, 1)
         _, valid = self.window.points(dim, running)
         return Access(self.patterns.number(valid), 0, 0, int(np.count_nonzero(valid)))
+
+    def _batch(self, dim: Dimension) -> slice:
+        return slice(1) if dim.name in self.reduced else slice(None)
 
     def _lanes(self, dim: Dimension) -> Ints:
         return np.zeros(1, np.int64) if dim.name in self.reduced else np.arange(dim.lanes())

@@ -52,7 +52,7 @@ class PsumList:
 class MoveLists:
     """What fill and psum lists share: parts of each axis, busy lanes of each dim, and whole lists made of them."""
 
-    def __init__(self, child: Store, parent: Store, dims: dict[str, Dimension], batch: int = NO_BATCH) -> None:
+    def __init__(self, child: Store, parent: Store, dims: dict[str, Dimension], batch: int) -> None:
         self.child, self.parent, self.dims, self.batch = child, parent, dims, batch
         low = min(batch, child.loops)
         axes = range(len(child.operand.axes))
@@ -166,9 +166,7 @@ class MoveLists:
 class FillLists(MoveLists):
     """The lists of one fill instruction."""
 
-    def __init__(
-        self, child: Store, parent: Store, dims: dict[str, Dimension], sweep: bool, batch: int = NO_BATCH
-    ) -> None:
+    def __init__(self, child: Store, parent: Store, dims: dict[str, Dimension], sweep: bool, batch: int) -> None:
         super().__init__(child, parent, dims, batch)
         self.sweep = sweep
         self._lists: dict[tuple[int, ...], FillList] = {}
@@ -187,7 +185,7 @@ class FillLists(MoveLists):
         if self.sweep:
             new = self._all(frame, parts, 3, busy)
             moved = moved & new
-            if self.batch == NO_BATCH:
+            if self.batch >= self.child.loops:
                 held = new  # in a batch, what stays is copied from the parent too, which still holds it
         to = np.broadcast_to(self._sum(frame, parts, 0) + self._offsets(frame), frame.shape)
         address = self._sum(frame, parts, 1) + self._parent_offsets(frame)
@@ -206,7 +204,7 @@ class PsumLists(MoveLists):
     """The lists of the open and drain instructions of one region."""
 
     def __init__(
-        self, child: Store, parent: Store, dims: dict[str, Dimension], reduced: frozenset[str], batch: int = NO_BATCH
+        self, child: Store, parent: Store, dims: dict[str, Dimension], reduced: frozenset[str], batch: int
     ) -> None:
         super().__init__(child, parent, dims, batch)
         self.reduced = reduced

@@ -28,9 +28,9 @@ class Store:
         level: Level,
         position: int,
         region: Region | None,
-        memory: Memory,
     ) -> None:
-        self.operand, self.dims, self.region, self.memory = operand, dims, region, memory
+        self.operand, self.dims, self.region = operand, dims, region
+        self.memory = Memory(level.name, 0, np.float32, False)
         self.level, self.position = level.name, position
         self.pads = level.padding == "stored"
         self.loops = 0 if region is None else region.loops
@@ -54,6 +54,10 @@ class Store:
     def versions(self, dim: Dimension, batch: int) -> int:
         """How many tiles the batched registers, those from ``batch`` on, select along a dim."""
         return dim.batch(batch, self.loops) if batch < self.loops else 1
+
+    def all_versions(self, batch: int) -> int:
+        """How many tiles the batched registers select."""
+        return prod(self.versions(dim, batch) for dim in self.dims.values())
 
     def instance_strides(self) -> dict[str, int]:
         """The address of an instance is the sum of its coordinates times these."""
