@@ -97,8 +97,7 @@ def search(
     """The best schedule of a nest on a target, with its certificate. Nothing is cached on disk."""
     _check("objective", objective, OBJECTIVES)
     machine = find_target(target)
-    options = {"perfect_factors": True} if perfect_factors else {}
-    return find(nest, machine, objective, time_limit=time_limit, progress=progress, **options)
+    return find(nest, machine, objective, perfect_factors=perfect_factors, time_limit=time_limit, progress=progress)
 
 
 def evaluate(nest: Nest, target: str | Path | Target, schedule: Schedule | str, convention: str = "effc") -> Evaluation:

@@ -54,10 +54,26 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = build_parser()
     if not argv:
         raise InputError("no command", "effc", ", ".join(VERBS), "`effc --help` describes them")
+    _check_options(parser, argv)
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
-        raise _unknown(parser, arguments.verb, unknown[0])
+        sub = _verbs_of(parser)[arguments.verb]
+        raise InputError(f"unexpected argument '{unknown[0]}'", sub.prog, remedy=_usage(sub))
     return arguments
+
+
+def _check_options(parser: Parser, argv: Sequence[str]) -> None:
+    """Name an unknown option before argparse misses another one that it may have been meant for."""
+    sub = _verbs_of(parser).get(argv[0])
+    if sub is None:
+        return
+    known = [option for action in sub._actions for option in action.option_strings]
+    for word in argv[1:]:
+        name = word.split("=")[0]
+        if word == "--":
+            return
+        if word.startswith("-") and word != "-" and name not in known:
+            raise InputError(f"unknown option '{name}'", sub.prog, remedy=_meant(name, known) or _usage(sub))
 
 
 def usage_error(parser: argparse.ArgumentParser, message: str) -> InputError:
@@ -74,16 +90,6 @@ def usage_error(parser: argparse.ArgumentParser, message: str) -> InputError:
     if named:
         return InputError(f"{named[1]}: {named[2]}", parser.prog, remedy=_usage(parser))
     return InputError(message, parser.prog, remedy=_usage(parser))
-
-
-def _unknown(parser: argparse.ArgumentParser, verb: str, word: str) -> InputError:
-    """The error for an argument that the verb does not have."""
-    sub = _verbs_of(parser)[verb]
-    options = [option for action in sub._actions for option in action.option_strings]
-    if word.startswith("-"):
-        name = word.split("=")[0]
-        return InputError(f"unknown option '{name}'", sub.prog, remedy=_meant(name, options) or _usage(sub))
-    return InputError(f"unexpected argument '{word}'", sub.prog, remedy=_usage(sub))
 
 
 def _verbs_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

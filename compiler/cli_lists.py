@@ -39,11 +39,11 @@ def passes(arguments: Namespace) -> int:
     found = all_passes() if arguments.name is None else {arguments.name: find_pass(arguments.name)}
     rows = []
     for name, cls in found.items():
-        rows.append((name, "", "", summary(cls)))
+        rows.append((name, summary(cls)))
         for field in option_fields(cls):
-            default = "" if field.default is MISSING else print_value(field.default)
-            rows.append(("", option_name(field), default, type_name(field_types(cls)[field.name])))
-    print_rows(("pass", "option", "default", ""), rows)
+            default = "" if field.default is MISSING else f"={print_value(field.default)}"
+            rows.append((f"  {option_name(field)}{default}", type_name(field_types(cls)[field.name])))
+    print_rows(("pass", "what it does; its options"), rows)
     return 0
 
 

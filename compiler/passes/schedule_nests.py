@@ -133,8 +133,7 @@ def _search(nest: Nest, target: Target, objective: str, perfect: bool, time_limi
     from effc.compiler.search import search
 
     try:
-        options = {"perfect_factors": True} if perfect else {}
-        return search(nest, target, objective, time_limit=time_limit, **options)  # type: ignore[arg-type]
+        return search(nest, target, objective, perfect_factors=perfect, time_limit=time_limit)
     except InputError as refusal:
         return refusal
 
