@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+import effc
+from effc.compiler.search import search as original_search
 
 TINY = """\
 target tiny {
@@ -68,3 +73,14 @@ def write_small(folder: Path) -> tuple[Path, Path]:
     model.write_bytes(small_model().SerializeToString())
     target.write_text(TINY)
     return model, target
+
+
+_found: dict[tuple[str, effc.Target, str], effc.Best] = {}
+
+
+def remembered_search(nest: effc.Nest, target: effc.Target, objective: str = "energy", **options: Any) -> effc.Best:
+    """The search, which a session does once per nest; for tests of what comes after it."""
+    key = (effc.print_nest(replace(nest, name="n")), target, objective)
+    if key not in _found:
+        _found[key] = original_search(nest, target, objective, **options)
+    return replace(_found[key], nest=nest)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from small import TINY, small_model, write_small
+from small import TINY, remembered_search, small_model, write_small
 
 import effc
 from effc.compiler.cli import main
@@ -62,7 +62,8 @@ class Prefix(effc.Pass):
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test registers is forgotten."""
+    """What a test registers is forgotten; what the search found is not."""
+    monkeypatch.setattr("effc.compiler.search.search", remembered_search)
     registry.all_passes()
     monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     registry.register_pass(Everything)
