@@ -258,9 +258,7 @@ def test_two_fan_outs_and_a_bypass(multicast: Any, reads: int) -> None:
         "MACs": 12,
         "cycles": 3,
     }
-    machine = target(
-        level("DRAM", MeshAxis("x", 2, multicast=multicast)), level("L1", MeshAxis("y", 2)), level("L2")
-    )
+    machine = target(level("DRAM", MeshAxis("x", 2, multicast=multicast)), level("L1", MeshAxis("y", 2)), level("L2"))
     check(nest, items, machine, expected)
 
 

@@ -1,0 +1,126 @@
+"""Programs as text: what is printed can be parsed, and errors have a place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from cases import random_case
+
+from effc.backends.accel.asm_parser import parse_program
+from effc.backends.accel.assembler import instruction_text, print_layer, print_program
+from effc.backends.accel.emit import emit
+from effc.backends.accel.isa import Fill, Loop, Mac, NestLayer, NodeLayer, Program
+from effc.backends.accel.machine import graph_of
+from effc.compiler.target import load_target
+from effc.ir import nests
+from effc.ir.errors import InputError
+from effc.ir.graph import NodeOp
+from effc.ir.schedule import For, Item, Keep, Schedule
+
+GEMM = (
+    Keep("I", "GLB"),
+    Keep("O", "GLB"),
+    For("N", 64),
+    Keep("I", "spad"),
+    Keep("W", "spad"),
+    Keep("O", "spad"),
+    For("M", 1),
+    For("N", 1),
+    For("K", 1),
+)
+
+
+def program(m: int = 4, n: int = 256, k: int = 8, items: tuple[Item, ...] = GEMM) -> Program:
+    nest = nests.gemm(m, n, k)
+    return emit(graph_of(nest, Schedule(items), {name: 0 for name in "IW"}), load_target("eyeriss_like"))
+
+
+def notes(parsed: Program) -> list[str]:
+    return [i.note for layer in parsed.layers if isinstance(layer, NestLayer) for i in layer.code]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_text_is_lossless(seed: int) -> None:
+    case = random_case(Random(seed))
+    made = emit(graph_of(case.nest, case.schedule, case.arrays), case.target)
+    text = print_program(made)
+    assert parse_program(text) == made
+    assert notes(parse_program(text)) == notes(made)
+    assert print_program(parse_program(text)) == text
+
+
+def test_names_may_be_anything() -> None:
+    names = ('a "quoted" name', "back\\slash", "", "nest", "ü;\n\t", "t0", "host 1")
+    node = NodeOp(
+        names[0], "Op", names, names[:2], b"\x00\xff", "ai.onnx.ml", 3, "host", 'no "kernel"; none', names[:1]
+    )
+    base = program()
+    slots = tuple(replace(base.slots[0], name=name, shape=None, address=None) for name in names)
+    made = replace(base, name=names[4], slots=slots, inputs=names[:2], outputs=names[3:], layers=(NodeLayer(node),))
+    assert parse_program(print_program(made)) == made
+
+
+def test_size_does_not_depend_on_trip_counts() -> None:
+    small, large = program(), program(m=4000, n=64 * 4000)
+    lines = [text.count("\n") for text in map(print_program, (small, large))]
+    assert lines[0] == lines[1]
+
+
+def test_a_layer_reads_as_loops() -> None:
+    text = print_layer(program().layers[0])
+    code = [line.strip() for line in text.splitlines() if not line.strip().startswith(("nest", "dim", "read", "write"))]
+    assert [line for line in code if not line.startswith("region")] == [
+        "fill I GLB from DRAM                          ; keep I @ GLB",
+        "open O GLB from DRAM                          ; keep O @ GLB",
+        "fill I spad from GLB                          ; keep I @ spad",
+        "loop t0                                       ; for N in 0..256 by 64",
+        "fill W spad from DRAM                       ; keep W @ spad",
+        "open O spad from GLB                        ; keep O @ spad",
+        "mac                                         ; for M in 0..4, for N in 0..64, for K in 0..8",
+        "drain O spad to GLB                         ; keep O @ spad",
+        "end",
+        "drain O GLB to DRAM                           ; keep O @ GLB",
+    ]
+
+
+def test_instructions_as_text() -> None:
+    assert instruction_text(Loop(12)) == "loop t12"
+    assert instruction_text(Mac("a note")) == "mac"
+    assert instruction_text(Fill("I", "my level", "DRAM", True)) == 'fill I "my level" from DRAM sweep'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "message"),
+    [
+        ("effc 1", "effc 2", "1:6", "unexpected '2'"),
+        ("mac ", "mack ", "27:5", "unexpected 'mack'"),
+        ("loop t0", "loop 0", "24:8", "unexpected '0'"),
+        ("fill W spad from DRAM", "fill W spad to DRAM", "25:17", "unexpected 'to'"),
+        ("loops 1 window 0", "loops 1", "19:37", "unexpected the end of the line"),
+        ("[4, 8]", "[4 8]", "4:23", "unexpected '8'"),
+        ("dram ", "drum ", "3:1", "unexpected 'drum'"),
+        ("t0*64", "x0*64", "11:15", "unexpected 'x0'"),
+        ("end", "end end", "29:7", "unexpected 'end'"),
+    ],
+)
+def test_errors_have_a_place(old: str, new: str, place: str, message: str) -> None:
+    text = print_program(program())
+    assert old in text
+    with pytest.raises(InputError) as caught:
+        parse_program(text.replace(old, new, 1), "x.asm")
+    found = str(caught.value).splitlines()
+    assert found[0] == f"x.asm:{place}: error: {message}"
+    assert any(line.startswith("  expected:") for line in found)
+
+
+def test_a_text_that_ends_early() -> None:
+    lines = print_program(program()).splitlines()
+    for count in range(len(lines)):
+        text = "\n".join(lines[:count])
+        try:
+            parse_program(text)
+        except InputError:
+            continue
+        assert count >= 3  # a program may have no layers
