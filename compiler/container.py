@@ -136,9 +136,9 @@ class Container:
             if fault := _fault(info):
                 raise self.damaged(f"the entry {info.orig_filename[:80]!r} {fault}")
         entries = {info.filename: info for info in infos}
-        stored = sum(info.file_size for info in infos if info.compress_type == zipfile.ZIP_STORED)
+        packed = sum(info.compress_size for info in infos)
         inflated = sum(info.file_size for info in infos if info.compress_type == zipfile.ZIP_DEFLATED)
-        if len(entries) < len(infos) or stored > self._file.seek(0, 2) or inflated > MAX_TEXT:
+        if len(entries) < len(infos) or packed > self._file.seek(0, 2) or inflated > MAX_TEXT:
             raise self.damaged("its entries overlap or are too large")
         return entries
 
