@@ -268,7 +268,13 @@ class Builder(Transformer[Token, At]):
         return At(("" if domain is None else domain.value, _number(version)), -1, -1)
 
     def context(self, parts: list[Any]) -> At:
+        from effc.ir.nodes import check_context
+
         _, key, data = parts
+        try:
+            check_context(data.value)
+        except ValueError as error:
+            raise data.fault(str(error), "a serialised model", "copy the whole string") from error
         return at(Context(key.value, data.value), key)
 
     def in_context(self, parts: list[Any]) -> At:

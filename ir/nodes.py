@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import AttributeProto, NodeProto
+from onnx import AttributeProto, ModelProto, NodeProto
 
 from effc.ir.graph import NodeOp
 from effc.ir.printer import quoted
@@ -70,11 +70,25 @@ def build_node(op: NodeOp, entries: Iterable[Entry]) -> bytes:
     node = NodeProto()
     fields: dict[str, Value] = {**_defaults(op), **{e.key: e.value for e in entries if not e.is_attribute}}
     if isinstance(whole := fields.pop(WHOLE, None), bytes):
+        _decoded(NodeProto(), whole)
         return whole
     for key, value in fields.items():
         _set_field(node, key, value)
     node.attribute.extend(_attribute(e.key, e.value) for e in entries if e.is_attribute)
     return bytes(node.SerializeToString(deterministic=True))
+
+
+def check_context(data: bytes) -> None:
+    """Raise a ``ValueError`` unless ``data`` is a ``ModelProto``."""
+    _decoded(ModelProto(), data)
+
+
+def _decoded(message: Any, data: bytes) -> None:
+    """Parse ``data`` into ``message``."""
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise ValueError(f"the bytes are no {type(message).__name__}") from error
 
 
 def _defaults(op: NodeOp) -> dict[str, Value]:
@@ -157,10 +171,7 @@ def _readable(attribute: AttributeProto) -> Value:
 def _attribute(name: str, value: Value) -> AttributeProto:
     if isinstance(value, bytes):
         attribute = AttributeProto()
-        try:
-            attribute.ParseFromString(value)
-        except DecodeError as error:
-            raise ValueError("this is no AttributeProto") from error
+        _decoded(attribute, value)
         if attribute.name != name:
             raise ValueError(f"the attribute in base64 is called {attribute.name!r}")
         return attribute
