@@ -42,7 +42,8 @@ def print_report(report: Report, console: Console | None = None, verified: Seque
             print_table(table, console)
         for line in (*seconds(report), *verified):
             console.print(Text(text.clean(line)))
-    console.file.write("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
+    printed = "".join(line.rstrip() + "\n" for line in capture.get().split("\n")[:-1])
+    console.file.write(printed.encode(console.encoding, "replace").decode(console.encoding))
 
 
 def seconds(report: Report) -> list[str]:
