@@ -19,6 +19,7 @@ VERBS = {
     "opt": "cli_opt:opt",
     "map": "cli_map:map_",
     "evaluate": "cli_map:evaluate",
+    "replay": "cli_replay:replay",
     "targets": "cli_lists:targets",
     "passes": "cli_lists:passes",
     "ops": "cli_lists:ops",
@@ -72,7 +73,7 @@ def _check_options(parser: Parser, argv: Sequence[str]) -> None:
         name = word.split("=")[0]
         if word == "--":
             return
-        if word.startswith("-") and word != "-" and name not in known:
+        if re.match(r"--?[A-Za-z]", word) and name not in known:
             raise InputError(f"unknown option '{name}'", sub.prog, remedy=_meant(name, known) or _usage(sub))
 
 
@@ -132,6 +133,7 @@ _HELP = {
     "opt": "run passes over the text of a graph",
     "map": "find schedules for a list of layers, without any ONNX model",
     "evaluate": "count and cost a nest with its loops, given as text",
+    "replay": "count mappings that another tool made",
     "targets": "list the bundled targets, or print one",
     "passes": "list the passes and their options",
     "ops": "list what becomes of the operators of ONNX",
@@ -207,6 +209,19 @@ def _evaluate(parser: Parser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the layer there (- is stdout)")
 
 
+def _replay(parser: Parser) -> None:
+    parser.add_argument("cases", metavar="CASES.json", help="a machine, and nests with mappings onto it")
+    parser.add_argument("--convention", choices=("effc", "timeloop"), default="effc", help="what is counted, and how")
+    parser.add_argument(
+        "--steps",
+        choices=("auto", "all", "first"),
+        default="auto",
+        help="which steps Timeloop's convention looks at: all, or the first of each loop, as Timeloop does; "
+        "auto: all of a small nest",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the counts there (- is stdout)")
+
+
 def _targets(parser: Parser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="print this one")
 
@@ -260,6 +275,7 @@ _ADD: dict[str, Callable[[Parser], None]] = {
     "opt": _opt,
     "map": _map,
     "evaluate": _evaluate,
+    "replay": _replay,
     "targets": _targets,
     "passes": _passes,
     "ops": _ops,

@@ -69,7 +69,9 @@ def _layer(entry: Any, place: str) -> Nest:
     sizes = {key: _size(entry, key, place) for key in keys}
     try:
         return _gemm(name, sizes) if "M" in entry else _conv(name, sizes)
-    except (ValueError, VerifyError) as error:
+    except VerifyError as error:
+        raise InputError(f"no such layer: {error.message}", place, error.expected, error.remedy) from None
+    except ValueError as error:
         raise InputError(f"no such layer: {error}", place, FORMS) from None
 
 
