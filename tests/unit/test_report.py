@@ -5,8 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import replace
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,7 +23,7 @@ from effc.compiler.report import Report, build_report, from_json, model_info, to
 from effc.compiler.report import text as shown
 from effc.compiler.report.csv_ import to_csv
 from effc.compiler.report.html import to_html
-from effc.compiler.report.model import Units
+from effc.compiler.report.model import Access, Units
 from effc.compiler.report.rows import moved
 from effc.compiler.report.tables import console_for, print_report
 from effc.compiler.search import search
@@ -295,6 +300,37 @@ def test_the_page_stands_alone_and_escapes_everything(eyeriss: tuple[Report, Bes
     assert "script" not in tags.seen
     assert "&lt;script&gt;" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_chart_has_a_bar_for_every_layer_as_long_as_its_energy(eyeriss: tuple[Report, Best]) -> None:
+    chart = ElementTree.fromstring(re.findall(r"<svg.*</svg>", to_html(eyeriss[0]), re.DOTALL)[0])
+    rows: dict[str, float] = {}
+    for bar in chart.findall("rect"):
+        if bar.find("title") is not None:
+            rows[bar.attrib["y"]] = rows.get(bar.attrib["y"], 0) + float(bar.attrib["width"])
+    first, second = rows.values()
+    conv, add = (layer.energy or 0 for layer in eyeriss[0].layers[:2])
+    assert second / first == pytest.approx(add / conv, rel=1e-3)
+
+
+def field_names(value: Any) -> Iterator[str]:
+    """The names of all fields of a dataclass and of the dataclasses in it."""
+    if is_dataclass(value):
+        for field in fields(value):
+            yield field.name
+            yield from field_names(getattr(value, field.name))
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from field_names(item)
+    elif isinstance(value, dict):
+        yield from field_names(list(value.values()))
+
+
+def test_every_field_is_documented(eyeriss: tuple[Report, Best]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"`(?:units\.)?(\w+)`", page))
+    assert set(field_names(eyeriss[0])) >= {field.name for field in fields(Access)}
+    assert set(field_names(eyeriss[0])) <= documented | {"units"}
 
 
 @pytest.mark.parametrize(
