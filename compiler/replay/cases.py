@@ -40,7 +40,7 @@ def load_cases(path: Path) -> list[Case]:
 def parse_cases(text: str, filename: str = "<text>") -> list[Case]:
     """The cases that a text describes; an ``InputError`` names the first thing that is wrong with it."""
     fields = parse_json(text, filename, FORM).fields(("arch", "cases"), open_=True)
-    target = read_machine(fields["arch"], "arch")
+    target = read_machine(fields["arch"], "the machine")
     entries = fields["cases"].items('a list of {"id", "dims", "mapping"}')
     cases: list[Case] = []
     for entry in entries:

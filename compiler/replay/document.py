@@ -28,14 +28,23 @@ def parse_json(text: str, place: str, expected: str) -> Value:
         value = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_distinct_keys)
     except json.JSONDecodeError as error:
         message = f"not JSON: {error.msg}"
-        raise source_error(place, text, error.lineno, error.colno, 1, message, expected) from None
-    except (ValueError, ArithmeticError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", place, expected, "write the file anew, or mend it") from None
+        remedy = "mend the text there"
+        raise source_error(place, text, error.lineno, error.colno, 1, message, expected, remedy) from None
+    except _RefusedError as refused:
+        raise InputError(f"not JSON: {refused}", place, expected, "mend the text") from None
+    except RecursionError:
+        raise InputError("lists nest too deeply", place, expected, "mend the text") from None
+    except (ValueError, ArithmeticError):
+        raise InputError("a number has too many digits", place, expected, "mend the text") from None
     return Value(value, place)
 
 
+class _RefusedError(Exception):
+    """What Python reads, but JSON does not have."""
+
+
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise _RefusedError(f"{name} is no number of JSON")
 
 
 def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -43,7 +52,7 @@ def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for i, key in enumerate(keys) if key in keys[:i])
-        raise ValueError(f"the key '{twice}' stands twice in one object")
+        raise _RefusedError(f"the key '{twice}' stands twice in one object")
     return found
 
 
@@ -60,7 +69,7 @@ class Value:
     @property
     def shown(self) -> str:
         """The value as JSON, cut to what fits in a message."""
-        text = json.dumps(self.raw, ensure_ascii=False, default=str)
+        text = json.dumps(self.raw, ensure_ascii=False, default=float)
         return text if len(text) <= 40 else text[:37] + "..."
 
     def at(self, step: str | int) -> str:
@@ -90,12 +99,13 @@ class Value:
             self.known(found, (*required, *optional), "key")
         return found
 
-    def known(self, names: Collection[str], known: Collection[str], what: str) -> None:
+    def known(self, names: Collection[str], known: Collection[str], what: str, otherwise: str = "leave it out") -> None:
         """Raise an error for the first of ``names`` that is not ``known``."""
         for name in names:
             if name not in known:
-                close = get_close_matches(name, known, 1)
-                remedy = f"did you mean '{close[0]}'?" if close else "leave it out"
+                same = [other for other in known if other.casefold() == name.casefold()]
+                close = same or get_close_matches(name, known, 1)
+                remedy = f"did you mean '{close[0]}'?" if close else otherwise
                 raise self.error(f"unknown {what} '{name}'", ", ".join(known), remedy)
 
     # Lists
@@ -122,13 +132,13 @@ class Value:
     def text(self) -> str:
         """A text that is not empty."""
         if not isinstance(self.raw, str) or not self.raw:
-            raise self.error(f"{self.shown} is no name", "a text that is not empty", 'write for example "GLB"')
+            raise self.error(f"{self.shown} is no name", "a text that is not empty", "write a name in double quotes")
         return self.raw
 
     def one_of(self, known: Collection[str], what: str) -> str:
         """One of the ``known`` names."""
         name = self.text()
-        self.known((name,), known, what)
+        self.known((name,), known, what, "take one of these")
         return name
 
     def count(self) -> int:

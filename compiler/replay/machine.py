@@ -6,15 +6,17 @@
              "energy_per_word": {"MAC": 1, "spads": 1, "GLB": 6, "DRAM": 200},
              "bandwidth": "unlimited", "network_energy": 0, "multiple_buffering": 1}
 
-``energy_per_word`` prices every level by its name; ``spads`` prices the levels that are not named, which are those in
-the PEs. So the array stands below the innermost level that has a price of its own, unless ``pe_array`` says
-``"below": LEVEL``. A level without a capacity is unbounded, as the outermost one must be.
+``energy_per_word`` prices levels by their names; ``spads`` prices those that are not named, which are the ones in the
+PEs. So the array stands below the innermost level that has a price of its own; where all have one, below the GLB.
+Another place is written as ``"below": LEVEL`` in ``pe_array``. A level without a capacity is unbounded, as the outermost
+one must be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import prod
 
 from effc.compiler.replay.document import Value
 from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
@@ -24,6 +26,12 @@ TENSORS = {"Weights": "W", "Inputs": "I", "Outputs": "O"}
 
 ROWS, COLUMNS = "Y", "X"
 """The axes of the array; its rows stand outside its columns in the order of the loops."""
+
+_BUFFER = "GLB"
+"""The level that the array stands below if nothing else says where."""
+
+_PES = 2**20
+"""The largest array."""
 
 _REQUIRED = ("levels_inner_to_outer", "capacity_words", "pe_array", "word_bits", "energy_per_word")
 _OPTIONAL = ("bandwidth", "network_energy", "multiple_buffering")
@@ -86,17 +94,13 @@ def _above(fields: dict[str, Value], levels: Sequence[str]) -> str:
     below = fields["pe_array"].fields(("X_columns", "Y_rows"), ("below",)).get("below")
     if below is not None:
         return below.one_of(levels, "level")
-    priced = [level for level in levels if level in fields["energy_per_word"].raw]
-    in_pes = levels[len(priced) :]
-    if (
-        "spads" not in fields["energy_per_word"].raw
-        or not in_pes
-        or priced != list(levels[: len(priced)])
-        or not priced
-    ):
-        remedy = f'say which level it stands below: "below": "{levels[0]}"'
-        raise fields["pe_array"].error("it does not follow where the array stands", "levels priced as spads", remedy)
-    return priced[-1]
+    priced = [level in fields["energy_per_word"].raw for level in levels]
+    if priced[0] and not priced[-1] and priced == sorted(priced, reverse=True):
+        return levels[priced.index(False) - 1]
+    if _BUFFER in levels:
+        return _BUFFER
+    remedy = f'say which level it stands below: "below": "{levels[-2]}"'
+    raise fields["pe_array"].error("it does not follow where the array stands", "spads, or a GLB", remedy)
 
 
 def _price(fields: dict[str, Value], name: str) -> Fraction:
@@ -136,5 +140,7 @@ def _bank(position: int, words: int | None, word_bits: int, energy: Fraction) ->
 def _array(value: Value) -> FanOut:
     """PEs that share a read if they want the identical words, and add up psums along both axes."""
     sizes = value.mapping("an object")
-    axes = ((ROWS, sizes["Y_rows"]), (COLUMNS, sizes["X_columns"]))
-    return FanOut("PE", tuple(MeshAxis(axis, size.count(), multicast="tiles") for axis, size in axes))
+    counts = {ROWS: sizes["Y_rows"].count(), COLUMNS: sizes["X_columns"].count()}
+    if prod(counts.values()) > _PES:
+        raise value.error("the array is too large", f"at most {_PES} PEs", "make an axis smaller")
+    return FanOut("PE", tuple(MeshAxis(axis, size, multicast="tiles") for axis, size in counts.items()))

@@ -6,8 +6,8 @@
                 "spatial": {"X": [["P", 8]], "Y": [["R", 3]]}}
 
 The loops stand outermost first; the rows, then the columns of the array stand behind the loops of the level above it.
-The factors of a dim multiply to its bound: a last tile that is smaller cannot be written. The tile of a level is what the
-loops of this level and all further in touch.
+The factors of a dim multiply to its bound: a last tile that is smaller cannot be written. The tile of a level is what
+the loops of this level and all further in touch.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ def effc_words(target: Target, cost: Evaluation) -> dict[tuple[str, str], Words]
     }
 
 
-def to_json(results: Iterable[Replayed], target: Target) -> dict[str, Any]:
+def to_json(cases: Iterable[Case], results: Iterable[Replayed]) -> dict[str, Any]:
     """``{"cases": {ID: {"macs", "cycles", "energy", "levels": {LEVEL: {TENSOR: {"reads", "fills", "updates"}}}}}}``."""
-    return {"cases": {result.name: _case(result, target) for result in results}}
+    return {"cases": {case.name: _case(result, case.target) for case, result in zip(cases, results)}}
 
 
 def _case(result: Replayed, target: Target) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Tiles as Timeloop sees them: boxes of one size that shift from step to step, and the words that are new in each.
 
-A *box* is a tile's length along each axis of its tensor. The loops in time that stand outside a tile are its steps: each
-iteration of a loop shifts the box by the loop's ``stride``. When a loop goes on, the loops inside it start anew: the box
-shifts by the stride of the one, and back by all that the others had gone.
+A *box* is a tile's length along each axis of its tensor. The loops in time that stand outside a tile are its steps:
+each iteration of a loop shifts the box by the loop's ``stride``. When a loop goes on, the loops inside it start anew:
+the box shifts by the stride of the one, and back by all that the others had gone.
 
 Nothing here looks at single steps: the number of steps that move a tile in the same way follows from the loops.
 """

@@ -29,6 +29,8 @@ from effc.ir.schedule import For, Par, Schedule, trips
 Steps = Literal["auto", "all", "first"]
 """Which steps are looked at: all of them, or those that Timeloop looks at; ``auto``: all of a nest that is small."""
 
+STEPS: tuple[Steps, ...] = ("auto", "all", "first")
+
 SMALL = 2**20
 """Multiply-accumulates of the largest nest that is small."""
 
