@@ -84,7 +84,9 @@ def run_model(
         model = _with_outputs(model, outputs)
     source = str(model) if isinstance(model, (str, Path)) else model.SerializeToString()
     try:
-        session = onnxruntime.InferenceSession(source, _options(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            source, _options(), providers=["CPUExecutionProvider"], enable_fallback=0
+        )
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, dict(inputs))))
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
@@ -152,7 +154,7 @@ class _Onnxruntime(_Session):
 
         super().__init__(place)
         self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
+            model.SerializeToString(), _options(), providers=["CPUExecutionProvider"], enable_fallback=0
         )
         self._types = [output.type for output in self._session.get_outputs()]
         types = [*self._types, *(argument.type for argument in self._session.get_inputs())]

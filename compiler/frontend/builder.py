@@ -10,8 +10,10 @@ from math import prod
 
 import onnx
 
+from effc.compiler.frontend.node import NotANest
 from effc.ir.graph import Array, NestOp, NodeOp, Op, Tensor, View
 from effc.ir.nest import Axis, Dim, Nest, Operand
+from effc.ir.rules import LIMIT
 
 EXTRA_OPSET = 14
 """The version of the simple operators that a lowering adds (``Add``, ``Mul``)."""
@@ -42,6 +44,8 @@ class Builder:
 
     def add_nest(self, nest: Nest, uses: Mapping[str, View], op: str, origin: str) -> None:
         """``nest``, named after ``origin``, the ONNX node it comes from."""
+        if max(nest.macs, *(operand.words for operand in nest.operands.values())) >= LIMIT:
+            raise NotANest(f"{nest.macs} multiply-accumulates: too many to count")
         word = identifier(origin)
         name = word if word == origin else _free(word, self._op_names)
         self.ops.append(NestOp(replace(nest, name=name), dict(uses), op, origin))

@@ -82,7 +82,9 @@ def _about_shape(node: Node) -> list[Array] | None:
 
 def _attribute_value(node: Node) -> Array:
     """The value of a ``Constant``, however it is written."""
-    (kind, value), *_ = node.attributes.items()
+    if len(node.attributes) != 1:
+        raise node.error(f"it has {len(node.attributes)} attributes", "one, which is its value")
+    ((kind, value),) = node.attributes.items()
     if kind == "value":
         return np.asarray(numpy_helper.to_array(value))
     if kind == "sparse_value":

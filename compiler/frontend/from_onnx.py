@@ -27,6 +27,7 @@ from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.read import check, guard, load_onnx, skeleton
 from effc.compiler.frontend.subgraphs import captured, spliced, subgraphs
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op
+from effc.ir.rules import LIMIT
 
 __all__ = ["check", "load_onnx", "lower"]
 
@@ -97,8 +98,11 @@ class _Frontend:
 
     def _add(self, name: str, kind: onnx.TypeProto, value: Array | None = None) -> None:
         """A tensor of the model."""
+        tensor = infer.tensor(name, kind)
+        if tensor.shape is not None and tensor.words >= LIMIT:
+            raise InputError(f"the tensor '{name}' of shape {list(tensor.shape)} is too large")
         self.types[name] = kind
-        self.build.tensors[name] = infer.tensor(name, kind)
+        self.build.tensors[name] = tensor
         if value is not None:
             self.build.constants[name] = value
 

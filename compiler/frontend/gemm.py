@@ -53,7 +53,9 @@ def _scaled(build: Builder, name: str, value: Array, factor: float) -> str:
     """A constant times a factor; ``name`` is the tensor that holds it, if one does."""
     if factor == 1.0 and name in build.constants:
         return name
-    return build.add_constant(f"{name}_scaled", (value.astype(np.float64) * factor).astype(value.dtype))
+    with np.errstate(all="ignore"):  # what overflows would do so at run time too
+        scaled = (value.astype(np.float64) * factor).astype(value.dtype)
+    return build.add_constant(f"{name}_scaled", scaled)
 
 
 def _add_product(node: Node, build: Builder, left: str, right: str, bias: str | None, output: str) -> None:

@@ -16,6 +16,9 @@ from effc.ir.graph import Array, Tensor
 SMALL = 1024
 """Words of a constant whose value may matter to a shape."""
 
+LARGE_ATTRIBUTES = ("Constant", "Slice", "Shape")
+"""Operators for which an attribute of more than 32 bits means something: a value, or the end of an axis."""
+
 Types = Mapping[str, onnx.TypeProto]
 
 
@@ -27,6 +30,7 @@ def infer(
     An error counts only if it is the node's own, does not depend on values (where ONNX is stricter than onnxruntime)
     and everything it reads has a type.
     """
+    _require_sane(proto, place)
     small = {name: constants[name] for name in types if name in constants and _is_small(constants[name])}
     for values, strict in ((small, True), ({}, True), ({}, False)):
         try:
@@ -36,6 +40,16 @@ def infer(
             if strict and not values and typed and str(error).count("op_type:") == 1:
                 raise InputError(_message(error), place) from error
     return [onnx.TypeProto() for _ in proto.output]
+
+
+def _require_sane(proto: onnx.NodeProto, place: str) -> None:
+    """Shape inference is not safe from axes and the like that no tensor has."""
+    if proto.domain or proto.op_type in LARGE_ATTRIBUTES:
+        return
+    for attribute in proto.attribute:
+        for value in (attribute.i, *attribute.ints):
+            if abs(value) >= 1 << 31:
+                raise InputError(f"the attribute {attribute.name} has the value {value}", place, "one of 32 bits")
 
 
 def _is_small(value: Array) -> bool:
@@ -56,7 +70,8 @@ def _model(
 
 
 def _inferred(model: onnx.ModelProto, strict: bool) -> list[onnx.TypeProto]:
-    done = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=strict, data_prop=True)
+    # Without data_prop: what is known is folded, and onnx would write out a vector of symbols, however long it is.
+    done = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=strict)
     found = {value.name: value.type for value in done.graph.output}
     return [found.get(name, onnx.TypeProto()) for name in model.graph.node[0].output]
 
@@ -81,7 +96,8 @@ def shape_of(kind: onnx.TypeProto) -> tuple[int, ...] | None:
     if not kind.tensor_type.HasField("shape"):
         return None
     dims = kind.tensor_type.shape.dim
-    return tuple(dim.dim_value for dim in dims) if all(dim.HasField("dim_value") for dim in dims) else None
+    known = all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims)
+    return tuple(dim.dim_value for dim in dims) if known else None
 
 
 def array_type(value: Array) -> onnx.TypeProto:

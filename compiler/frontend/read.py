@@ -35,6 +35,8 @@ def load_onnx(path: str | Path) -> onnx.ModelProto:
 
 def check(model: onnx.ModelProto, place: str = "") -> None:
     """Raise an InputError unless ``model`` is valid ONNX."""
+    if not model.graph.output:
+        raise InputError("the model has no outputs", place)
     newest = onnx.defs.onnx_opset_version()
     for entry in model.opset_import:
         if entry.domain in ("", "ai.onnx") and entry.version > newest:
@@ -45,6 +47,7 @@ def check(model: onnx.ModelProto, place: str = "") -> None:
             )
     with guard("the model is not valid ONNX", place):
         small = skeleton(model)
+        _require_text(small)
         for value in (*small.graph.input, *small.graph.output):
             if value.type.HasField("tensor_type"):
                 value.type.tensor_type.shape.SetInParent()  # a shape may be unknown, whatever the checker says
@@ -104,6 +107,18 @@ def _parsed(data: bytes, path: Path) -> onnx.ModelProto:
     if not model.HasField("graph"):
         raise InputError("this is not an ONNX model: it has no graph", str(path))
     return model
+
+
+def _require_text(message: Any) -> None:
+    """Raise unless every string is text: protobuf leaves what is not as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        for item in value if hasattr(value, "extend") else [value]:
+            if field.type == field.TYPE_MESSAGE:
+                _require_text(item)
+            elif isinstance(item, bytes):
+                raise ValueError(f"a {field.name} is no text: {item[:40]!r}")
 
 
 def _copy_fields(source: Any, target: Any, without: str) -> None:

@@ -35,6 +35,10 @@ class FoldBatchNorm(Pass):
     name = "fold-batchnorm"
 
     def run(self, graph: Graph) -> Graph:
+        with np.errstate(all="ignore"):  # what overflows would do so at run time too
+            return self._folded(graph)
+
+    def _folded(self, graph: Graph) -> Graph:
         readers = Counter([*graph.outputs, *(name for op in graph.ops for name in reads(op))])
         folding = _Folding(dict(graph.tensors), dict(graph.constants))
         ops: list[Op] = []
