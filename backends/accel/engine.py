@@ -53,6 +53,7 @@ class Engine:
         self.registers = {r: dim for dim in self.dims.values() for r in dim.registers}
         self.running = [0] * len(self.registers)
         self.depth = 0
+        self.open: dict[Store, Store] = {}  # tiles of partial sums, and where they came from
         self.code = self._parse()
 
     def _stores(self, dram: Memory, dtype: npt.DTypeLike, exact: bool) -> dict[tuple[str, str], Store]:
@@ -124,6 +125,8 @@ class Engine:
     def run(self) -> Counters:
         """Run the code from its first instruction to its last."""
         self._run(self.code)
+        for store in self.open:
+            raise MachineFault(f"{store.operand.name} was never drained", self.layer.name, level=store.level)
         return self.counters
 
     def _run(self, block: Block) -> None:
@@ -170,6 +173,10 @@ class Engine:
         addresses, base, parent_base = lists(self.running)
         assert child.memory.valid is not None
         assert parent.memory.valid is not None
+        if child in self.open:
+            raise MachineFault(f"{operand} is open already", level=child.level, expected="a drain before the next open")
+        self._require_open(parent)
+        self.open[child] = parent
         data, live = child.memory.data[base:], child.memory.valid[base:]
         held = addresses.held
         data[held] = 0
@@ -187,6 +194,12 @@ class Engine:
     def _drain(self, lists: PsumLists) -> None:
         child, parent, operand = lists.child, lists.parent, lists.child.operand.name
         addresses, base, parent_base = lists(self.running)
+        self._require_open(child)
+        if (source := self.open.pop(child)) is not parent:
+            raise MachineFault(
+                f"{operand} was opened from {source.level}", level=child.level, expected="a drain to there"
+            )
+        self._require_open(parent)
         child.memory.require(base, addresses.child)
         assert parent.memory.valid is not None
         values = child.memory.data[base:].take(addresses.child)
@@ -196,7 +209,12 @@ class Engine:
         self.counters.write(parent.level, operand, addresses.distinct)
         self._hop(operand, parent.position, child.position, addresses.sent)
 
+    def _require_open(self, store: Store) -> None:
+        if store.region is not None and store not in self.open:
+            raise MachineFault(f"{store.operand.name} is not open", level=store.level, expected="an open before it")
+
     def _mac(self, array: ArrayPass) -> None:
+        self._require_open(array.stores[self.output])
         memories = {name: store.memory for name, store in array.stores.items()}
         self._count(array, array.run(self.running, memories))
 

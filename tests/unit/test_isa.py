@@ -34,7 +34,7 @@ GEMM = (
 
 def program(m: int = 4, n: int = 256, k: int = 8, items: tuple[Item, ...] = GEMM) -> Program:
     nest = nests.gemm(m, n, k)
-    return emit(graph_of(nest, Schedule(items), {name: 0 for name in "IW"}), load_target("eyeriss_like"))
+    return emit(graph_of(nest, Schedule(items), dict.fromkeys("IW", 0)), load_target("eyeriss_like"))
 
 
 def notes(parsed: Program) -> list[str]:

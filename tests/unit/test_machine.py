@@ -102,8 +102,8 @@ def test_a_ragged_par(multicast: Any, reads: int) -> None:
 
 
 def test_reduction_and_returning_psums() -> None:
-    # K = 6 by 4: first both instances work on 2 each, then instance 0 alone on 2. Per N, the first residence starts from
-    # zero in both and drains 2 words as 1; the second returns to instance 0 and drains 1.
+    # K = 6 by 4: first both instances work on 2 each, then instance 0 alone on 2. Per N, the first residence starts
+    # from zero in both and drains 2 words as 1; the second returns to instance 0 and drains 1.
     nest = nests.gemm(1, 2, 6)
     items = (For("K", 4), Par("K", 2, "DRAM", "y"), For("N", 1), Keep("O", "spad"), For("K", 1))
     expected = {
