@@ -43,7 +43,8 @@ def vector_latency(target: Target, counters: Counters) -> Latency:
             bank = level.bank(operand)
             cycles = busy(bank, direction, words, target.word_bits)
             if cycles and bank is not None:
-                port = f"{level.name} {'port' if bank.shared_port else direction}"
+                names = "" if len(level.banks) == 1 else " " + "+".join(bank.operands)
+                port = f"{level.name}{names} {'port' if bank.shared_port else direction}"
                 ports[port] = ports.get(port, Fraction(0)) + cycles
     busiest = max(ports, key=lambda name: ports[name], default="")
     longest = ports.get(busiest, Fraction(0))

@@ -41,7 +41,7 @@ def power(report: Report) -> str:
 
 def throughput(report: Report) -> str:
     totals = report.totals
-    parts = [f"{text.count(totals.cycles)} cycles", f"{text.significant(totals.latency_ms)} ms"]
+    parts = [f"{text.count(totals.cycles)} cycles", text.duration(totals.latency_ms)]
     if totals.fps is not None:
         parts.append(f"{text.significant(totals.fps)} frames/s")
     if totals.fps is not None and totals.fps_target is not None:
@@ -54,7 +54,7 @@ def cost(report: Report) -> str:
     target, totals = report.target, report.totals
     bits = sum((bank.bits or 0) * level.instances for level in target.levels[1:] for bank in level.banks)
     area = "area not known" if totals.area_mm2 is None else f"{text.significant(totals.area_mm2)} mm2"
-    parts = [f"{target.macs} MACs", f"{bits / 8192:,.1f} KiB on chip", area]
+    parts = [f"{target.macs:,} MACs", f"{bits / 8192:,.1f} KiB on chip", area]
     parts.append(f"{text.short(totals.dram_bytes, 'B')} of {target.levels[0].name} traffic per inference")
     if totals.fps is not None:
         parts.append(text.short(float(totals.dram_bytes) * totals.fps, "B/s"))

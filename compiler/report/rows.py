@@ -176,7 +176,7 @@ def words_table(report: Report) -> Table:
         Column("operand", "text"),
         Column("words read"),
         Column("words written"),
-        Column("hops", drop=2),
+        Column("hops"),
         Column(f"energy {scale.unit}"),
         Column("of all energy", "bar"),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import TextIO
 
 from rich import box
@@ -22,7 +24,11 @@ PLAIN_WIDTH = 132
 _NAME_WIDTHS = (40, 24, 14)
 """What a column of names is cut to, as room gets scarce."""
 
-_BAR_WIDTH = 24
+_PERCENT = 7
+"""The columns of a percentage before its bar."""
+
+_BAR_WIDTHS = (24, 8, 0)
+"""The columns of a bar of 100%, likewise."""
 
 
 def console_for(stream: TextIO | None = None) -> Console:
@@ -54,17 +60,40 @@ def seconds(report: Report) -> list[str]:
     return [", ".join(known)] if known else []
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What of a table is printed: its columns, the widths of names and bars, the space between columns."""
+
+    columns: tuple[int, ...]
+    name: int
+    bar: int
+    gap: int
+
+    def width(self, table: Table) -> int:
+        """The columns of a terminal that this takes if nothing wraps."""
+        return self.gap * (len(self.columns) - 1) + sum(self.width_of(table, i) for i in self.columns)
+
+    def width_of(self, table: Table, i: int) -> int:
+        """The same for one of its columns."""
+        column = table.columns[i]
+        if column.kind == "bar":
+            return max(_PERCENT + self.bar, len(column.head))
+        cells = [row[i] for row in (*table.rows, *((table.total,) if table.total else ()))]
+        widest = max(map(len, cells), default=0)
+        return max(min(widest, self.name) if column.kind == "name" else widest, len(column.head))
+
+
 def print_table(table: Table, console: Console) -> None:
     """Print a table in the width of the console."""
-    bar_room = _BAR_WIDTH if console.width >= 100 else _BAR_WIDTH // 3
-    shown, name_width, gap = fit(table, console.width, bar_room)
+    fit = fitted(table, console.width)
     rich_table = RichTable(
-        box=box.SIMPLE, show_edge=False, padding=(0, gap - 1, 0, 0), pad_edge=False, show_footer=bool(table.total)
+        box=box.SIMPLE, show_edge=False, padding=(0, fit.gap - 1, 0, 0), pad_edge=False, show_footer=bool(table.total)
     )
-    for i in shown:
+    for i in fit.columns:
         add_column(rich_table, table.columns[i], table.total[i] if table.total else "")
+    block = "█" if console.encoding.lower().startswith("utf") else "#"
     for row in table.rows:
-        rich_table.add_row(*(cell(row[i], table.columns[i], name_width, bar_room, console) for i in shown))
+        rich_table.add_row(*(cell(row[i], table.columns[i], fit, block) for i in fit.columns))
     console.print()
     console.print(Text(table.title, "bold"))
     console.print(rich_table)
@@ -84,39 +113,28 @@ def add_column(rich_table: RichTable, column: Column, total: str) -> None:
     )
 
 
-def fit(table: Table, width: int, bar_room: int) -> tuple[list[int], int, int]:
-    """The columns that fit in ``width``, the width of names, and the space between columns."""
-    shown = list(range(len(table.columns)))
+def fitted(table: Table, width: int) -> Fit:
+    """The most of a table that ``width`` takes; the least that there is of it, where even that is too much."""
+    columns = tuple(range(len(table.columns)))
     while True:
-        for name_width in _NAME_WIDTHS:
-            for gap in (2, 1):
-                if natural_width(table, shown, name_width, gap, bar_room) <= width:
-                    return shown, name_width, gap
-        droppable = [i for i in shown if table.columns[i].drop]
+        for name, bar, gap in product(_NAME_WIDTHS, _BAR_WIDTHS, (2, 1)):
+            fit = Fit(columns, name, bar, gap)
+            if fit.width(table) <= width:
+                return fit
+        droppable = [i for i in columns if table.columns[i].drop]
         if not droppable:
-            return shown, _NAME_WIDTHS[-1], 1
-        shown.remove(max(droppable, key=lambda i: (table.columns[i].drop, i)))
+            return fit
+        last = max(droppable, key=lambda i: (table.columns[i].drop, i))
+        columns = tuple(i for i in columns if i != last)
 
 
-def natural_width(table: Table, shown: Sequence[int], name_width: int, gap: int, bar_room: int) -> int:
-    """The columns of a terminal that a table needs if nothing wraps, except text that can."""
-    total = gap * (len(shown) - 1)
-    for i in shown:
-        column = table.columns[i]
-        cells = [len(row[i]) for row in (*table.rows, *((table.total,) if table.total else ()))]
-        widest = max([len(column.head), *cells])
-        limit = {"name": name_width, "bar": widest + bar_room}.get(column.kind, widest)
-        total += min(widest, limit) if column.kind != "bar" else limit
-    return total
-
-
-def cell(value: str, column: Column, name_width: int, bar_room: int, console: Console) -> Text:
+def cell(value: str, column: Column, fit: Fit, block: str) -> Text:
     """One cell, with its name cut or its bar drawn."""
     if column.kind == "name":
-        return Text(text.tail(value, name_width))
+        return Text(text.tail(value, fit.name))
     if column.kind == "bar":
-        block = "█" if console.encoding.lower().startswith("utf") else "#"
-        return Text(f"{value:>6} ").append(block * round(float(value.rstrip("%")) / 100 * (bar_room - 1)), "cyan")
+        length = round(float(value.rstrip("%")) / 100 * fit.bar)
+        return Text(f"{value:>{_PERCENT - 1}} ").append(block * length, "cyan")
     return Text(value, style_of(column, value))
 
 

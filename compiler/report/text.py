@@ -73,7 +73,17 @@ def quantity(bits: int | None, word_bits: int) -> str:
         return "unbounded"
     if bits % 8192 == 0:
         return f"{bits // 8192:,} KiB"
-    return f"{bits // word_bits:,} words" if bits % word_bits == 0 else f"{bits:,} bit"
+    if bits % word_bits:
+        return f"{bits:,} bit"
+    return "1 word" if bits == word_bits else f"{bits // word_bits:,} words"
+
+
+def duration(milliseconds: Number) -> str:
+    """``286.5 ms``, ``90.91 us``."""
+    value, units = float(milliseconds) * 1e6, ["ns", "us", "ms"]
+    while len(units) > 1 and value >= 1000:
+        value, units = value / 1000, units[1:]
+    return f"{significant(value)} {units[0]}"
 
 
 def tail(text: str, width: int) -> str:

@@ -348,6 +348,14 @@ def test_large_numbers_are_short(value: int, text: str) -> None:
     assert shown.short(value) == text
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(286.48, "286.5 ms"), (0.09091, "90.91 us"), (8.143e-5, "81.43 ns"), (12345, "12,345 ms")],
+)
+def test_durations_have_units(milliseconds: float, text: str) -> None:
+    assert shown.duration(milliseconds) == text
+
+
 def test_little_is_not_nothing() -> None:
     assert [shown.percent(share) for share in (0, 0.0001, 0.004, 0.006, 1, None)] == [
         "0%",
