@@ -1,4 +1,4 @@
-"""Mutants of small programs: a move that is dropped, done twice or misdirected changes counters or values, or faults."""
+"""Mutants of small programs: a move dropped, done twice or misdirected changes counters or values, or faults."""
 
 from __future__ import annotations
 
