@@ -8,8 +8,8 @@
 
 ``energy_per_word`` prices levels by their names; ``spads`` prices those that are not named, which are the ones in the
 PEs. So the array stands below the innermost level that has a price of its own; where all have one, below the GLB.
-Another place is written as ``"below": LEVEL`` in ``pe_array``. A level without a capacity is unbounded, as the outermost
-one must be.
+Another place is written as ``"below": LEVEL`` in ``pe_array``. A level without a capacity is unbounded, as the
+outermost one must be.
 """
 
 from __future__ import annotations

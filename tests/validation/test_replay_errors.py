@@ -163,6 +163,14 @@ def test_tiles_have_to_fit_under_either_convention() -> None:
     assert "19 fit" in message(edited(*EDITS["a tile that does not fit"]), "effc")
 
 
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_the_example_of_the_document(convention: str) -> None:
+    page = (HERE.parents[1] / "docs" / "replay.md").read_text(encoding="utf-8")
+    block = page[page.index('    {"arch"') :].split("\n\n")[0]
+    (case,) = parse_cases(block)
+    assert replay(case, convention).cycles == 2 * 4 * 8 * 8 * 3
+
+
 def test_ids_are_distinct() -> None:
     document = small_document()
     document["cases"] *= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +21,7 @@ from effc.compiler.cli import main
 from effc.compiler.errors import InputError
 from effc.compiler.replay import (
     CONVENTIONS,
+    Case,
     TimeloopCounts,
     Words,
     load_cases,
@@ -28,9 +30,10 @@ from effc.compiler.replay import (
     timeloop_counts,
     to_json,
 )
-from effc.compiler.target import load_target
+from effc.compiler.target import FanOut, MeshAxis, load_target
 from effc.ir import nests, parse_schedule
 from effc.ir.nest import Nest
+from effc.ir.schedule import Keep, Par, Schedule
 
 GOLDEN = Path(__file__).parent / "timeloop_golden.json"
 TIMELOOP = {case["id"]: case["timeloop"] for case in json.loads(GOLDEN.read_text(encoding="utf-8"))["cases"]}
@@ -102,15 +105,44 @@ def test_the_command_refuses_steps_that_effc_does_not_choose(capsys: pytest.Capt
 
 def check(document: dict[str, Any], steps: str) -> None:
     (case,) = parse_cases(json.dumps(document))
+    assert words_of(case, steps) == Brute(document["arch"], document["cases"][0], steps).run()
+
+
+def words_of(case: Case, steps: str) -> dict[tuple[str, str], dict[str, int]]:
     found = to_json([case], [replay(case, "timeloop", steps)])["cases"][case.name]
-    expected = Brute(document["arch"], document["cases"][0], steps).run()
-    assert {(level, t): words for level, ts in found["levels"].items() for t, words in ts.items()} == expected
+    return {(level, tensor): words for level, tensors in found["levels"].items() for tensor, words in tensors.items()}
 
 
-@SETTINGS
+@settings(SETTINGS, max_examples=200)
 @given(SEEDS, st.sampled_from(["all", "first"]))
 def test_brute_force(seed: int, steps: str) -> None:
     check(random_document(Random(seed), macs=150), steps)
+
+
+def with_another_array(random: Random, case: Case, brute: Brute) -> Case:
+    """Turn the innermost loops in time of a level into pars of a second array, below that level."""
+    level = random.choice([level for level in brute.levels if level != brute.array])
+    chosen = [i for i, loop in enumerate(brute.loops) if loop[3] == level][-random.randint(1, 2) :]
+    items = list(case.schedule.items)
+    positions = [i for i, item in enumerate(items) if not isinstance(item, Keep)]
+    for i in chosen:
+        dim, factor, step, _, _ = brute.loops[i]
+        brute.loops[i] = (dim, factor, step, level, True)
+        items[positions[i]] = Par(dim, step, level, "z")
+    mesh = FanOut("A2", (MeshAxis("z", 64, multicast="tiles"),))
+    levels = tuple(replace(kept, fanout=mesh) if kept.name == level else kept for kept in case.target.levels)
+    return replace(case, schedule=Schedule(tuple(items)), target=replace(case.target, levels=levels))
+
+
+@settings(SETTINGS, max_examples=60)
+@given(SEEDS, st.sampled_from(["all", "first"]))
+def test_brute_force_with_two_arrays(seed: int, steps: str) -> None:
+    random = Random(seed)
+    document = random_document(random, macs=100)
+    brute = Brute(document["arch"], document["cases"][0], steps)
+    if len(brute.levels) > 1:
+        case = with_another_array(random, parse_cases(json.dumps(document))[0], brute)
+        assert words_of(case, steps) == brute.run()
 
 
 @pytest.mark.validate
