@@ -1,18 +1,24 @@
 """Brute force: every schedule of the map space of a nest on a target, with no pruning at all.
 
-The space: any choice of levels where an operand may be bypassed; marks of one operand from outer to inner levels, those of
-different operands interleaved freely; between two neighbouring marks or fan-outs at most one temporal loop per dim, in any
-order; the pars of a fan-out together at any place, each dim at most once per axis; steps of any size.
+The space: any choice of levels where an operand may be bypassed; marks of one operand from outer to inner levels, those
+of different operands interleaved freely; between two neighbouring marks or fan-outs at most one temporal loop per dim,
+in any order; the pars of a fan-out together at any place, each dim at most once per axis; steps of any size.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, combinations, permutations, product
+from fractions import Fraction
+from functools import cache
+from itertools import chain, combinations, pairwise, permutations, product
 
-from effc.compiler.cost import Evaluation, try_schedule
+from effc.compiler.cost import price
+from effc.compiler.cost.counts import Counts, Model
+from effc.compiler.cost.legal import capacity_problems, mesh_problems
 from effc.compiler.target.model import Target
+from effc.ir.counters import Counters
 from effc.ir.nest import Nest
 from effc.ir.schedule import For, Item, Keep, Par, Schedule, trips
 
@@ -95,17 +101,116 @@ def _complete(state: _State, target: Target, perfect: bool) -> Iterator[Schedule
                 yield from _complete(now, target, perfect)
 
 
-def optimum(
-    nest: Nest, target: Target, objective: str, perfect: bool = False, most: int = 10**6
-) -> tuple[Evaluation, int] | None:
-    """The best legal schedule's cost, and the number of schedules; None if there are more than ``most``."""
-    best, number = None, 0
+def space(nest: Nest, target: Target, perfect: bool = False) -> int:
+    """The number of schedules, without writing them down."""
+    fanouts = tuple(i for i, level in enumerate(target.levels) if level.fanout is not None)
+
+    @cache
+    def count(marks: tuple[int, ...], fanouts: tuple[int, ...], tiles: tuple[tuple[str, int], ...], used: str) -> int:
+        total = int(not any(marks) and not fanouts and all(tile == 1 for _, tile in tiles))
+        for i, left in enumerate(marks):
+            total += count((*marks[:i], left - 1, *marks[i + 1 :]), fanouts, tiles, "") if left else 0
+        for fanout in fanouts:
+            for after, ways in unrolled(fanout, tiles):
+                total += ways * count(marks, tuple(f for f in fanouts if f != fanout), after, "")
+        for dim, tile in tiles:
+            for step in range(1, tile) if dim not in used else ():
+                if not perfect or tile % step == 0:
+                    after = tuple({**dict(tiles), dim: step}.items())
+                    total += count(marks, fanouts, after, "".join(sorted(used + dim)))
+        return total
+
+    @cache
+    def unrolled(fanout: int, tiles: tuple[tuple[str, int], ...]) -> list[tuple[tuple[tuple[str, int], ...], int]]:
+        after = [
+            tuple({**dict(tiles), **{par.dim: par.step for par in pars}}.items())
+            for pars in unrollings(target, fanout, dict(tiles), perfect)
+        ]
+        return list(Counter(after).items())
+
+    return sum(
+        count(tuple(len(queue) for queue in marks), fanouts, tuple(nest.bounds.items()), "")
+        for marks in kept_levels(nest, target)
+    )
+
+
+class Costs:
+    """The cost model on schedules of one nest on one target.
+
+    Counts are sums over operands, and what an operand moves depends on the loops and its own marks only: both are
+    remembered, so that a schedule costs a few look-ups.
+    """
+
+    def __init__(self, nest: Nest, target: Target, objective: str) -> None:
+        self.nest, self.target, self.objective = nest, target, objective
+        self.parts: dict[tuple[str, tuple[Item, ...]], Counts] = {}
+        self.meshes: dict[tuple[Item, ...], tuple[bool, int]] = {}
+        self.sums: dict[tuple[int, ...], Fraction | None] = {}
+
+    def value(self, schedule: Schedule) -> Fraction | None:
+        """What the schedule costs; None if it is not legal."""
+        loops = tuple(item for item in schedule.items if not isinstance(item, Keep))
+        if loops not in self.meshes:
+            legal = not mesh_problems(self.nest, schedule, self.target)
+            self.meshes[loops] = legal, Model(self.nest, schedule, self.target).cycles()
+        legal, cycles = self.meshes[loops]
+        if not legal:
+            return None
+        parts = [self.part(name, schedule) for name in self.nest.operands]
+        key = (cycles, *map(id, parts))
+        if key not in self.sums:
+            self.sums[key] = self.total(cycles, parts)
+        return self.sums[key]
+
+    def part(self, name: str, schedule: Schedule) -> Counts:
+        """The counts of one operand."""
+        items = tuple(item for item in schedule.items if not isinstance(item, Keep) or item.operand == name)
+        if (name, items) not in self.parts:
+            self.parts[name, items] = _Part(self.nest, Schedule(items), self.target, name).run()
+        return self.parts[name, items]
+
+    def total(self, cycles: int, parts: list[Counts]) -> Fraction | None:
+        counters = Counters(macs=self.nest.macs, cycles=cycles)
+        for part in parts:
+            counters.reads.update(part.counters.reads)
+            counters.writes.update(part.counters.writes)
+            for key, words in part.counters.hops.items():
+                counters.hops[key] = counters.hops.get(key, 0) + words
+        transfers = tuple(transfer for part in parts for transfer in part.transfers)
+        counts = Counts(counters, transfers, {key: n for part in parts for key, n in part.tiles.items()})
+        if capacity_problems(self.target, counts):
+            return None
+        return price(self.nest, self.target, counts).value(self.objective)
+
+
+class _Part(Model):
+    """The counts of one operand alone."""
+
+    def __init__(self, nest: Nest, schedule: Schedule, target: Target, name: str) -> None:
+        super().__init__(nest, schedule, target)
+        self.name = name
+
+    def run(self) -> Counts:
+        counters = Counters()
+        operand = self.nest.operands[self.name]
+        chain = self.residences(operand)
+        tiles = {(self.target.levels[r.level].name, self.name): self.tile(r) for r in chain[1:]}
+        if operand is self.nest.output:
+            transfers = self.count_output(chain, counters)
+        elif operand is self.nest.bias:
+            transfers = [self.count_fill(p, c, counters) for p, c in pairwise(chain)]
+            transfers.append(self.count_bias(chain[-1], counters))
+        else:
+            transfers = [self.count_fill(p, c, counters) for p, c in zip(chain, [*chain[1:], self.macs(operand)])]
+        return Counts(counters, tuple(transfers), tiles)
+
+
+def optimum(nest: Nest, target: Target, objective: str, perfect: bool = False) -> tuple[Fraction | None, int]:
+    """The least value of a legal schedule (None if there is none), and the number of schedules."""
+    costs, best, number = Costs(nest, target, objective), None, 0
     for schedule in schedules(nest, target, perfect):
         number += 1
-        if number > most:
-            return None
-        found = try_schedule(nest, schedule, target)
-        if not isinstance(found, list) and (best is None or found.value(objective) < best.value(objective)):
-            best = found
-    assert best is not None
+        value = costs.value(schedule)
+        if value is not None and (best is None or value < best):
+            best = value
     return best, number

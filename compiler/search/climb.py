@@ -17,15 +17,10 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import product
 
-from effc.compiler.cost import OBJECTIVES, evaluate, try_schedule
-from effc.compiler.search.bounds import floor_dram_words, lower_bound
-from effc.compiler.search.result import Best, Certificate
-from effc.compiler.target.model import OPERAND_TERMS, Target
-from effc.ir.errors import InputError
+from effc.compiler.cost import try_schedule
+from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import For, Item, Keep, Par, Schedule, trips
-
-Progress = Callable[[Fraction, Fraction], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +146,6 @@ def divides(nest: Nest, schedule: Schedule) -> bool:
     return all(extent % loop.step == 0 for _, loop, extent in schedule.loops(nest))
 
 
-def without_windows(target: Target) -> Target:
-    """The target with no sliding windows: a fill moves its whole tile."""
-    return replace(target, levels=tuple(replace(level, sliding=False) for level in target.levels))
-
-
 class Climb:
     """Hill climbing for one objective; counts what it costed."""
 
@@ -221,50 +211,16 @@ def starts(space: Space) -> Iterator[Plan]:
             yield plan
 
 
-def search(
+def climb(
     nest: Nest,
     target: Target,
-    objective: str = "energy",
-    *,
-    perfect_factors: bool = False,
-    time_limit: float | None = None,
-    progress: Progress | None = None,
-) -> Best:
-    """A good schedule of ``nest`` on ``target``, with an honest gap to a lower bound.
-
-    ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
-    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound) whenever the best improves.
-    Raises InputError if no schedule is legal.
-    """
-    if objective not in OBJECTIVES:
-        raise InputError(f"unknown objective '{objective}'", expected=", ".join(OBJECTIVES), remedy="name one of them")
-    began = time.perf_counter()
-    bound = lower_bound(nest, target, objective)
-    report = (lambda value: progress(value, bound)) if progress else (lambda value: None)
-    machine = without_windows(target) if perfect_factors else target
-    climb = Climb(
-        Space(nest, machine, perfect_factors), objective, None if time_limit is None else began + time_limit, report
-    )
-    for plan in sorted(starts(climb.space), key=lambda plan: climb.cost(plan) or (Fraction(10**30), Fraction(0)))[:4]:
-        climb.run(plan)
-    if climb.best is None:
-        raise InputError(
-            f"no schedule of {nest.name} fits {target.name}",
-            expected=f"room for a word of each of {', '.join(OPERAND_TERMS[o] for o in nest.operands)}",
-            remedy="give the target larger memories, or let operands bypass them",
-        )
-    schedule = climb.space.schedule(climb.best[1])
-    evaluation = evaluate(nest, schedule, machine)
-    value = evaluation.value(objective)
-    status = "optimal" if value == bound else "bounded"
-    seconds = time.perf_counter() - began
-    certificate = Certificate(
-        "optimal" if status == "optimal" else "bounded",
-        value,
-        bound,
-        floor_dram_words(nest),
-        None,
-        len(climb.seen),
-        seconds,
-    )
-    return Best(nest, target, objective, schedule, evaluation, certificate)
+    objective: str,
+    perfect: bool,
+    deadline: float | None,
+    report: Callable[[Fraction], None],
+) -> tuple[Schedule | None, int]:
+    """A good schedule, if any is found, and how many were costed."""
+    search = Climb(Space(nest, target, perfect), objective, deadline, report)
+    for plan in sorted(starts(search.space), key=lambda plan: search.cost(plan) or (Fraction(10**30), Fraction(0)))[:4]:
+        search.run(plan)
+    return (None if search.best is None else search.space.schedule(search.best[1])), len(search.seen)

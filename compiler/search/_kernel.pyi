@@ -1,0 +1,3 @@
+from typing import Any
+
+def solve(problem: bytes, start: float) -> tuple[Any, ...]: ...

@@ -1,0 +1,193 @@
+"""The problem as the kernel reads it, and the kernel's answer as a schedule."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from effc.compiler.search.problem import Problem, Setting, Term, Unroll
+from effc.compiler.search.windows import Window, divisors, relaxed, tables
+from effc.ir.nest import Operand
+from effc.ir.schedule import For, Item, Keep, Par, Schedule
+
+IRRELEVANT, PLAIN, WINDOW = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The dims, sorted into groups: those that a window couples, and every other one alone."""
+
+    groups: tuple[tuple[str, ...], ...]
+    windows: dict[tuple[str, int], Window]  # by operand and group
+
+    @property
+    def dims(self) -> list[str]:
+        return [dim for group in self.groups for dim in group]
+
+
+def groups_of(problem: Problem) -> Groups | None:
+    """None if windows couple more than two dims, or one operand's windows overlap."""
+    groups: list[tuple[str, ...]] = []
+    windows: dict[tuple[str, int], Window] = {}
+    for window in problem.windows:
+        names = window.names
+        if names not in groups:
+            if len(names) > 2 or any(set(names) & set(group) for group in groups):
+                return None
+            groups.append(names)
+        if (window.operand, groups.index(names)) in windows:
+            return None
+        windows[window.operand, groups.index(names)] = window
+    coupled = {dim for group in groups for dim in group}
+    groups += [(dim,) for dim in problem.dims if dim not in coupled]
+    return Groups(tuple(groups), windows)
+
+
+class Encoder:
+    """Writes a problem down as integers; see ``read_problem`` in the kernel.
+
+    ``loose``: windows cost what they cost at least, so that the optimum is a lower bound of that of the whole space.
+    """
+
+    def __init__(self, problem: Problem, groups: Groups, loose: bool = False) -> None:
+        self.problem, self.groups, self.loose = problem, groups, loose
+        self.dims = groups.dims
+        self.operands = list(problem.nest.operands.values())
+        self.names = [operand.name for operand in self.operands]
+        self.settings = list(problem.settings())
+
+    def kind(self, operand: Operand, dim: str) -> int:
+        if dim not in operand.dims:
+            return IRRELEVANT
+        windows = self.groups.windows.items()
+        return WINDOW if any(name == operand.name and dim in w.names for (name, _), w in windows) else PLAIN
+
+    def encode(self) -> bytes:
+        problem, groups = self.problem, self.groups.groups
+        used = list(self.groups.windows)
+        out = [len(self.dims), len(groups), len(problem.unrolls), len(self.operands), len(used), len(self.settings)]
+        for dim in self.dims:
+            out += [problem.nest.bounds[dim], next(i for i, group in enumerate(groups) if dim in group)]
+        for unroll in problem.unrolls:
+            out += [unroll.size, sum(1 << i for i, dim in enumerate(self.dims) if dim in unroll.dims)]
+        for operand in self.operands:
+            out += [self.kind(operand, dim) for dim in self.dims]
+            out += [used.index((operand.name, g)) if (operand.name, g) in used else -1 for g in range(len(groups))]
+        for key in used:
+            out += self.window(self.groups.windows[key])
+        for setting in self.settings:
+            out += self.setting(setting)
+        return array("q", out).tobytes()
+
+    def window(self, window: Window) -> list[int]:
+        dims = tuple(dim[1:] for dim in window.dims)
+        count = relaxed if self.loose else tables
+        counted = [count(dims, window.offset, window.size, padding) for padding in (False, True)]
+        sizes = [len(divisors(bound)) for _, bound in dims]
+        out = [sizes[0], sizes[1] if len(sizes) > 1 else 1]
+        for table in counted:
+            out += table.words
+        for table in counted:
+            out += table.largest
+        return out
+
+    def setting(self, setting: Setting) -> list[int]:
+        out = [len(setting.marks)]
+        for operand, level in setting.marks:
+            fixed = sum(1 << i for i, unroll in enumerate(self.problem.unrolls) if unroll.level < level)
+            first = self.problem.nest.bias is not None and operand == self.problem.nest.bias.name
+            out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first)]
+        terms, constant = self.merged(setting)
+        out.append(len(terms))
+        for (operand, mark, irrelevant, window, padding), coefficient in terms.items():
+            out += [coefficient, self.names.index(operand), mark, irrelevant, window, int(padding)]
+        out += [constant, len(setting.capacities)]
+        for words, held in setting.capacities:
+            out += [words, sum(1 << mark for mark in held)]
+        return out
+
+    def merged(self, setting: Setting) -> tuple[dict[tuple[str, int, int, int, bool], int], int]:
+        """The terms by what their factors depend on, with the plain dims multiplied into the coefficients."""
+        merged: dict[tuple[str, int, int, int, bool], int] = {}
+        for term in setting.terms:
+            operand = self.problem.nest.operands[term.operand]
+            key = (term.operand, term.mark, self.moved(term), self.apart(term), term.padding)
+            words = self.problem.words(operand, frozenset(self.dims))
+            merged[key] = merged.get(key, 0) + term.coefficient * words
+        return {key: value for key, value in merged.items() if value}, setting.constant
+
+    def axes(self, chosen: Callable[[Unroll], bool]) -> int:
+        return sum(1 << i for i, unroll in enumerate(self.problem.unrolls) if chosen(unroll))
+
+    def multicast(self, term: Term, level: int, multicast: str) -> str:
+        """What a par at ``level`` is to a transfer: above, free, or how it shares words."""
+        if level >= term.child:
+            return "free"
+        if level < term.parent:
+            return "above"
+        return "words" if term.operand == self.problem.nest.output.name else multicast
+
+    def moved(self, term: Term) -> int:
+        """The axes whose instances each move a tile although they want the identical one."""
+        alike = ("free", "words", "tiles") if term.reads else ("free",)
+        return self.axes(lambda u: self.multicast(term, u.level, u.multicast) not in alike)
+
+    def apart(self, term: Term) -> int:
+        """The axes whose instances each move the words of their own tile."""
+        united = ["free"]
+        if term.reads:
+            united += ["words", "tiles"] if self.loose else ["words"]
+        return self.axes(lambda u: self.multicast(term, u.level, u.multicast) not in united)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The kernel's optimum: marks in order, and the loops as (dim, in time, segment or axis, trips)."""
+
+    setting: Setting
+    order: tuple[int, ...]
+    loops: tuple[tuple[str, bool, int, int], ...]
+
+
+def schedule_of(answer: Answer, problem: Problem) -> Schedule:
+    """The schedule in its canonical text: the pars of a fan-out directly outside the mark of what passes through it."""
+    nest, target = problem.nest, problem.target
+    tiles = {dim.name: 1 for dim in nest.dims}
+    marks = [answer.setting.marks[m] for m in answer.order]
+    fanouts = _places(marks, problem)
+    items: list[Item] = []
+    for segment in range(len(marks), -1, -1):
+        if segment < len(marks):
+            operand, level = marks[segment]
+            items.append(Keep(operand, target.levels[level].name))
+        for level in sorted(fanouts.get(segment, []), reverse=True):
+            items += _pars(answer, problem, level, tiles)
+        for dim, time, at, trips in reversed(answer.loops):
+            if time and at == segment:
+                items.append(For(dim, tiles[dim]))
+                tiles[dim] *= trips
+    items.reverse()
+    return Schedule(tuple(items))
+
+
+def _pars(answer: Answer, problem: Problem, level: int, tiles: dict[str, int]) -> list[Item]:
+    """The pars of a fan-out, innermost first; axes that share no words stand outside those that do."""
+    chosen = [loop for loop in answer.loops if not loop[1] and problem.unrolls[loop[2]].level == level]
+    chosen.sort(key=lambda loop: (problem.unrolls[loop[2]].multicast != "words", -loop[2]))
+    pars: list[Item] = []
+    for dim, _, at, trips in chosen:
+        unroll = problem.unrolls[at]
+        pars.append(Par(dim, tiles[dim], problem.target.levels[level].name, unroll.name))
+        tiles[dim] *= trips
+    return pars
+
+
+def _places(marks: list[tuple[str, int]], problem: Problem) -> dict[int, list[int]]:
+    """By segment, the fan-outs at its end: each before the first mark of a windowed operand that is further in."""
+    windowed = {window.operand for window in problem.windows}
+    places: dict[int, list[int]] = {}
+    for level in sorted({unroll.level for unroll in problem.unrolls}):
+        inner = [i for i, (operand, at) in enumerate(marks) if operand in windowed and at > level]
+        places.setdefault(min(inner, default=len(marks)), []).append(level)
+    return places

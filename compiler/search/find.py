@@ -1,0 +1,78 @@
+"""The search: the exact one where it applies, else hill climbing with a lower bound that holds for every schedule."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+from effc.compiler.cost import OBJECTIVES, evaluate
+from effc.compiler.search.bounds import floor_dram_words, lower_bound
+from effc.compiler.search.climb import climb
+from effc.compiler.search.exact import Proof, perfect
+from effc.compiler.search.result import Best, Certificate
+from effc.compiler.target.model import OPERAND_TERMS, Target
+from effc.ir.errors import InputError
+from effc.ir.nest import Nest
+
+Progress = Callable[[Fraction, Fraction], None]
+
+
+def search(
+    nest: Nest,
+    target: Target,
+    objective: str = "energy",
+    *,
+    perfect_factors: bool = False,
+    time_limit: float | None = None,
+    progress: Progress | None = None,
+) -> Best:
+    """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
+
+    ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
+    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound) whenever the best improves.
+    Raises InputError if no schedule is legal.
+    """
+    if objective not in OBJECTIVES:
+        raise InputError(f"unknown objective '{objective}'", expected=", ".join(OBJECTIVES), remedy="name one of them")
+    began = time.perf_counter()
+    machine = without_windows(target) if perfect_factors else target
+    proof = perfect(nest, machine, objective) if perfect_factors else None
+    if proof is None:
+        proof = _climbed(nest, machine, objective, perfect_factors, time_limit, progress)
+    if proof.schedule is None:
+        raise InputError(
+            f"no schedule of {nest.name} fits {target.name}",
+            expected=f"room for a word of each of {', '.join(OPERAND_TERMS[o] for o in nest.operands)}",
+            remedy="give the target larger memories, or let operands bypass them",
+        )
+    evaluation = evaluate(nest, proof.schedule, machine)
+    value = evaluation.value(objective)
+    assert value == proof.value, f"{nest.name}: the search says {proof.value}, the cost model {value}"
+    certificate = Certificate(
+        "optimal" if value == proof.lower_bound else "bounded",
+        value,
+        proof.lower_bound,
+        floor_dram_words(nest),
+        None,
+        proof.expanded,
+        time.perf_counter() - began,
+    )
+    return Best(nest, target, objective, proof.schedule, evaluation, certificate)
+
+
+def without_windows(target: Target) -> Target:
+    """The target with no sliding windows: a fill moves its whole tile."""
+    return replace(target, levels=tuple(replace(level, sliding=False) for level in target.levels))
+
+
+def _climbed(
+    nest: Nest, target: Target, objective: str, perfect: bool, time_limit: float | None, progress: Progress | None
+) -> Proof:
+    bound = lower_bound(nest, target, objective)
+    deadline = None if time_limit is None else time.perf_counter() + time_limit
+    report = (lambda value: progress(value, bound)) if progress else (lambda value: None)
+    schedule, expanded = climb(nest, target, objective, perfect, deadline, report)
+    value = bound if schedule is None else evaluate(nest, schedule, target).value(objective)
+    return Proof(schedule, value, bound, expanded)

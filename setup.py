@@ -1,0 +1,18 @@
+"""The optional compiled kernel of the search; everything else is in pyproject.toml.
+
+Without a compiler the installation goes on, and the search takes the same path in Python.
+"""
+
+import sys
+
+from setuptools import Extension, setup
+
+FLAGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off"]
+
+setup(
+    ext_modules=[
+        Extension(
+            "effc.compiler.search._kernel", ["compiler/search/_kernel.c"], extra_compile_args=FLAGS, optional=True
+        )
+    ]
+)
