@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ def run(arguments: Namespace) -> int:
         compiled = _load(arguments.artefact)
         inputs = _inputs(arguments, compiled.graph)
         shown.stage("run")
-        outputs, counters = _run(compiled, inputs)
+        outputs, counters = _run(compiled, inputs, shown.layer)
     if arguments.output:
         from effc.compiler.npz import write_outputs
 
@@ -50,7 +50,7 @@ def verify(arguments: Namespace) -> int:
         compiled = _load(arguments.artefact)
         given = None if arguments.input is None else _inputs(arguments, compiled.graph)
         shown.stage("verify")
-        verification = compiled.verify(given, arguments.seed)
+        verification = compiled.verify(given, arguments.seed, shown.layer)
     write_json(arguments.json, verification.to_json())
     if not owns_stdout(arguments, "json"):
         from effc.compiler.cli_tables import print_verification
@@ -95,10 +95,12 @@ def _inputs(arguments: Namespace, graph: Graph) -> dict[str, Any]:
     return checked_inputs(graph, read_inputs(path, graph), str(path))
 
 
-def _run(compiled: CompiledProgram, inputs: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Counters]]:
+def _run(
+    compiled: CompiledProgram, inputs: Mapping[str, Any], progress: Callable[[int, str], None]
+) -> tuple[Mapping[str, Any], Mapping[str, Counters]]:
     if compiled.backend == "cpu":
         return compiled.run(inputs), {}
-    result = compiled.execute(inputs)
+    result = compiled.execute(inputs, progress=progress)
     return result.outputs, result.counters
 
 

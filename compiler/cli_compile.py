@@ -42,7 +42,7 @@ def compile_(arguments: Namespace) -> int:
         verification = None
         if arguments.verify:
             shown.stage("verify")
-            verification = compiled.verify()
+            verification = compiled.verify(progress=shown.layer)
         if arguments.output:
             shown.stage("save")
             compiled.save(Path(arguments.output))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ def map_(arguments: Namespace) -> int:
                 layers.append(nest_layer(answer, target))
     except KeyboardInterrupt:
         code = 130
+        print(f"effc: interrupted: {len(layers)} of {len(nests)} layers are done", file=sys.stderr)
     _write(arguments, layers, target, arguments.objective, Path(arguments.layers))
     return code
 
@@ -65,7 +67,7 @@ def _write(arguments: Namespace, layers: list[Layer], target: Target, objective:
     from effc.compiler.report.codec import encode
 
     write_json(arguments.json, {"layers": encode(layers)})
-    if not owns_stdout(arguments, "json"):
+    if layers and not owns_stdout(arguments, "json"):
         from effc.compiler.report.rows import layer_table, words_table
         from effc.compiler.report.tables import console_for, print_table
 

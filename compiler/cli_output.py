@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,16 @@ def write_result(where: str | None, text: str) -> None:
 def write_json(where: str | None, value: Any) -> None:
     """The same for what JSON can hold."""
     if where:
-        write_result(where, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        write_result(where, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what is no finite number: JSON has none of those."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 REPORTS = ("json", "csv", "html")
@@ -80,6 +90,9 @@ class Progress:
 
     def stage(self, name: str) -> None:
         self.show(name)
+
+    def layer(self, number: int, name: str) -> None:
+        self.show(f"run: layer {number + 1}, {name}")
 
     def nest(self, name: str, done: int, of: int) -> None:
         self.show(f"schedule: {done} of {of} nests, {name}")

@@ -25,6 +25,8 @@ LARGE = 1024
 IN_MEMORY = 2**30
 """Bytes of tensors that onnxruntime is given in one message; a larger model goes through files."""
 
+ORT, REFERENCE = "onnxruntime", "the reference implementation of onnx"
+
 _LOCATION = re.compile(r"data/([0-9a-f]{64})", re.ASCII)
 
 Data = Callable[[str], bytes | memoryview]
@@ -38,8 +40,11 @@ class Original:
     shell: bytes = field(repr=False)
     data: Mapping[str, bytes] = field(repr=False)
 
-    def run(self, inputs: Mapping[str, Any], data: Data) -> dict[str, Any]:
-        """The outputs of the model by name, from onnxruntime; ``data`` has the tensors that ``self.data`` has not."""
+    def run(self, inputs: Mapping[str, Any], data: Data) -> tuple[dict[str, Any], str]:
+        """The outputs of the model by name, and whose they are; ``data`` has the tensors that ``self.data`` has not.
+
+        They are onnxruntime's. What it has no kernels for runs in the reference implementation that comes with onnx.
+        """
         from effc.backends.host import run_model
 
         model, sizes = self._parsed()
@@ -49,9 +54,12 @@ class Original:
 
         if sum(sizes.values()) <= IN_MEMORY:
             _attach(model, content)
-            return run_model(model, inputs)
+            try:
+                return run_model(model, inputs), ORT
+            except InputError as refusal:
+                return _reference(model, inputs, refusal), REFERENCE
         with TemporaryDirectory(prefix="effc-") as folder:
-            return run_model(_unpacked(self.shell, sizes, content, Path(folder)), inputs)
+            return run_model(_unpacked(self.shell, sizes, content, Path(folder)), inputs), ORT
 
     @property
     def digests(self) -> set[str]:
@@ -112,6 +120,17 @@ def _attach(model: onnx.ModelProto, data: Data) -> None:
         tensor.ClearField("external_data")
         tensor.data_location = TensorProto.DEFAULT
         tensor.raw_data = content
+
+
+def _reference(model: onnx.ModelProto, inputs: Mapping[str, Any], refusal: InputError) -> dict[str, Any]:
+    """The outputs from onnx's own implementation, or else onnxruntime's refusal."""
+    from onnx.reference import ReferenceEvaluator
+
+    try:
+        names = [output.name for output in model.graph.output]
+        return dict(zip(names, ReferenceEvaluator(model).run(names, dict(inputs))))
+    except Exception:
+        raise refusal from None
 
 
 def _unpacked(shell: bytes, sizes: Mapping[str, int], data: Data, folder: Path) -> Path:

@@ -75,9 +75,18 @@ def compile_model(
         search_s = time.perf_counter() - began
         if not solved.refused:
             break
-        host |= {op.origin: solved.refused[op.name] for op in graph.nests if op.name in solved.refused}
+        _send_to_host(graph, solved, host)
     program = run.emit(solved.graph, target) if options.backend == "accel" else None
     return Compiled(solved.graph, solved.results, program, search_s)
+
+
+def _send_to_host(graph: Graph, solved: Solved, host: dict[str, str]) -> None:
+    """Note the ONNX nodes whose nests were refused, and why."""
+    refused = {op.origin: solved.refused[op.name] for op in graph.nests if op.name in solved.refused}
+    if not refused.keys() - host.keys():  # nests that a pass made: no node of the model stands for them
+        name, reason = next(iter(solved.refused.items()))
+        raise InputError(reason, f"nest {name}")
+    host |= refused
 
 
 def standard_passes() -> tuple[Pass, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from effc.compiler.errors import InputError
 from effc.compiler.inputs import checked_inputs, random_inputs
-from effc.compiler.original import Original
+from effc.compiler.original import ORT, Original
 from effc.compiler.pipeline import Backend
 from effc.compiler.target.model import Target
 from effc.ir.constants import digest
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from effc.compiler.verify import Check, Verification
 
 Form = Literal["loops", "ir", "asm"]
-FORMS: tuple[Form, ...] = ("loops", "ir", "asm")
+
+Progress = Callable[[int, str], None]
+"""Called before each layer of a run with its number and name."""
 
 
 @dataclass(frozen=True)
@@ -45,32 +47,47 @@ class CompiledProgram:
             return dict(CpuProgram(self.graph).run(values))
         return dict(self.execute(values).outputs)
 
-    def execute(self, inputs: Mapping[str, Any], keep: tuple[str, ...] = ()) -> RunResult:
+    def execute(
+        self, inputs: Mapping[str, Any], keep: Collection[str] = (), progress: Progress | None = None
+    ) -> RunResult:
         """One run of the machine: outputs, the tensors to ``keep``, and the counters of every layer."""
         from effc.backends.accel import Machine, MachineFault
 
         if self.program is None:
             raise InputError("compiled for the CPU: there is no program of the accelerator", remedy="--backend accel")
         try:
-            return Machine(self.target).run(self.program, inputs, self.graph.constants, keep=keep)
+            return Machine(self.target).run(self.program, inputs, self.graph.constants, keep, progress)
         except MachineFault as fault:
             raise InputError(f"the machine stopped: {fault}", remedy="compile the model again") from fault
 
-    def verify(self, inputs: Mapping[str, Any] | None = None, seed: int = 0) -> Verification:
+    def verify(
+        self, inputs: Mapping[str, Any] | None = None, seed: int = 0, progress: Progress | None = None
+    ) -> Verification:
         """Run with ``inputs``, or with random ones, and compare values and counters with what does not know the run."""
-        from effc.compiler.verify import Verification, compare_outputs
+        from effc.compiler.verify import Verification
 
         values = random_inputs(self.graph, seed) if inputs is None else checked_inputs(self.graph, inputs)
-        expected = self.original.run(values, self._constant_bytes)
         if self.backend == "cpu":
-            checks = compare_outputs(self.graph, self.run(values), expected)
-            return Verification(tuple(checks), ("the CPU backend counts no words",))
-        result = self.execute(values, tuple({name for op in self.graph.nests for name in (*op.inputs, *op.outputs)}))
-        tensors = {**values, **result.tensors, **result.outputs}
-        checks = [*compare_outputs(self.graph, result.outputs, expected), *self._layers(tensors, result)]
-        return Verification(tuple(checks))
+            checks, notes = self._outputs(values, self.run(values))
+            return Verification(tuple(checks), (*notes, "the CPU backend counts no words"))
+        kept = {name for op in self.graph.nests for name in (*op.inputs, *op.outputs)}
+        result = self.execute(values, kept, progress)
+        checks, notes = self._outputs(values, result.outputs)
+        checks += self._layers({**values, **result.tensors, **result.outputs}, result)
+        return Verification(tuple(checks), notes)
+
+    def _outputs(self, inputs: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[list[Check], tuple[str, ...]]:
+        """The outputs compared with onnxruntime's, and what there is to say about it."""
+        from effc.compiler.verify import compare_outputs, unpredictable
+
+        if name := unpredictable(self.graph):
+            return [], (f"the outputs are not compared: '{name}' draws random numbers",)
+        expected, source = self.original.run(inputs, self._constant_bytes)
+        notes = () if source == ORT else (f"onnxruntime cannot run the model: the outputs are those of {source}",)
+        return compare_outputs(self.graph, found, expected), notes
 
     def _layers(self, tensors: Mapping[str, Any], result: RunResult) -> list[Check]:
+        """Every layer compared with what it means, and its counters with the cost model."""
         from effc.compiler.verify import Check, compare_counters, compare_layers
 
         ops = {op.name: op.op for op in self.graph.ops}

@@ -322,7 +322,7 @@ def test_progress_is_shown_on_a_terminal_only(folder: Path, tmp_path: Path) -> N
     run = [sys.executable, "-m", "effc", "verify", str(folder / "small.effx")]
     try:
         done = subprocess.run(run, stdout=subprocess.PIPE, stderr=follower, check=True, text=True)
-        assert "verify" in os.read(leader, 10000).decode()
+        assert "run: layer" in os.read(leader, 10000).decode()
         assert "\x1b" not in done.stdout
         subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     finally:
