@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from effc.compiler.cost import evaluate
 from effc.compiler.search.encode import Answer, Encoder, Groups, groups_of, schedule_of
 from effc.compiler.search.problem import Problem
 from effc.compiler.search.windows import contiguous_is_best
@@ -42,13 +43,13 @@ def perfect(nest: Nest, target: Target, objective: str) -> Proof | None:
     if groups is None:
         return None
     found = _solve(problem, groups, loose=False)
-    if found is None:
-        return None
     if proven(problem):
         return found
+    if found.schedule is None:
+        return found
     bound = _solve(problem, groups, loose=True)
-    lower = bound.value if bound is not None else Fraction(0)
-    return Proof(found.schedule, found.value, min(lower, found.value), found.expanded)
+    value = evaluate(nest, found.schedule, target).value(objective)  # tiles that happen to be identical are shared
+    return Proof(found.schedule, value, min(bound.value, value), found.expanded + bound.expanded)
 
 
 def proven(problem: Problem) -> bool:
@@ -61,7 +62,7 @@ def proven(problem: Problem) -> bool:
     return all(contiguous_is_best(tuple(dim[1:] for dim in w.dims), w.offset, w.size) for w in windows)
 
 
-def _solve(problem: Problem, groups: Groups, loose: bool) -> Proof | None:
+def _solve(problem: Problem, groups: Groups, loose: bool) -> Proof:
     encoder = Encoder(problem, groups, loose)
     value, setting, order, loops, nodes, *_ = solve(encoder.encode(), float(MOST))
     if setting is None:

@@ -11,6 +11,7 @@ from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
 from effc.compiler.search.exact import Proof, perfect
+from effc.compiler.search.polish import polish
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
 from effc.ir.errors import InputError
@@ -38,9 +39,12 @@ def search(
         raise InputError(f"unknown objective '{objective}'", expected=", ".join(OBJECTIVES), remedy="name one of them")
     began = time.perf_counter()
     machine = without_windows(target) if perfect_factors else target
-    proof = perfect(nest, machine, objective) if perfect_factors else None
-    if proof is None:
-        proof = _climbed(nest, machine, objective, perfect_factors, time_limit, progress)
+    deadline = None if time_limit is None else began + time_limit
+    proof = perfect(nest, without_windows(target), objective)
+    if proof is not None and proof.schedule is not None and not perfect_factors:
+        proof = _polished(nest, target, objective, proof, deadline)
+    if proof is None or proof.schedule is None:
+        proof = _climbed(nest, machine, objective, perfect_factors, deadline, progress)
     if proof.schedule is None:
         raise InputError(
             f"no schedule of {nest.name} fits {target.name}",
@@ -49,7 +53,8 @@ def search(
         )
     evaluation = evaluate(nest, proof.schedule, machine)
     value = evaluation.value(objective)
-    assert value == proof.value, f"{nest.name}: the search says {proof.value}, the cost model {value}"
+    if value != proof.value:
+        raise AssertionError(f"{nest.name}: the search says {proof.value}, the cost model {value}")
     certificate = Certificate(
         "optimal" if value == proof.lower_bound else "bounded",
         value,
@@ -67,11 +72,17 @@ def without_windows(target: Target) -> Target:
     return replace(target, levels=tuple(replace(level, sliding=False) for level in target.levels))
 
 
+def _polished(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None) -> Proof:
+    """The best schedule found from one whose steps divide; what is proven of those does not hold for all others."""
+    assert start.schedule is not None
+    schedule, value, costed = polish(nest, target, objective, start.schedule, deadline)
+    return Proof(schedule, value, lower_bound(nest, target, objective), start.expanded + costed)
+
+
 def _climbed(
-    nest: Nest, target: Target, objective: str, perfect: bool, time_limit: float | None, progress: Progress | None
+    nest: Nest, target: Target, objective: str, perfect: bool, deadline: float | None, progress: Progress | None
 ) -> Proof:
     bound = lower_bound(nest, target, objective)
-    deadline = None if time_limit is None else time.perf_counter() + time_limit
     report = (lambda value: progress(value, bound)) if progress else (lambda value: None)
     schedule, expanded = climb(nest, target, objective, perfect, deadline, report)
     value = bound if schedule is None else evaluate(nest, schedule, target).value(objective)
