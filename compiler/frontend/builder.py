@@ -30,9 +30,13 @@ class Builder:
         self._op_names: set[str] = set()
         self._numbers: Counter[str] = Counter()
 
+    def fresh(self, hint: str) -> str:
+        """A name for a tensor that no other has, ``hint`` if it is free."""
+        return _free(hint, self._names)
+
     def add_tensor(self, hint: str, dtype: str, shape: tuple[int, ...] | None) -> str:
         """A new tensor, called ``hint`` if that name is free."""
-        name = _free(hint, self._names)
+        name = self.fresh(hint)
         self.tensors[name] = Tensor(name, dtype, shape)
         return name
 

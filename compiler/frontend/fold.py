@@ -6,7 +6,7 @@ rest runs where it would have run anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -18,6 +18,7 @@ from effc.backends.host import run_node
 from effc.compiler.errors import InputError
 from effc.compiler.frontend.infer import shape_of
 from effc.compiler.frontend.node import Node
+from effc.compiler.frontend.read import guard
 from effc.ir.graph import Array, NodeOp
 
 GROWTH = 256 << 20
@@ -48,7 +49,11 @@ class Budget:
     repeated: int = REPEATED
 
 
-def fold(node: Node, types: list[onnx.TypeProto], op: Callable[[], NodeOp], budget: Budget) -> list[Array] | None:
+Values = Sequence[Array | None]
+"""By output; None for one that nobody wants."""
+
+
+def fold(node: Node, types: list[onnx.TypeProto], op: Callable[[], NodeOp], budget: Budget) -> Values | None:
     """The values of the outputs of ``node``, whose types were inferred, or None: it is not folded."""
     name = node.proto.op_type
     if node.proto.domain:
@@ -59,10 +64,10 @@ def fold(node: Node, types: list[onnx.TypeProto], op: Callable[[], NodeOp], budg
         return None
     if name == "Constant":
         return [_attribute_value(node)]
-    shapes = [shape_of(kind) for kind in types]
+    shapes = [shape_of(kind) for kind, wanted in zip(types, node.proto.output) if wanted]
     if name == "ConstantOfShape":
         return _filled(node, shapes[0], budget)
-    if name not in FOLDABLE or _divides_by_zero(node) or not _affordable(types, budget):
+    if name not in FOLDABLE or _divides_by_zero(node) or not _affordable(shapes, budget):
         return None
     return _computed(node, op())
 
@@ -85,10 +90,11 @@ def _attribute_value(node: Node) -> Array:
     if len(node.attributes) != 1:
         raise node.error(f"it has {len(node.attributes)} attributes", "one, which is its value")
     ((kind, value),) = node.attributes.items()
-    if kind == "value":
-        return np.asarray(numpy_helper.to_array(value))
-    if kind == "sparse_value":
-        return dense(value)
+    with guard("its value cannot be read", node.place):
+        if kind == "value":
+            return np.asarray(numpy_helper.to_array(value))
+        if kind == "sparse_value":
+            return dense(value)
     if kind.startswith("value_string"):
         texts = value if isinstance(value, list) else [value]
         strings = np.array([text.decode() for text in texts], object)
@@ -130,11 +136,10 @@ def _divides_by_zero(node: Node) -> bool:
     return divisor is not None and divisor.dtype.kind in "iu" and not divisor.all()
 
 
-def _affordable(types: list[onnx.TypeProto], budget: Budget) -> bool:
-    """Whether the budget allows outputs of these types; if so, they are paid for."""
+def _affordable(shapes: list[tuple[int, ...] | None], budget: Budget) -> bool:
+    """Whether the budget allows outputs of these shapes; if so, they are paid for."""
     bytes_needed = 0
-    for kind in types:
-        shape = shape_of(kind)
+    for shape in shapes:
         if shape is None:
             return False
         bytes_needed += prod(shape) * 8
@@ -144,10 +149,10 @@ def _affordable(types: list[onnx.TypeProto], budget: Budget) -> bool:
     return True
 
 
-def _computed(node: Node, op: NodeOp) -> list[Array] | None:
+def _computed(node: Node, op: NodeOp) -> Values | None:
     inputs = [None if tensor is None else node.constants[tensor.name] for tensor in node.inputs]
     try:
         values = run_node(op, inputs)
     except InputError:
         return None  # it will fail on the host, if it is ever run
-    return [np.asarray(value) for value in values if value is not None]
+    return [None if value is None else np.asarray(value) for value in values]

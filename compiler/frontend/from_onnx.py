@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from effc.compiler.errors import InputError
 from effc.compiler.frontend import bind, fold, infer
 from effc.compiler.frontend.builder import Builder
-from effc.compiler.frontend.lowerings import LOWERINGS, REASONS
+from effc.compiler.frontend.lowerings import LOWERINGS, REASONS, load_offered
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.read import check, guard, load_onnx, skeleton
 from effc.compiler.frontend.subgraphs import captured, spliced, subgraphs
@@ -47,6 +47,7 @@ def lower(
     """
     with guard("the local functions of the model cannot be inlined"):
         shell = _inlined(model)
+    load_offered()
     frontend = _Frontend(model, shell, batch, dims or {})
     frontend.host = host or {}
     frontend.lower(shell.graph.node)
@@ -69,7 +70,7 @@ class _Frontend:
         self.budget = fold.Budget()
         self.versions = {_domain(entry.domain): entry.version for entry in shell.opset_import}
         self.context = onnx.ModelProto(ir_version=shell.ir_version)
-        self.context.opset_import.extend(shell.opset_import)
+        self.context.opset_import.extend(onnx.helper.make_opsetid(*entry) for entry in self.versions.items())
         self.context.functions.extend(shell.functions)
         self.types: dict[str, onnx.TypeProto] = {}
         self._bind([*shell.graph.value_info, *model.graph.output], batch, dims)
@@ -123,8 +124,9 @@ class _Frontend:
         as_op = partial(self._op, node, outside)
         values = fold.fold(node, kinds, as_op, self.budget)
         for i, output in enumerate(proto.output):
+            value = None if values is None else values[i]
             if output:
-                self._add(output, infer.array_type(values[i]) if values else kinds[i], values[i] if values else None)
+                self._add(output, kinds[i] if value is None else infer.array_type(value), value)
         if values is None:
             outputs = tuple(self.build.tensors.get(name) for name in proto.output)
             self._emit(Node(proto, name, node.version, inputs, outputs, self.build.constants), as_op)
@@ -134,18 +136,15 @@ class _Frontend:
         condition = self.build.constants.get(proto.input[0]) if (proto.domain, proto.op_type) == ("", "If") else None
         if condition is None or condition.size != 1:
             return False
-        nodes, initializers = spliced(proto, "then_branch" if condition.item() else "else_branch")
-        for name, array in _arrays(initializers):
-            self._add(name, infer.array_type(array), array)
-        self.lower(nodes)
+        branch = "then_branch" if condition.item() else "else_branch"
+        self.lower(spliced(proto, branch, self.build.fresh))
         return True
 
     def _infer(self, node: Node, outside: tuple[str, ...]) -> list[onnx.TypeProto]:
         if node.key == ("", "Constant"):
             return []
         types = {name: self.types[name] for name in (*node.proto.input, *outside) if name}
-        place = f"{node.proto.op_type} '{node.name}'"
-        inferred = infer.infer(node.proto, self.context, types, self.build.constants, place)
+        inferred = infer.infer(node.proto, self.context, types, self.build.constants, node.place)
         return infer.merged(inferred, (self.declared.get(name) for name in node.proto.output))
 
     def _emit(self, node: Node, as_op: partial[NodeOp]) -> None:
@@ -200,16 +199,12 @@ def _with_types(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _initializers(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
-    yield from _arrays(graph.initializer)
+    for tensor in graph.initializer:
+        with guard(f"the initializer '{tensor.name}' cannot be read"):
+            yield tensor.name, np.asarray(numpy_helper.to_array(tensor))
     for sparse in graph.sparse_initializer:
         with guard(f"the initializer '{sparse.values.name}' cannot be read"):
             yield sparse.values.name, fold.dense(sparse)
-
-
-def _arrays(tensors: Iterable[onnx.TensorProto]) -> Iterator[tuple[str, Array]]:
-    for tensor in tensors:
-        with guard(f"the initializer '{tensor.name}' cannot be read"):
-            yield tensor.name, np.asarray(numpy_helper.to_array(tensor))
 
 
 def _with_plain_domain(proto: onnx.NodeProto) -> onnx.NodeProto:

@@ -43,10 +43,14 @@ def infer(
 
 
 def _require_sane(proto: onnx.NodeProto, place: str) -> None:
-    """Shape inference is not safe from axes and the like that no tensor has."""
-    if proto.domain or proto.op_type in LARGE_ATTRIBUTES:
+    """Raise where ONNX's shape inference would not, but stop the program."""
+    if proto.domain:
         return
     for attribute in proto.attribute:
+        if proto.op_type == "Split" and attribute.name == "num_outputs" and attribute.i != len(proto.output):
+            raise InputError(f"num_outputs is {attribute.i}", place, f"{len(proto.output)}, as many as there are")
+        if proto.op_type in LARGE_ATTRIBUTES:
+            continue
         for value in (attribute.i, *attribute.ints):
             if abs(value) >= 1 << 31:
                 raise InputError(f"the attribute {attribute.name} has the value {value}", place, "one of 32 bits")

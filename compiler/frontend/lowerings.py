@@ -9,13 +9,19 @@ an op. Then, as for every operator without a lowering, the ONNX node itself beco
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from importlib.metadata import entry_points
 from typing import NamedTuple
 
+from effc.compiler.errors import InputError
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.gemm import gemm
 from effc.compiler.frontend.matmul import matmul
 from effc.compiler.frontend.node import Node
+
+GROUP = "effc.lowerings"
+"""The entry points under which other packages offer lowerings."""
 
 Lower = Callable[[Node, Builder], None]
 
@@ -62,6 +68,17 @@ def register_lowering(op: str, forms: str = "", domain: str = "") -> Callable[[L
     return register
 
 
+@cache
+def load_offered() -> None:
+    """Load the lowerings of other packages: modules that register them when they are imported."""
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+        try:
+            entry.load()
+        except Exception as error:  # whatever another package raises
+            problem = f"the lowerings '{entry.name}' cannot be loaded: {type(error).__name__}: {error}"
+            raise InputError(problem, remedy=f"repair or remove the package that offers {entry.value}") from error
+
+
 class Row(NamedTuple):
     """A line of ``effc ops``."""
 
@@ -72,6 +89,7 @@ class Row(NamedTuple):
 
 def operator_table() -> list[Row]:
     """What becomes of ONNX's operators: the nests, then what never is one and why, then the rest."""
+    load_offered()
     nests = [Row(f"{domain}.{op}" if domain else op, entry.forms, "accel") for (domain, op), entry in LOWERINGS.items()]
     others = [Row(op, reason, "host") for op, reason in REASONS.items() if ("", op) not in LOWERINGS]
     return [*sorted(nests), *sorted(others), Row("any other", "as the target's vector unit can", "vector or host")]

@@ -33,6 +33,11 @@ class Node:
         """Domain and operator."""
         return self.proto.domain, self.proto.op_type
 
+    @property
+    def place(self) -> str:
+        """Where an error is: ``Conv 'conv1'``."""
+        return f"{self.proto.op_type} '{self.name}'"
+
     @cached_property
     def attributes(self) -> dict[str, Any]:
         return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in self.proto.attribute}
@@ -62,7 +67,7 @@ class Node:
         return values
 
     def error(self, message: str, expected: str = "") -> InputError:
-        return InputError(message, f"{self.proto.op_type} '{self.name}'", expected)
+        return InputError(message, self.place, expected)
 
     def _operand(self, tensor: Tensor | None) -> tuple[str, tuple[int, ...]]:
         if tensor is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import onnx
 
@@ -19,13 +20,14 @@ def subgraphs(proto: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from attribute.graphs
 
 
-def spliced(proto: onnx.NodeProto, branch: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """The nodes and initializers of a branch of an ``If``, to stand in its place.
+def spliced(proto: onnx.NodeProto, branch: str, fresh: Callable[[str], str]) -> list[onnx.NodeProto]:
+    """The nodes of a branch of an ``If``, to stand in its place; initializers become constants.
 
-    What the branch defines is renamed after the node; what it puts out gets the names of the node's outputs.
+    What the branch defines gets a ``fresh`` name; what it puts out gets the names of the node's outputs.
     """
     graph = next(attribute.g for attribute in proto.attribute if attribute.name == branch)
-    names = {name: f"{proto.name or proto.output[0]}/{name}" for name in _defined(graph)}
+    place = next(filter(None, proto.output), branch)
+    names = {name: fresh(f"{place}/{name}") for name in _defined(graph)}
     computed = {name for node in graph.node for name in node.output}
     copies = []
     for inner, outer in zip((value.name for value in graph.output), proto.output):
@@ -34,9 +36,17 @@ def spliced(proto: onnx.NodeProto, branch: str) -> tuple[list[onnx.NodeProto], l
             computed.remove(inner)  # the same again is a copy
         elif outer:
             copies.append((inner, outer))
-    nodes = [_renamed(node, names) for node in graph.node]
-    nodes += [onnx.helper.make_node("Identity", [names.get(inner, inner)], [outer]) for inner, outer in copies]
-    return nodes, [_renamed_tensor(tensor, names) for tensor in graph.initializer]
+    return [
+        *(_node("Constant", [], names[tensor.name], value=tensor) for tensor in graph.initializer),
+        *(_node("Constant", [], names[t.values.name], sparse_value=t) for t in graph.sparse_initializer),
+        *(_renamed(node, names) for node in graph.node),
+        *(_node("Identity", [names.get(inner, inner)], outer) for inner, outer in copies),
+    ]
+
+
+def _node(op: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
+    node: onnx.NodeProto = onnx.helper.make_node(op, inputs, [output], **attributes)
+    return node
 
 
 def _free(graph: onnx.GraphProto) -> Iterator[str]:
@@ -84,10 +94,3 @@ def _rename_free(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 def _rename_all(field: list[str], names: Mapping[str, str]) -> None:
     for i, name in enumerate(field):
         field[i] = names.get(name, name)
-
-
-def _renamed_tensor(tensor: onnx.TensorProto, names: Mapping[str, str]) -> onnx.TensorProto:
-    copy = onnx.TensorProto()
-    copy.CopyFrom(tensor)
-    copy.name = names[tensor.name]
-    return copy

@@ -49,6 +49,8 @@ def _unfit(name: str, graph: Graph) -> str:
     tensor = graph.tensors[name]
     if tensor.shape is None:
         return f"the shape of '{name}' is only known at run time"
+    if 0 in tensor.shape:
+        return f"'{name}' has no elements"
     if tensor.dtype != "float32" and name not in graph.constants:
         return f"'{name}' is {tensor.dtype}: the vector unit computes in float32"
     return ""

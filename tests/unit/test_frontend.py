@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx_models import assert_close, assert_equal_to_onnxruntime, model, node, ops, random, random_inputs
 
 from effc.backends.host import run_model
@@ -315,6 +315,12 @@ def test_folding_stops_at_the_budget() -> None:
     assert ops(graph) == ["Tile", "ReduceSum", "Add"]
 
 
+def test_outputs_that_nobody_wants_are_not_folded_into_others() -> None:
+    nodes = [node("Split", "w", ". b .", num_outputs=3), node("MatMul", "x b", "y")]
+    graph = lower(model(nodes, {"x": (1, 2)}, {"w": random((6, 2))}, opset=18))
+    assert_close(graph.constants["b"], random((6, 2))[2:4])
+
+
 def test_an_integer_division_by_zero_is_left_to_the_host() -> None:
     constants = {"a": np.array([1]), "b": np.array([0])}
     nodes = [node("Div", "a b", "c"), node("Add", "x c", "y")]
@@ -325,12 +331,14 @@ def test_an_integer_division_by_zero_is_left_to_the_host() -> None:
 @pytest.mark.parametrize("condition", [True, False])
 def test_an_if_whose_condition_is_known_is_its_branch(condition: bool) -> None:
     value = helper.make_tensor_value_info("r", TensorProto.FLOAT, None)
-    then = helper.make_graph([node("MatMul", "x w", "r")], "then", [], [value])
+    weights = numpy_helper.from_array(random((3, 3)), "v")
+    then = helper.make_graph([node("MatMul", "x v", "r")], "then", [], [value], [weights])
     other = helper.make_graph([node("Neg", "x", "t"), node("Exp", "t", "r")], "else", [], [value])
     choose = node("If", "c", "y", then_branch=then, else_branch=other)
     constants = {"c": np.array(condition), "w": random((3, 3))}
     graph = assert_equal_to_onnxruntime(model([choose], {"x": (3, 3)}, constants))
     assert ops(graph) == (["MATMUL"] if condition else ["Neg", "Exp"])
+    assert set(graph.tensors) == ({"x", "y/v", "y"} if condition else {"x", "y/t", "y"})
 
 
 def test_an_if_whose_condition_is_not_known_keeps_what_it_captures() -> None:
