@@ -33,6 +33,7 @@ lint: $(VENV)/installed-dev
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache effc.egg-info
+	rm -f compiler/search/_kernel.*.so
 
 $(MODELS)/%.onnx: $(VENV)/installed models/*.py models/*.npz
 	$(BIN)/python models/build.py $* -o $(MODELS)
