@@ -221,7 +221,9 @@ def _one_node_model(
     node.op_type, node.domain = op.op, op.domain
     del node.input[:], node.output[:]
     node.input.extend(f"{_PREFIX}i{i}" if f"{_PREFIX}i{i}" in types else "" for i in range(len(op.inputs)))
-    node.output.extend(f"{_PREFIX}o{i}" if name else "" for i, name in enumerate(op.outputs))
+    outputs = [f"{_PREFIX}o{i}" for i in range(len(op.outputs))]
+    every = _has_variadic_outputs(op)  # some kernels would fall over one that has no name
+    node.output.extend(new if every or old else "" for new, old in zip(outputs, op.outputs))
     model: onnx.ModelProto = onnx.ModelProto.FromString(op.context)
     imports = {entry.domain: entry.version for entry in model.opset_import} | {op.domain: version}
     imports.setdefault("", min(onnx.defs.onnx_opset_version(), 17))
@@ -232,8 +234,17 @@ def _one_node_model(
     model.graph.node.append(node)
     model.graph.input.extend(onnx.helper.make_value_info(name, kind) for name, kind in types.items())
     model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in known.items())
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in node.output if name)
+    model.graph.output.extend(onnx.ValueInfoProto(name=new) for new, old in zip(outputs, op.outputs) if old)
     return model
+
+
+def _has_variadic_outputs(op: NodeOp) -> bool:
+    import onnx
+
+    with suppress(onnx.defs.SchemaError):
+        outputs = onnx.defs.get_schema(op.op, op.version, op.domain).outputs
+        return bool(outputs) and outputs[-1].option == onnx.defs.OpSchema.FormalParameterOption.Variadic
+    return False
 
 
 @lru_cache(maxsize=4096)
