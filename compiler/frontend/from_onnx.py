@@ -48,8 +48,8 @@ def lower(
     with guard("the local functions of the model cannot be inlined"):
         shell = _inlined(model)
     load_offered()
-    frontend = _Frontend(model, shell, batch, dims or {})
-    frontend.host = host or {}
+    frontend = _Frontend(model, shell, host or {})
+    frontend.bind(batch, dims or {})
     frontend.lower(shell.graph.node)
     return frontend.graph(name or model.graph.name or "model")
 
@@ -60,8 +60,7 @@ class _Frontend:
     ``shell`` is the model with its local functions inlined; only ``model`` is sure to have the initializers' data.
     """
 
-    def __init__(self, model: onnx.ModelProto, shell: onnx.ModelProto, batch: int, dims: Mapping[str, int]) -> None:
-        self.host: Mapping[str, str] = {}
+    def __init__(self, model: onnx.ModelProto, shell: onnx.ModelProto, host: Mapping[str, str]) -> None:
         constants = dict(_initializers(model.graph))
         self.inputs = [value for value in model.graph.input if value.name not in constants]
         self.outputs = tuple(value.name for value in model.graph.output)
@@ -72,10 +71,18 @@ class _Frontend:
         self.context = onnx.ModelProto(ir_version=shell.ir_version)
         self.context.opset_import.extend(onnx.helper.make_opsetid(*entry) for entry in self.versions.items())
         self.context.functions.extend(shell.functions)
+        self.host = host
         self.types: dict[str, onnx.TypeProto] = {}
-        self._bind([*shell.graph.value_info, *model.graph.output], batch, dims)
+        self.declared = {value.name: value.type for value in (*shell.graph.value_info, *model.graph.output)}
         for name, array in constants.items():
             self._add(name, infer.array_type(array), array)
+
+    def bind(self, batch: int, dims: Mapping[str, int]) -> None:
+        """Give the symbolic dims of the inputs their values."""
+        symbols = bind.bind(self.inputs, batch, dims)
+        self.declared = {name: bind.bound(kind, symbols) for name, kind in self.declared.items()}
+        for value in self.inputs:
+            self._add(value.name, bind.bound(value.type, symbols, value.name))
 
     def lower(self, nodes: Iterable[onnx.NodeProto]) -> None:
         for proto in nodes:
@@ -90,12 +97,6 @@ class _Frontend:
         tensors = {name: self.build.tensors[name] for name in used}
         constants = {name: value for name, value in self.build.constants.items() if name in used}
         return Graph(name, inputs, self.outputs, tensors, ops, constants)
-
-    def _bind(self, declared: list[onnx.ValueInfoProto], batch: int, dims: Mapping[str, int]) -> None:
-        symbols = bind.bind(self.inputs, batch, dims)
-        self.declared = {value.name: bind.bound(value.type, symbols) for value in declared}
-        for value in self.inputs:
-            self._add(value.name, bind.bound(value.type, symbols, value.name))
 
     def _add(self, name: str, kind: onnx.TypeProto, value: Array | None = None) -> None:
         """A tensor of the model."""
