@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -22,17 +23,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from effc.compiler.container import Buffer, Container, write_container
-from effc.compiler.errors import InputError
+from effc.compiler.cost import try_schedule
 from effc.compiler.original import Original
 from effc.compiler.program import CompiledProgram
 from effc.compiler.target import parse_target, print_target
 from effc.ir import parse_graph, print_graph
 from effc.ir.constants import AbsentConstant, digest
-from effc.ir.graph import Array, Graph
+from effc.ir.graph import Array, Graph, NodeOp, Tensor
 
 if TYPE_CHECKING:
     from effc.backends.accel import Program
     from effc.compiler.report import Report
+    from effc.compiler.target.model import Target
 
 MAX_GRAPH = 2**27
 """Characters of the text of a graph."""
@@ -66,14 +68,37 @@ def load(path: str | Path, data: bool = True) -> CompiledProgram:
         graph = reader.graph()
         if data:
             graph = replace(graph, constants={name: reader.array(value) for name, value in graph.constants.items()})
-        backend, program = reader.backend(), reader.program()
-        return CompiledProgram(graph, reader.target(), reader.report(), backend, program, reader.original(graph, data))
+        backend, program, target = reader.backend(), reader.program(), reader.target()
+        if misfit := next(misfits(graph, target, program), ""):
+            raise container.damaged(misfit)
+        return CompiledProgram(graph, target, reader.report(), backend, program, reader.original(graph, data))
 
 
 def load_report(path: str | Path) -> Report:
     """The report in an artefact."""
     with Container(Path(path)) as container:
         return _Reader(container).report()
+
+
+def misfits(graph: Graph, target: Target, program: Program | None) -> Iterator[str]:
+    """Where the parts of an artefact, each well formed, do not fit each other."""
+    for op in graph.nests:
+        if op.schedule is None:
+            yield f"nest {op.name} has no schedule"
+        elif isinstance(found := try_schedule(op.nest, op.schedule, target), list):
+            yield f"nest {op.name}: {found[0]}"
+    if program is None:
+        return
+    if (program.inputs, program.outputs) != (graph.inputs, graph.outputs):
+        yield "the program has other inputs or outputs than the graph"
+    if [layer.name for layer in program.layers] != [op.name for op in graph.ops]:
+        yield "the program has other layers than the graph"
+    for layer, op in zip(program.layers, graph.ops):
+        if isinstance(op, NodeOp) and getattr(layer, "node", None) != op:
+            yield f"the program has another op '{op.name}' than the graph"
+    for slot in program.slots:
+        if graph.tensors.get(slot.name) != Tensor(slot.name, slot.dtype, slot.shape):
+            yield f"the program has another tensor '{slot.name}' than the graph"
 
 
 class _Reader:
@@ -177,8 +202,3 @@ def _strings(content: bytes) -> Array:
             raise ValueError("a string ends behind its entry")
         items.append(content[start:position].decode("utf-8", "surrogatepass"))
     return np.array(items, dtype=object)
-
-
-def damaged(path: Path, message: str) -> InputError:
-    """The error for an artefact whose parts do not fit each other."""
-    return InputError(f"damaged file: {message}", str(path), remedy="compile the model again")

@@ -45,6 +45,8 @@ _NAME = re.compile(r"[a-z_]+\.[a-z]+|data/[0-9a-f]{64}", re.ASCII)
 
 def write_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> None:
     """Write a container: ``texts`` by name, ``data`` by digest. Equal contents give equal bytes."""
+    if sum(map(len, texts.values())) > MAX_TEXT - 2**20 or len(texts) + len(data) >= MAX_ENTRIES:
+        raise InputError("the model is too large for a .effx file", str(path), f"{MAX_TEXT} bytes without its weights")
     manifest = {
         "format": "effx",
         "schema": SCHEMA,

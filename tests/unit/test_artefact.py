@@ -181,6 +181,10 @@ HOSTILE: dict[str, tuple[Callable[[Entries], None], str]] = {
     "report": (edited("report.json", b'"schema": 1', b'"schema": "1"'), "damaged report"),
     "report that nests": (edited("report.json", b"{", b"[" * 5000 + b"{"), "damaged report"),
     "program": (edited("program.asm", b"nest ", b"nets "), ""),
+    "program of other layers": (edited("program.asm", b'"conv2"', b'"conv9"'), "other layers than the graph"),
+    "program of other tensors": (edited("program.asm", b"float32", b"float16"), "another tensor"),
+    "program of other ops": (edited("program.asm", b'op "Relu"', b'op "Selu"'), "another op 'relu1'"),
+    "schedule of another target": (edited("target.hw", b"GLB", b"LLB"), "tiny has no level GLB"),
     "data of another digest": (swap_data, "is not what its name says"),
     "data missing": (lose_data, "is missing"),
 }
