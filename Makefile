@@ -26,9 +26,10 @@ test: $(VENV)/installed-dev
 validate: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n $(JOBS)
 
+# Only some versions of ruff format Markdown.
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
-	$(BIN)/ruff format --check --quiet --exclude '*.md'  # which only some versions read
+	$(BIN)/ruff format --check --quiet --exclude '*.md'
 	$(BIN)/mypy
 
 clean:

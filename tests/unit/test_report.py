@@ -151,6 +151,22 @@ def test_json_and_back(eyeriss: tuple[Report, Best]) -> None:
     assert json.loads(text)["schema"] == 1
 
 
+def test_the_names_of_schema_1(eyeriss: tuple[Report, Best]) -> None:
+    data = json.loads(to_json(eyeriss[0]))
+    assert list(data) == ["schema", "effc", "model", "target", "objective", "totals", "layers", "host"]
+    assert data["model"].keys() >= set("path sha256 macs parameters".split())
+    assert data["target"].keys() >= set("name sha256 units".split())
+    totals = "macs energy_pj cycles latency_ms fps dram_words dram_bytes area_mm2 power_mw accuracy fps_target"
+    assert data["totals"].keys() >= {*totals.split(), "search_s", "compile_s"}
+    layer = "name op where dims macs schedule energy_pj energy_by cycles bound_by utilization accesses certificate"
+    assert all(entry.keys() >= set(layer.split()) for entry in data["layers"])
+    certificate = "status value lower_bound gap floor_dram_words space expanded search_s"
+    assert data["layers"][0]["certificate"].keys() >= set(certificate.split())
+    assert data["layers"][0]["dims"] == {"N": 1, "K": 4, "C": 3, "P": 6, "Q": 6, "R": 3, "S": 3}
+    assert data["layers"][0]["accesses"]["DRAM"]["W"] == {"read": 108, "write": 0}
+    assert data["host"] == [{"name": "shape", "op": "Shape", "reason": "the target has no unit for Shape"}]
+
+
 def test_what_is_stored_holds_no_times_and_no_paths(eyeriss: tuple[Report, Best]) -> None:
     stored = eyeriss[0].stored()
     text = to_json(stored)
