@@ -154,8 +154,8 @@ def test_json_and_back(eyeriss: tuple[Report, Best]) -> None:
 def test_the_names_of_schema_1(eyeriss: tuple[Report, Best]) -> None:
     data = json.loads(to_json(eyeriss[0]))
     assert list(data) == ["schema", "effc", "model", "target", "objective", "totals", "layers", "host"]
-    assert data["model"].keys() >= set("path sha256 macs parameters".split())
-    assert data["target"].keys() >= set("name sha256 units".split())
+    assert data["model"].keys() >= {"path", "sha256", "macs", "parameters"}
+    assert data["target"].keys() >= {"name", "sha256", "units"}
     totals = "macs energy_pj cycles latency_ms fps dram_words dram_bytes area_mm2 power_mw accuracy fps_target"
     assert data["totals"].keys() >= {*totals.split(), "search_s", "compile_s"}
     layer = "name op where dims macs schedule energy_pj energy_by cycles bound_by utilization accesses certificate"
