@@ -93,9 +93,9 @@ def misfits(graph: Graph, target: Target, program: Program | None) -> Iterator[s
         yield "the program has other inputs or outputs than the graph"
     if [layer.name for layer in program.layers] != [op.name for op in graph.ops]:
         yield "the program has other layers than the graph"
-    for layer, op in zip(program.layers, graph.ops):
-        if isinstance(op, NodeOp) and getattr(layer, "node", None) != op:
-            yield f"the program has another op '{op.name}' than the graph"
+    for layer, node in zip(program.layers, graph.ops):
+        if isinstance(node, NodeOp) and getattr(layer, "node", None) != node:
+            yield f"the program has another op '{node.name}' than the graph"
     for slot in program.slots:
         if graph.tensors.get(slot.name) != Tensor(slot.name, slot.dtype, slot.shape):
             yield f"the program has another tensor '{slot.name}' than the graph"
