@@ -57,8 +57,8 @@ def _operands(layer: NestLayer) -> Iterator[Problem]:
     dims = {dim.name for dim in layer.dims}
     kinds = [operand.kind for operand in layer.operands]
     names = [operand.name for operand in layer.operands]
-    if (kinds.count("read"), kinds.count("write"), kinds.count("bias") > 1) != (2, 1, False):
-        yield "operands: " + ", ".join(kinds), "", "two reads, one write, at most one bias"
+    if kinds.count("read") not in (1, 2) or kinds.count("write") != 1 or kinds.count("bias") > 1:
+        yield "operands: " + ", ".join(kinds), "", "one or two reads, one write, at most one bias"
     if len(set(names)) < len(names):
         yield "two operands have one name", "", "distinct names"
     for operand in layer.operands:

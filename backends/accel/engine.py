@@ -13,15 +13,16 @@ from functools import partial
 import numpy.typing as npt
 
 from effc.backends.accel.assembler import instruction_text
-from effc.backends.accel.batch import batch_start
+from effc.backends.accel.batch import POINTS, batch_start, points
 from effc.backends.accel.check import check_layer
 from effc.backends.accel.digits import Dimension
 from effc.backends.accel.faults import MachineFault
+from effc.backends.accel.fills import FillLists
 from effc.backends.accel.gathers import Window
 from effc.backends.accel.isa import Drain, End, Fill, Instruction, Loop, Mac, NestLayer, Open
 from effc.backends.accel.memory import Memory
-from effc.backends.accel.moves import FillLists, PsumLists
 from effc.backends.accel.passes import ArrayPass, Tally
+from effc.backends.accel.psums import PsumLists
 from effc.backends.accel.stores import NO_BATCH, Store
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
@@ -100,25 +101,34 @@ class Engine:
 
     def _action(self, instruction: Instruction, depth: int) -> Action:
         if isinstance(instruction, Mac):
-            return partial(self._mac, self._pass(depth))
+            return self._pass(depth)
         assert isinstance(instruction, (Fill, Open, Drain))
         child = self.stores[instruction.operand, instruction.level]
         parent = self.stores[instruction.operand, instruction.parent]
         if isinstance(instruction, Fill):
-            return partial(self._fill, FillLists(child, parent, self.dims, instruction.sweep, self.batch))
-        lists = PsumLists(child, parent, self.dims, self._reduced(), self.batch)
+            return partial(self._fill, FillLists(child, parent, self.dims, self.batch, instruction.sweep))
+        lists = PsumLists(child, parent, self.dims, self.batch, self._reduced())
         return partial(self._open if isinstance(instruction, Open) else self._drain, lists)
 
     def _reduced(self) -> frozenset[str]:
         output = self.innermost(self.output).operand
         return frozenset(self.dims) - {dim for axis in output.axes for dim in axis.dims}
 
-    def _pass(self, depth: int) -> ArrayPass:
+    def _pass(self, depth: int) -> Action:
+        """The pass of a ``mac`` inside ``depth`` loops; a large one in parts, one for each value of some registers."""
+        low, high = min(depth, self.batch), depth
+        if low == high:
+            while high < len(self.registers) and points(self.dims, high) > POINTS:
+                high += 1
+            low = high
         stores = {operand.name: self.innermost(operand.name) for operand in self.layer.operands}
-        first, second = (operand.name for operand in self.layer.operands if operand.kind == "read")
-        window = Window(min(depth, self.batch), depth)
+        reads = tuple(operand.name for operand in self.layer.operands if operand.kind == "read")
         bottom = len(self.target.levels)
-        return ArrayPass(stores, self.dims, (first, second), self.output, self.bias, window, bottom)
+        array = ArrayPass(stores, self.dims, reads, self.output, self.bias, Window(low, high), bottom)
+        action = partial(self._mac, array)
+        for register in reversed(range(depth, high)):
+            action = partial(self._repeat, register, action)
+        return action
 
     # Execution
 
@@ -132,19 +142,21 @@ class Engine:
     def _run(self, block: Block) -> None:
         for item in block.body:
             if isinstance(item, Block):
-                register = item.register
                 self.depth += 1
-                for value in range(self.registers[register].trip_count(self.running, register)):
-                    self.running[register] = value
-                    self._run(item)
+                self._repeat(item.register, partial(self._run, item))
                 self.depth -= 1
-                self.running[register] = 0
             else:
                 pc, action = item
                 try:
                     action()
                 except MachineFault as fault:
                     raise self._located(fault, pc) from None
+
+    def _repeat(self, register: int, action: Action) -> None:
+        for value in range(self.registers[register].trip_count(self.running, register)):
+            self.running[register] = value
+            action()
+        self.running[register] = 0
 
     def _located(self, fault: MachineFault, pc: int) -> MachineFault:
         fault.layer, fault.pc = self.layer.name, pc
@@ -159,55 +171,37 @@ class Engine:
 
     def _fill(self, lists: FillLists) -> None:
         child, parent, operand = lists.child, lists.parent, lists.child.operand.name
-        addresses, base, parent_base = lists(self.running)
-        parent.memory.require(parent_base, addresses.source)
-        child.memory.data[base:][addresses.to] = parent.memory.data[parent_base:].take(addresses.source)
-        if child.memory.valid is not None:
-            child.memory.valid[base:][addresses.to] = True
-        self.counters.read(parent.level, operand, addresses.read)
-        self.counters.write(child.level, operand, addresses.received)
-        self._hop(operand, parent.position, child.position, addresses.received)
+        move, addresses = lists(self.running)
+        addresses.run(child.memory, move.base, parent.memory, move.parent_base)
+        self.counters.read(parent.level, operand, move.read)
+        self.counters.write(child.level, operand, move.received)
+        self._hop(operand, parent.position, child.position, move.received)
 
     def _open(self, lists: PsumLists) -> None:
         child, parent, operand = lists.child, lists.parent, lists.child.operand.name
-        addresses, base, parent_base = lists(self.running)
-        assert child.memory.valid is not None
-        assert parent.memory.valid is not None
         if child in self.open:
             raise MachineFault(f"{operand} is open already", level=child.level, expected="a drain before the next open")
         self._require_open(parent)
         self.open[child] = parent
-        data, live = child.memory.data[base:], child.memory.valid[base:]
-        held = addresses.held
-        data[held] = 0
-        live[held] = False
-        back = parent.memory.valid[parent_base:].take(addresses.parent)
-        if not back.any():
-            return
-        first, source = addresses.child[back, 0], addresses.parent[back]
-        data[first] = parent.memory.data[parent_base:].take(source)
-        live[first] = True
-        self.counters.read(parent.level, operand, len(source))
-        self.counters.write(child.level, operand, len(first))
-        self._hop(operand, parent.position, child.position, len(first))
+        move, addresses = lists(self.running)
+        back = addresses.start(child.memory, move.base, parent.memory, move.parent_base)
+        self.counters.read(parent.level, operand, back)
+        self.counters.write(child.level, operand, back)
+        self._hop(operand, parent.position, child.position, back)
 
     def _drain(self, lists: PsumLists) -> None:
         child, parent, operand = lists.child, lists.parent, lists.child.operand.name
-        addresses, base, parent_base = lists(self.running)
         self._require_open(child)
-        if (source := self.open.pop(child)) is not parent:
+        if (origin := self.open.pop(child)) is not parent:
             raise MachineFault(
-                f"{operand} was opened from {source.level}", level=child.level, expected="a drain to there"
+                f"{operand} was opened from {origin.level}", level=child.level, expected="a drain to there"
             )
         self._require_open(parent)
-        child.memory.require(base, addresses.child)
-        assert parent.memory.valid is not None
-        values = child.memory.data[base:].take(addresses.child)
-        parent.memory.data[parent_base:][addresses.parent] = values.sum(axis=1, dtype=values.dtype)
-        parent.memory.valid[parent_base:][addresses.parent] = True
-        self.counters.read(child.level, operand, addresses.sent)
+        move, addresses = lists(self.running)
+        addresses.drain(child.memory, move.base, parent.memory, move.parent_base)
+        self.counters.read(child.level, operand, move.received)
         self.counters.write(parent.level, operand, addresses.distinct)
-        self._hop(operand, parent.position, child.position, addresses.sent)
+        self._hop(operand, parent.position, child.position, move.received)
 
     def _require_open(self, store: Store) -> None:
         if store.region is not None and store not in self.open:

@@ -7,12 +7,13 @@ read (padding that is not stored, idle digits) are the ZERO cell; results of idl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from effc.backends.accel.boxes import Box, BoxMaker, Coordinates, choose
 from effc.backends.accel.digits import Bools, Dimension, Ints
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.frame import Frame, Name, served
@@ -36,6 +37,22 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """The digits that a pass has work for, as some are idle in ragged tiles, and the order of the axes of its lists."""
+
+    number: int
+    coordinates: Coordinates
+    labels: dict[str, list[Name]]  # batch and free digits by kind, see ``passes.py``
+
+    def size(self, kind: str) -> int:
+        """The number of points of the labels of a kind."""
+        total = 1
+        for label in self.labels[kind]:
+            total *= len(self.coordinates[label])
+        return total
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """What one part of an operand's index contributes: a pattern of addresses at a base, and factors of counts."""
 
@@ -46,23 +63,23 @@ class Access:
 
 
 class Gather:
-    """The addresses that the lanes read of an operand, laid out in ``frame``."""
+    """The addresses that the lanes read of an operand: lanes of every dim, then the labels of ``kinds``."""
 
     idle = ZERO
 
-    def __init__(self, store: Store, dims: dict[str, Dimension], window: Window, frame: Frame, bottom: int) -> None:
-        self.store, self.dims, self.window, self.frame, self.bottom = store, dims, window, frame, bottom
+    def __init__(self, store: Store, dims: dict[str, Dimension], window: Window, kinds: str, bottom: int) -> None:
+        self.store, self.dims, self.window, self.kinds, self.bottom = store, dims, window, kinds, bottom
         self.patterns = Patterns()
         axes = range(len(store.operand.axes))
         used = {dim.name for axis in axes for dim in store.axis_dims(axis)}
         self._axes = [Memo(partial(self._axis, axis), store.axis_dims(axis), window.low) for axis in axes]
         self.others = [dim for dim in dims.values() if dim.name not in used]
         self._others = [Memo(partial(self._other, dim), [dim], window.low) for dim in self.others]
-        self._lists: dict[tuple[int, ...], Addresses] = {}
+        self._lists: dict[tuple[int, ...], Box | Addresses] = {}
 
-    def __call__(self, running: Sequence[int]) -> tuple[Addresses, int, int, int]:
+    def __call__(self, running: Sequence[int], layout: Layout) -> tuple[Box | Addresses, int, int, int]:
         """The addresses, their base, and how many words are read and received."""
-        numbers, base, read, received = [], self.store.base, 1, 1
+        numbers, base, read, received = [layout.number], self.store.base, 1, 1
         for memo in self._axes:
             access = memo(running)
             numbers.append(access.pattern)
@@ -76,7 +93,7 @@ class Gather:
             received *= access.received
         key = tuple(numbers)
         if key not in self._lists:
-            self._lists[key] = self._build(key)
+            self._lists[key] = self._build(key[1:], layout)
         return self._lists[key], base, read, received
 
     def _names(self, dims: Sequence[Dimension]) -> list[Name]:
@@ -91,7 +108,7 @@ class Gather:
             shape[3 * place : 3 * place + 3] = index.shape
             indices.append(index.reshape(shape))
             valid = valid & there.reshape(shape)
-            rows += [np.asarray(row).reshape(_along(shape, 3 * place + group)) for group, row in self._rows(dim)]
+            rows += [row.reshape(_along(shape, 3 * place + group)) for group, row in enumerate(self._rows(dim))]
         words = axis_values(store.operand.axes[axis], indices)
         words, valid = np.broadcast_arrays(words, valid)
         pad = (words < 0) | (words >= store.operand.axes[axis].size)
@@ -108,13 +125,12 @@ class Gather:
         groups = group_lanes(ids, self._names(dims), self.dims, store.position, self.bottom)
         return Access(self.patterns.number(relative), base, served(groups), int(np.count_nonzero(wanted)))
 
-    def _rows(self, dim: Dimension) -> list[tuple[int, Ints]]:
+    def _rows(self, dim: Dimension) -> tuple[Ints, Ints]:
         """Version and instance of the store for each batch digit and lane of a dim."""
         low, high = self.window.low, self.window.high
         batch = np.arange(dim.batch(low, high))
         version = batch // dim.batch(self.store.loops, high) if low < self.store.loops else batch * 0
-        below = dim.lanes() // self.store.lanes(dim.name)
-        return [(0, version), (1, np.arange(dim.lanes()) // below)]
+        return version, np.arange(dim.lanes()) // (dim.lanes() // self.store.lanes(dim.name))
 
     def _other(self, dim: Dimension, running: Sequence[int]) -> Access:
         """A dim that the operand does not have: lanes that are idle want nothing."""
@@ -124,39 +140,51 @@ class Gather:
         mask: Bools = np.any(valid, axis=(0, 2), keepdims=True)
         return Access(self.patterns.number(mask), 0, served(groups), int(np.count_nonzero(valid)))
 
-    def _lanes(self, dim: Dimension) -> Ints:
-        """The lane coordinates of a dim that the list has."""
-        return np.arange(dim.lanes())
+    def coordinates(self, layout: Layout) -> Coordinates:
+        """The digits that the list has."""
+        return layout.coordinates
 
-    def _batch(self, dim: Dimension) -> slice:
-        """The batch coordinates of a dim that the list has."""
-        return slice(None)
-
-    def _build(self, number: tuple[int, ...]) -> Addresses:
-        frame, axes = self.frame, len(self._axes)
-        address, there = self._offsets(), np.ones((), bool)
-        for axis, n in enumerate(number[:axes]):
-            (part,) = self.patterns.items[n]
-            names = self._names(self.store.axis_dims(axis))
+    def _build(self, number: tuple[int, ...], layout: Layout) -> Box | Addresses:
+        chosen, axes = self.coordinates(layout), len(self._axes)
+        items = [self.patterns.items[n][0] for n in number]
+        places = [self._names(self.store.axis_dims(axis)) for axis in range(axes)]
+        parts = [(choose(item, names, chosen), names) for item, names in zip(items, places)]
+        others = [self._names([dim]) for dim in self.others]
+        masks = [(choose(item, names, chosen), names) for item, names in zip(items[axes:], others)]
+        parts += [(offset[chosen[name]], [name]) for name, offset in self._offsets()]
+        frame = self._frame(layout, chosen)
+        if all(mask.all() for mask, _ in masks):
+            maker = BoxMaker(list(frame.axes))
+            for part, names in parts:
+                maker.add(part, names)
+            if (box := maker.box()) is not None:
+                return replace(box, shape=frame.shape)
+        address, there = np.zeros((), np.int64), np.ones((), bool)
+        for part, names in parts:
             address = address + frame.expand(part, names)
             there = there & frame.expand(part >= 0, names)
-        for dim, n in zip(self.others, number[axes:]):
-            there = there & frame.expand(self.patterns.items[n][0], self._names([dim]))
-        addresses = np.where(there, address, self.idle)
-        return np.ascontiguousarray(np.broadcast_to(addresses, frame.shape), dtype=np.intp)
+        for mask, names in masks:
+            there = there & frame.expand(mask, names)
+        addresses = np.broadcast_to(np.where(there, address, self.idle), frame.shape)
+        return np.ascontiguousarray(addresses, dtype=np.intp)
 
-    def _offsets(self) -> Ints:
+    def _frame(self, layout: Layout, chosen: Coordinates) -> Frame:
+        """Lanes, then the labels of some kinds, then the others at size one."""
+        order = [("l", name) for name in self.dims]
+        order += [label for kind in self.kinds for label in layout.labels[kind]]
+        rest = [label for kind in layout.labels if kind not in self.kinds for label in layout.labels[kind]]
+        return Frame([(name, len(chosen[name])) for name in order] + [(name, 1) for name in rest])
+
+    def _offsets(self) -> Iterator[tuple[Name, Ints]]:
         """The addresses of versions and instances."""
         store = self.store
         versions, instances = store.version_strides(self.window.low), store.instance_strides()
-        total = np.zeros((), np.int64)
         for name, dim in self.dims.items():
-            (_, version), (_, instance) = self._rows(dim)
+            version, instance = self._rows(dim)
             if store.versions(dim, self.window.low) > 1:
-                total = total + self.frame.expand(version[self._batch(dim)] * versions[name], [("b", name)])
+                yield ("b", name), version * versions[name]
             if store.lanes(name) > 1:
-                total = total + self.frame.expand(instance[self._lanes(dim)] * instances[name], [("l", name)])
-        return total
+                yield ("l", name), instance * instances[name]
 
 
 class PsumGather(Gather):
@@ -166,31 +194,29 @@ class PsumGather(Gather):
 
     def _other(self, dim: Dimension, running: Sequence[int]) -> Access:
         _, valid = self.window.points(dim, running)
-        batch, _, free = valid.shape
+        batch, lanes, free = valid.shape
         shared: Bools = np.any(valid.reshape(batch, self.store.lanes(dim.name), -1, free), axis=2)
-        mask: Bools = np.any(shared, axis=(0, 2), keepdims=True)
+        mask: Bools = np.any(shared, axis=(0, 2)).repeat(lanes // shared.shape[1])[None, :, None]
         return Access(self.patterns.number(mask), 0, 0, int(np.count_nonzero(shared)))
 
-    def _lanes(self, dim: Dimension) -> Ints:
-        if dim not in self.others:
-            return np.arange(dim.lanes())
-        return np.arange(self.store.lanes(dim.name)) * (dim.lanes() // self.store.lanes(dim.name))
+    def coordinates(self, layout: Layout) -> Coordinates:
+        """Of the lanes that share a word the first."""
+        chosen = dict(layout.coordinates)
+        for dim in self.others:
+            below = dim.lanes() // self.store.lanes(dim.name)
+            lanes = chosen["l", dim.name]
+            chosen["l", dim.name] = lanes[lanes % below == 0]
+        return chosen
 
 
 class BiasGather(Gather):
     """The bias of the words that a pass updates first: every reduction digit is zero."""
 
     def __init__(
-        self,
-        store: Store,
-        dims: dict[str, Dimension],
-        window: Window,
-        frame: Frame,
-        bottom: int,
-        reduced: frozenset[str],
+        self, store: Store, dims: dict[str, Dimension], window: Window, kinds: str, bottom: int, reduced: frozenset[str]
     ) -> None:
         self.reduced = reduced
-        super().__init__(store, dims, window, frame, bottom)
+        super().__init__(store, dims, window, kinds, bottom)
 
     def _other(self, dim: Dimension, running: Sequence[int]) -> Access:
         if dim.name in self.reduced:
@@ -198,11 +224,11 @@ class BiasGather(Gather):
         _, valid = self.window.points(dim, running)
         return Access(self.patterns.number(valid), 0, 0, int(np.count_nonzero(valid)))
 
-    def _batch(self, dim: Dimension) -> slice:
-        return slice(1) if dim.name in self.reduced else slice(None)
-
-    def _lanes(self, dim: Dimension) -> Ints:
-        return np.zeros(1, np.int64) if dim.name in self.reduced else np.arange(dim.lanes())
+    def coordinates(self, layout: Layout) -> Coordinates:
+        chosen = dict(layout.coordinates)
+        for name in self.reduced:
+            chosen |= {(group, name): np.zeros(1, np.int64) for group in "blf"}
+        return chosen
 
 
 def _along(shape: Sequence[int], place: int) -> list[int]:

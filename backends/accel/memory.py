@@ -6,15 +6,12 @@ that was never written is poison: NaN in floating point, and its valid bit is of
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from effc.backends.accel.boxes import Box, Words
 from effc.backends.accel.digits import Bools, Ints
 from effc.backends.accel.faults import MachineFault
-
-Words = npt.NDArray[Any]
 
 ZERO = -1
 TRASH = -2
@@ -37,6 +34,11 @@ class Memory:
         if self.valid is not None:
             self.valid[:] = False
             self.valid[TRASH:] = True
+
+    def require_box(self, base: int, box: Box) -> None:
+        """The same for a box of words."""
+        if self.valid is not None and not box.bits(self.valid, base).all():
+            self.require(base, box.list())
 
     def require(self, offset: int, addresses: Ints) -> None:
         """Every one of the words was written, as far as valid bits are kept."""

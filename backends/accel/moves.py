@@ -1,7 +1,8 @@
-"""Tile moves: lists of addresses for fills, and for the openings and drains of partial sums.
+"""Tile moves: what the lists of fills, and of the openings and drains of partial sums, have in common.
 
-The axes of a list are, in order: batch digits ("e") of every dim, lanes ("l") of every dim, the words ("n") along every
-axis of the operand; for partial sums also the lanes that share a word ("r"), which are taken out of "l".
+The axes of a list are batch digits ("e") and lanes ("l") of every dim, and the words ("n") along every axis of the
+operand. A list is a product of parts, one per axis of the operand and one per dim; so are its counts, each part
+contributing the length of its own list.
 """
 
 from __future__ import annotations
@@ -14,234 +15,198 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from effc.backends.accel.boxes import BoxMaker, Coordinates, choose, used
 from effc.backends.accel.digits import Bools, Dimension, Ints
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.frame import Frame, Name, served
-from effc.backends.accel.memory import ZERO
-from effc.backends.accel.parts import ABSENT, Arrays, Memo, Part, Patterns, rebased
+from effc.backends.accel.parts import ABSENT, Arrays, Memo, Patterns, rebased
 from effc.backends.accel.stores import NO_BATCH, Store
 
 Addresses = npt.NDArray[np.intp]
 
+TO, SOURCE, MOVED, LISTED = range(4)
+"""The arrays of the part of an axis: addresses at child and parent, the words that move, and those that are listed."""
+
 
 @dataclass(frozen=True, slots=True)
-class FillList:
-    """``to[i]`` receives ``source[i]``, or padding from ZERO. ``received`` words moved; the parent read ``read``."""
+class Part:
+    """The number of a pattern, base addresses at child and parent, and factors of counts."""
 
-    to: Addresses
-    source: Addresses
+    pattern: int
+    base: int
+    parent_base: int
     received: int
     read: int
 
 
 @dataclass(frozen=True, slots=True)
-class PsumList:
-    """Word ``parent[i]`` is the sum of ``child[i, :]``, the lanes that share it, the first being lane 0."""
+class Move:
+    """A move for some register values: the patterns of its list, where it starts, what it counts."""
 
-    child: Addresses  # ZERO where a lane is idle
-    parent: Addresses
-    sent: int  # words that the children hold
-    distinct: int  # words of the parent
-
-    @property
-    def held(self) -> Addresses:
-        """Every address of the children."""
-        return self.child[self.child >= 0]
+    key: tuple[int, ...]
+    base: int
+    parent_base: int
+    received: int
+    read: int
 
 
 class MoveLists:
-    """What fill and psum lists share: parts of each axis, busy lanes of each dim, and whole lists made of them."""
+    """Parts of each axis and dim. ``sweep``: only new words move."""
 
-    def __init__(self, child: Store, parent: Store, dims: dict[str, Dimension], batch: int) -> None:
-        self.child, self.parent, self.dims, self.batch = child, parent, dims, batch
+    def __init__(
+        self, child: Store, parent: Store, dims: dict[str, Dimension], batch: int, sweep: bool = False
+    ) -> None:
+        self.child, self.parent, self.dims = child, parent, dims
+        self.batch, self.sweep, self.batched = batch, sweep, batch < child.loops
         low = min(batch, child.loops)
         axes = range(len(child.operand.axes))
+        relevant = {dim.name for axis in axes for dim in child.axis_dims(axis)}
         self.patterns = Patterns()
         self._parts = [Memo(partial(self._part, axis), child.axis_dims(axis), low) for axis in axes]
-        self._busy = [Memo(partial(self._busy_lanes, dim), [dim], low) for dim in dims.values()]
+        self._busy = [Memo(partial(self._lanes, dim, dim.name in relevant), [dim], low) for dim in dims.values()]
 
-    def resolve(self, running: Sequence[int]) -> tuple[tuple[int, ...], int, int]:
-        """The patterns of the list for these register values, and the base addresses at child and parent."""
-        base, parent_base = self.child.base, self.parent.base
-        numbers = []
+    def move(self, running: Sequence[int]) -> Move:
+        """The move for these register values."""
+        base, parent_base, received, read = self.child.base, self.parent.base, 1, 1
+        key = []
         for memo in self._parts:
             part = memo(running)
-            numbers.append(part.pattern)
+            key.append(part.pattern)
             base += part.base
             parent_base += part.parent_base
-        numbers += [memo(running).pattern for memo in self._busy]
-        return tuple(numbers), base, parent_base
+            received *= part.received
+            read *= part.read
+        for memo in self._busy:
+            part = memo(running)
+            key.append(part.pattern)
+            received *= part.received
+            read *= part.read
+        return Move(tuple(key), base, parent_base, received, read)
 
-    def _busy_lanes(self, dim: Dimension, running: Sequence[int]) -> Part:
+    def _lanes(self, dim: Dimension, relevant: bool, running: Sequence[int]) -> Part:
+        """The busy lanes of a dim; of a relevant one, the parts of the axes count them."""
         child = self.child
         valid = dim.points(running, min(self.batch, child.loops), child.loops).valid
-        shape = (child.versions(dim, self.batch), child.lanes(dim.name), -1)
-        busy: Bools = np.any(valid.reshape(shape), axis=2)
-        return Part(self.patterns.number(busy))
+        busy: Bools = np.any(valid.reshape(child.versions(dim, self.batch), child.lanes(dim.name), -1), axis=2)
+        number = self.patterns.number(busy)
+        if relevant:
+            return Part(number, 0, 0, 1, 1)
+        read = self._served(np.where(busy, 0, ABSENT), [("e", dim.name), ("l", dim.name)])
+        return Part(number, 0, 0, int(np.count_nonzero(busy)), read)
 
     def _part(self, axis: int, running: Sequence[int]) -> Part:
-        """Along one axis: addresses at child and parent, which words are fetched, which are new, and their ids."""
+        """Along one axis: addresses, which words move, which are listed."""
         child, parent = self.child, self.parent
         tile = child.tile(axis, running, self.batch)
         shape = (*tile.shape, -1)
         words, there = tile.words.reshape(shape), (tile.positions >= 0).reshape(shape)
         pad = (words < 0) | (words >= child.operand.axes[axis].size)
-        rows = list(self._rows_above(axis))
-        source, found = parent.addresses(axis, words, rows, running, NO_BATCH)
-        fetched = there & (~pad | parent.pads)
+        source, found = parent.addresses(axis, words, list(self._rows_above(axis)), running, NO_BATCH)
         if (lost := there & ~pad & ~found).any():
-            word = int(words[lost][0])
             raise MachineFault(
-                f"the tile of {child.operand.name} at {child.level} needs index {word} of axis {axis}",
+                f"the tile of {child.operand.name} at {child.level} needs index {int(words[lost][0])} of axis {axis}",
                 level=parent.level,
                 expected="a tile of the parent that holds the tile of the child",
             )
+        fresh = there & tile.fresh.reshape(shape)
+        moved = (fresh if self.sweep else there) & (~pad | parent.pads)
+        # In a batch, a word that stays is copied from the parent too, which still holds it.
+        listed = fresh if self.sweep and not self.batched else there
         to, base = rebased(tile.positions.reshape(shape) * child.strides[axis], there)
         source, parent_base = rebased(source, there & found)
-        ids, _ = rebased(words, there)
-        number = self.patterns.number(to, source, fetched, there & tile.fresh.reshape(shape), ids)
-        return Part(number, base, parent_base)
+        number = self.patterns.number(to, source, moved, listed)
+        read = self._served(np.where(moved, words - words.min(), ABSENT), self._names(axis))
+        return Part(number, base, parent_base, int(np.count_nonzero(moved)), read)
+
+    def _served(self, words: Ints, names: Sequence[Name]) -> int:
+        return served(group_lanes(words, names, self.dims, self.parent.position, self.child.position))
 
     def _rows_above(self, axis: int) -> Iterator[Ints]:
         """Version and instance of the parent for each row of the child's tile."""
         dims = self.child.axis_dims(axis)
         for place, dim in enumerate(dims):
-            below = self.child.lanes(dim.name) // self.parent.lanes(dim.name)
             shape = [1] * (2 * len(dims) + 1)
             shape[2 * place + 1] = -1
             yield np.zeros((), np.int64)
-            yield (np.arange(self.child.lanes(dim.name)) // below).reshape(shape)
+            yield (np.arange(self.child.lanes(dim.name)) // self._below(dim.name)).reshape(shape)
 
-    def _split(self, number: tuple[int, ...]) -> tuple[list[Arrays], list[Bools]]:
-        items = [self.patterns.items[n] for n in number]
+    def _below(self, name: str) -> int:
+        """The number of lanes of a dim below one of the parent."""
+        return self.child.lanes(name) // self.parent.lanes(name)
+
+    # Lists from parts
+
+    def _split(self, key: tuple[int, ...]) -> tuple[list[Arrays], dict[str, Bools]]:
+        items = [self.patterns.items[number] for number in key]
         axes = len(self._parts)
-        return items[:axes], [item[0] for item in items[axes:]]
+        return items[:axes], {name: item[0] for name, item in zip(self.dims, items[axes:])}
 
     def _names(self, axis: int) -> tuple[Name, ...]:
         rows = tuple((group, dim.name) for dim in self.child.axis_dims(axis) for group in "el")
         return (*rows, ("n", str(axis)))
 
-    def _offsets(self, frame: Frame) -> Ints:
-        """The addresses of versions and instances of the child."""
+    def _offsets(self) -> Iterator[tuple[Name, Ints, Ints]]:
+        """Along versions and lanes of every dim: parts of the addresses at child and parent."""
         versions, instances = self.child.version_strides(self.batch), self.child.instance_strides()
-        total = np.zeros((), np.int64)
+        above = self.parent.instance_strides()
         for name, dim in self.dims.items():
-            total = total + frame.expand(
-                np.arange(self.child.versions(dim, self.batch)) * versions[name], [("e", name)]
-            )
-            total = total + frame.expand(np.arange(self.child.lanes(name)) * instances[name], [("l", name)])
-        return total
+            version = np.arange(self.child.versions(dim, self.batch))
+            yield ("e", name), version * versions[name], version * 0
+            lane = np.arange(self.child.lanes(name))
+            yield ("l", name), lane * instances[name], lane // self._below(name) * above[name]
 
-    def _parent_offsets(self, frame: Frame) -> Ints:
-        strides = self.parent.instance_strides()
-        total = np.zeros((), np.int64)
-        for name in self.dims:
-            below = self.child.lanes(name) // self.parent.lanes(name)
-            total = total + frame.expand(np.arange(self.child.lanes(name)) // below * strides[name], [("l", name)])
-        return total
+    def _chosen(self, parts: list[Arrays], busy: dict[str, Bools]) -> Coordinates | None:
+        """The digits of every axis, if the list has each combination of them."""
+        chosen: dict[Name, Ints] = {}
+        for name, lanes in busy.items():
+            chosen["e", name], chosen["l", name] = used(lanes)
+            if not choose(lanes, [("e", name), ("l", name)], chosen).all():
+                return None
+        for axis, part in enumerate(parts):
+            names = self._names(axis)
+            listed = part[LISTED]
+            for place, digits in enumerate(names[:-1]):
+                listed = listed.take(chosen[digits], axis=place)
+            chosen[names[-1]] = used(listed)[-1]
+            if not listed.take(chosen[names[-1]], axis=-1).all():
+                return None
+        return chosen
+
+    def _makers(self, parts: list[Arrays], chosen: Coordinates, order: Sequence[Name]) -> tuple[BoxMaker, BoxMaker]:
+        """Child and parent addresses as boxes with the axes ``order``."""
+        makers = BoxMaker(order), BoxMaker(order)
+        for name, to, source in self._offsets():
+            makers[0].add(choose(to, [name], chosen), [name])
+            makers[1].add(choose(source, [name], chosen), [name])
+        for axis, part in enumerate(parts):
+            names = self._names(axis)
+            makers[0].add(choose(part[TO], names, chosen), names)
+            makers[1].add(choose(part[SOURCE], names, chosen), names)
+        return makers
 
     def _frame(self, parts: list[Arrays]) -> Frame:
         axes: list[tuple[Name, int]] = [(("e", d.name), self.child.versions(d, self.batch)) for d in self.dims.values()]
         axes += [(("l", name), self.child.lanes(name)) for name in self.dims]
-        axes += [(("n", str(axis)), part[0].shape[-1]) for axis, part in enumerate(parts)]
+        axes += [(("n", str(axis)), part[TO].shape[-1]) for axis, part in enumerate(parts)]
         return Frame(axes)
 
-    def _all(self, frame: Frame, parts: list[Arrays], column: int, busy: list[Bools]) -> Bools:
-        """Where a flag of every axis is set and the instance is busy."""
-        total = np.ones((), bool)
+    def _lists(self, parts: list[Arrays], busy: dict[str, Bools], frame: Frame) -> tuple[Bools, Ints, Ints, Bools]:
+        """Over the whole frame: what is listed, addresses at child and parent, and whether the parent has the word."""
+        listed, found = np.ones((), bool), np.ones((), bool)
+        to, source = np.zeros((), np.int64), np.zeros((), np.int64)
         for axis, part in enumerate(parts):
-            flag = part[column] if part[column].dtype == bool else part[column] >= 0
-            total = total & frame.expand(flag, self._names(axis))
-        for name, lanes in zip(self.dims, busy):
-            total = total & frame.expand(lanes, [("e", name), ("l", name)])
-        return np.broadcast_to(total, frame.shape)
-
-    def _sum(self, frame: Frame, parts: list[Arrays], column: int) -> Ints:
-        total = np.zeros((), np.int64)
-        for axis, part in enumerate(parts):
-            total = total + frame.expand(part[column], self._names(axis))
-        return total
-
-
-class FillLists(MoveLists):
-    """The lists of one fill instruction."""
-
-    def __init__(self, child: Store, parent: Store, dims: dict[str, Dimension], sweep: bool, batch: int) -> None:
-        super().__init__(child, parent, dims, batch)
-        self.sweep = sweep
-        self._lists: dict[tuple[int, ...], FillList] = {}
-
-    def __call__(self, running: Sequence[int]) -> tuple[FillList, int, int]:
-        number, base, parent_base = self.resolve(running)
-        if number not in self._lists:
-            self._lists[number] = self._build(number)
-        return self._lists[number], base, parent_base
-
-    def _build(self, number: tuple[int, ...]) -> FillList:
-        parts, busy = self._split(number)
-        frame = self._frame(parts)
-        held = self._all(frame, parts, 0, busy)
-        moved = held & self._all(frame, parts, 2, busy)
-        if self.sweep:
-            new = self._all(frame, parts, 3, busy)
-            moved = moved & new
-            if self.batch >= self.child.loops:
-                held = new  # in a batch, what stays is copied from the parent too, which still holds it
-        to = np.broadcast_to(self._sum(frame, parts, 0) + self._offsets(frame), frame.shape)
-        address = self._sum(frame, parts, 1) + self._parent_offsets(frame)
-        source = np.where(self._all(frame, parts, 1, busy), address, ZERO)
-        ids = np.zeros((), np.int64)
-        for axis, part in enumerate(parts):
-            ids = ids * (int(part[4].max(initial=0)) + 1) + frame.expand(part[4], self._names(axis))
-        wanted = np.where(moved, ids, ABSENT)
-        groups = group_lanes(wanted, list(frame.axes), self.dims, self.parent.position, self.child.position)
-        return FillList(
-            to[held].astype(np.intp), source[held].astype(np.intp), int(np.count_nonzero(moved)), served(groups)
-        )
-
-
-class PsumLists(MoveLists):
-    """The lists of the open and drain instructions of one region."""
-
-    def __init__(
-        self, child: Store, parent: Store, dims: dict[str, Dimension], reduced: frozenset[str], batch: int
-    ) -> None:
-        super().__init__(child, parent, dims, batch)
-        self.reduced = reduced
-        self._lists: dict[tuple[int, ...], PsumList] = {}
-
-    def __call__(self, running: Sequence[int]) -> tuple[PsumList, int, int]:
-        number, base, parent_base = self.resolve(running)
-        if number not in self._lists:
-            self._lists[number] = self._build(number)
-        return self._lists[number], base, parent_base
-
-    def _build(self, number: tuple[int, ...]) -> PsumList:
-        parts, busy = self._split(number)
-        frame = self._frame(parts)
-        there = self._all(frame, parts, 0, busy)
-        to = np.broadcast_to(self._sum(frame, parts, 0) + self._offsets(frame), frame.shape)
-        source = np.broadcast_to(self._sum(frame, parts, 1) + self._parent_offsets(frame), frame.shape)
-        there, to, source = (self._by_sharing(array, frame) for array in (there, to, source))
-        used = there.any(axis=1)
-        child = np.where(there, to, ZERO)[used].astype(np.intp)
-        parent = source[used, 0].astype(np.intp)
-        return PsumList(child, parent, int(np.count_nonzero(there)), len(np.unique(parent)))
-
-    def _by_sharing(self, array: npt.NDArray[np.int64], frame: Frame) -> npt.NDArray[np.int64]:
-        """[words, lanes that share a word]: of the reduction dims, the lanes between parent and child."""
-        shape: list[int] = []
-        last: list[int] = []
-        for (group, name), size in frame.axes.items():
-            if group == "l" and name in self.reduced:
-                above = self.parent.lanes(name)
-                shape += [above, size // above]
-                last.append(len(shape) - 1)
-            else:
-                shape.append(size)
-        order = [place for place in range(len(shape)) if place not in last] + last
-        shared = prod(shape[place] for place in last)
-        return array.reshape(shape).transpose(order).reshape(-1, shared)
+            names = self._names(axis)
+            listed = listed & frame.expand(part[LISTED], names)
+            found = found & frame.expand(part[SOURCE] >= 0, names)
+            to = to + frame.expand(part[TO], names)
+            source = source + frame.expand(part[SOURCE], names)
+        for name, lanes in busy.items():
+            listed = listed & frame.expand(lanes, [("e", name), ("l", name)])
+        for name_, child, parent in self._offsets():
+            to = to + frame.expand(child, [name_])
+            source = source + frame.expand(parent, [name_])
+        listed, to, source, found = (np.broadcast_to(array, frame.shape) for array in (listed, to, source, found))
+        return listed, to, source, found
 
 
 def group_lanes(

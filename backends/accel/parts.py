@@ -7,7 +7,6 @@ that whole lists, which are products of parts, are made once and rebased.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -50,15 +49,6 @@ class Patterns:
             self._numbers[key] = len(self.items)
             self.items.append(arrays)
         return self._numbers[key]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The number of a pattern, and the base addresses here and at the parent that its addresses are relative to."""
-
-    pattern: int
-    base: int = 0
-    parent_base: int = 0
 
 
 def rebased(addresses: Ints, there: Bools) -> tuple[Ints, int]:

@@ -82,9 +82,8 @@ class Store:
         key = (axis, low, *(running[r] for dim in dims for r in dim.registers if r < low))
         window = self.window if any(self.loops - 1 in dim.registers for dim in dims) else 0
         if key not in self._tiles:
-            self._tiles[key] = axis_tile(
-                self.operand.axes[axis], dims, self.position, running, low, self.loops, window, self.pads
-            )
+            tile = axis_tile(self.operand.axes[axis], dims, self.position, running, low, self.loops, window, self.pads)
+            self._tiles[key] = tile.packed() if batch < self.loops else tile
             self._fits(axis, self._tiles[key])
         tile = self._tiles[key]
         if batch < self.loops or not window:

@@ -44,6 +44,12 @@ class AxisTile:
         """The largest number of words in a row."""
         return int(np.count_nonzero(self.positions >= 0, axis=1).max(initial=0))
 
+    def packed(self) -> AxisTile:
+        """The same words, in every row at the first positions in order."""
+        table = np.where(self.table >= 0, np.cumsum(self.table >= 0, axis=1) - 1, ABSENT)
+        positions = np.where(self.positions >= 0, np.cumsum(self.positions >= 0, axis=1) - 1, ABSENT)
+        return AxisTile(self.shape, self.words, positions, self.fresh, self.origin, table)
+
     def rows(self, chosen: Sequence[int | slice]) -> AxisTile:
         """Some of the rows: an index or a slice for each entry of ``shape``."""
         grid = np.arange(len(self.words)).reshape(self.shape)

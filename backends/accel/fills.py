@@ -1,0 +1,62 @@
+"""Fills of read operands: lists of addresses, and their execution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from effc.backends.accel.boxes import Box
+from effc.backends.accel.digits import Dimension
+from effc.backends.accel.memory import ZERO, Memory
+from effc.backends.accel.moves import Addresses, Move, MoveLists
+from effc.backends.accel.stores import Store
+
+
+@dataclass(frozen=True, slots=True)
+class FillList:
+    """``to[i]`` receives ``source[i]``, or padding from ZERO; as boxes where both are regular."""
+
+    to: Box | Addresses
+    source: Box | Addresses
+
+    def run(self, child: Memory, base: int, parent: Memory, parent_base: int) -> None:
+        """Move the words."""
+        if isinstance(self.to, Box) and isinstance(self.source, Box):
+            parent.require_box(parent_base, self.source)
+            self.to.view(child.data, base)[...] = self.source.view(parent.data, parent_base)
+            if child.valid is not None:
+                self.to.bits(child.valid, base)[...] = True
+            return
+        assert isinstance(self.to, np.ndarray)
+        assert isinstance(self.source, np.ndarray)
+        parent.require(parent_base, self.source)
+        child.data[base:][self.to] = parent.data[parent_base:].take(self.source)
+        if child.valid is not None:
+            child.valid[base:][self.to] = True
+
+
+class FillLists(MoveLists):
+    """The lists of one fill instruction."""
+
+    def __init__(self, child: Store, parent: Store, dims: dict[str, Dimension], batch: int, sweep: bool) -> None:
+        super().__init__(child, parent, dims, batch, sweep)
+        self._known: dict[tuple[int, ...], FillList] = {}
+
+    def __call__(self, running: Sequence[int]) -> tuple[Move, FillList]:
+        move = self.move(running)
+        if move.key not in self._known:
+            self._known[move.key] = self._build(move.key)
+        return move, self._known[move.key]
+
+    def _build(self, key: tuple[int, ...]) -> FillList:
+        parts, busy = self._split(key)
+        frame = self._frame(parts)
+        chosen = self._chosen(parts, busy)
+        if chosen is not None:
+            to, source = (maker.box() for maker in self._makers(parts, chosen, list(frame.axes)))
+            if to is not None and source is not None:
+                return FillList(to, source)
+        listed, places, origins, found = self._lists(parts, busy, frame)
+        return FillList(places[listed].astype(np.intp), np.where(found, origins, ZERO)[listed].astype(np.intp))
