@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -17,7 +19,7 @@ from effc.compiler.target import load_target
 from effc.ir import nests
 from effc.ir.errors import InputError
 from effc.ir.graph import NodeOp
-from effc.ir.schedule import For, Item, Keep, Schedule
+from effc.ir.schedule import For, Item, Keep, Par, Schedule
 
 GEMM = (
     Keep("I", "GLB"),
@@ -124,3 +126,16 @@ def test_a_text_that_ends_early() -> None:
         except InputError:
             continue
         assert count >= 3  # a program may have no layers
+
+
+def test_the_manual_shows_what_is_emitted() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "isa.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```effc\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    nest = nests.conv2d(1, 32, 8, 16, 16, 3, 3, pad=1, h=16, w=16, name="conv")
+    items = (
+        *(Keep("I", "GLB"), Keep("O", "GLB"), For("C", 4), Par("K", 16, "GLB", "x"), Par("R", 1, "GLB", "y")),
+        *(Keep("W", "spad"), For("P", 1), For("Q", 1), Keep("I", "spad"), Keep("O", "spad")),
+        *(For("K", 1), For("C", 1), For("S", 1)),
+    )
+    made = emit(graph_of(nest, Schedule(items), dict.fromkeys("IW", 0)), load_target("eyeriss_like"))
+    assert print_program(made) == text
