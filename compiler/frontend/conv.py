@@ -10,6 +10,8 @@ from effc.compiler.frontend.node import Node, NotANest
 from effc.ir.graph import View
 from effc.ir.nest import BIAS_NAME, OUTPUT_NAME, Axis, Dim, Nest, Operand
 
+AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+
 OUTER, INNER = ("P", "Q"), ("R", "S")
 """The dims of the outputs and of the taps, per spatial axis."""
 
@@ -127,7 +129,9 @@ def _windows(node: Node, sizes: tuple[int, ...], taps: tuple[int, ...]) -> list[
     pads = node.integers("pads", (0,) * (2 * rank))
     if min(pads) < 0:
         raise NotANest("negative padding")
-    mode = node.attributes.get("auto_pad", b"NOTSET").decode()
+    mode = node.attributes.get("auto_pad", b"NOTSET").decode(errors="replace")
+    if mode not in AUTO_PADS:
+        raise node.error(f"auto_pad is '{mode}'", ", ".join(AUTO_PADS))
     forms = zip(sizes, taps, strides, dilations, pads[:rank], pads[rank:])
     return [_padded(Window(*form), mode) for form in forms]
 

@@ -26,6 +26,7 @@ from effc.compiler.frontend.lowerings import LOWERINGS, REASONS, load_offered
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.read import check, guard, load_onnx, skeleton
 from effc.compiler.frontend.subgraphs import captured, spliced, subgraphs
+from effc.compiler.frontend.trial import require_survival
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op
 from effc.ir.rules import LIMIT
 
@@ -45,13 +46,20 @@ def lower(
     ``dims`` gives the symbolic dims of the inputs their values; the batch, where it is one of them, is ``batch``. The
     nodes that ``host`` names become no nests; it says why.
     """
+    load_offered()
+    walk = partial(_lowered, batch=batch, dims=dims or {}, host=host or {})
+    seconds = 10 + len(model.graph.node) // 100
+    require_survival(partial(walk, skeleton(model)), "infer the shapes of the model", seconds=seconds)
+    return walk(model).graph(name or model.graph.name or "model")
+
+
+def _lowered(model: onnx.ModelProto, batch: int, dims: Mapping[str, int], host: Mapping[str, str]) -> _Frontend:
     with guard("the local functions of the model cannot be inlined"):
         shell = _inlined(model)
-    load_offered()
-    frontend = _Frontend(model, shell, host or {})
-    frontend.bind(batch, dims or {})
+    frontend = _Frontend(model, shell, host)
+    frontend.bind(batch, dims)
     frontend.lower(shell.graph.node)
-    return frontend.graph(name or model.graph.name or "model")
+    return frontend
 
 
 class _Frontend:
@@ -63,7 +71,7 @@ class _Frontend:
     def __init__(self, model: onnx.ModelProto, shell: onnx.ModelProto, host: Mapping[str, str]) -> None:
         constants = dict(_initializers(model.graph))
         self.inputs = [value for value in model.graph.input if value.name not in constants]
-        self.outputs = tuple(value.name for value in model.graph.output)
+        self.outputs = tuple(dict.fromkeys(value.name for value in model.graph.output))
         outputs = (name for node in shell.graph.node for name in node.output)
         self.build = Builder([*constants, *(value.name for value in self.inputs), *outputs])
         self.budget = fold.Budget()
