@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from effc.compiler.cost import Evaluation
 from effc.compiler.cost import evaluate as cost
@@ -31,8 +31,11 @@ from effc.ir.schedule import Schedule
 if TYPE_CHECKING:
     import onnx
 
+    from effc.compiler.replay import TimeloopCounts
+
 OBJECTIVES = ("energy", "latency", "edp", "dram")
 BACKENDS = ("accel", "cpu")
+CONVENTIONS = ("effc", "timeloop")
 
 
 def compile(  # noqa: A001 - it is what users look for
@@ -100,14 +103,38 @@ def search(
     return find(nest, machine, objective, perfect_factors=perfect_factors, time_limit=time_limit, progress=progress)
 
 
-def evaluate(nest: Nest, target: str | Path | Target, schedule: Schedule | str, convention: str = "effc") -> Evaluation:
-    """What a schedule, given as a value or as text, moves and costs; an ``InputError`` if it is not legal."""
+@overload
+def evaluate(
+    nest: Nest, target: str | Path | Target, schedule: Schedule | str, convention: Literal["effc"] = "effc"
+) -> Evaluation: ...
+
+
+@overload
+def evaluate(
+    nest: Nest, target: str | Path | Target, schedule: Schedule | str, convention: Literal["timeloop"]
+) -> TimeloopCounts: ...
+
+
+def evaluate(
+    nest: Nest,
+    target: str | Path | Target,
+    schedule: Schedule | str,
+    convention: Literal["effc", "timeloop"] = "effc",
+) -> Evaluation | TimeloopCounts:
+    """What a schedule, given as a value or as text, moves and costs; an ``InputError`` if it is not legal.
+
+    ``convention="timeloop"`` counts as Timeloop does: see `docs/replay.md`.
+    """
     from effc.ir import parse_schedule
 
-    if convention != "effc":
-        raise InputError(f"the convention '{convention}' is not supported", expected="effc")
+    _check("convention", convention, CONVENTIONS)
     machine = find_target(target)
-    return cost(nest, parse_schedule(schedule, nest) if isinstance(schedule, str) else schedule, machine)
+    parsed = parse_schedule(schedule, nest) if isinstance(schedule, str) else schedule
+    if convention == "effc":
+        return cost(nest, parsed, machine)
+    from effc.compiler.replay import timeloop_counts
+
+    return timeloop_counts(nest, parsed, machine)
 
 
 class _Model:
