@@ -1,4 +1,4 @@
-"""What a nest layer must obey before it runs; what breaks it is a fault of the program."""
+"""What a program must obey before it runs; what breaks it is a fault of the program."""
 
 from __future__ import annotations
 
@@ -6,10 +6,73 @@ from collections.abc import Iterator
 from math import prod
 
 from effc.backends.accel.faults import MachineFault
-from effc.backends.accel.isa import Drain, End, Fill, Loop, LoopDigit, Mac, MeshDigit, Move, NestLayer, Open, Region
+from effc.backends.accel.isa import (
+    Drain,
+    End,
+    Fill,
+    Loop,
+    LoopDigit,
+    Mac,
+    MeshDigit,
+    Move,
+    NestLayer,
+    NodeLayer,
+    Open,
+    Program,
+    Region,
+    Slot,
+)
 from effc.compiler.target.model import Target
 
 MOVES = (Fill, Open, Drain)
+
+
+def check_program(program: Program, target: Target) -> None:
+    """Raise the first fault of what a program declares: its target, its tensors, and where its layers find them."""
+    if (program.target, program.word_bits) != (target.name, target.word_bits):
+        raise MachineFault(
+            f"the program is for {program.target}, {program.word_bits} bit",
+            expected=f"a program for {target.name}, {target.word_bits} bit",
+        )
+    for message, expected in _tensors(program):
+        raise MachineFault(message, level=target.levels[0].name, expected=expected)
+
+
+def _tensors(program: Program) -> Iterator[tuple[str, str]]:
+    slots = {slot.name: slot for slot in program.slots}
+    if len(slots) < len(program.slots):
+        yield "two slots have one name", "distinct names"
+    for slot in program.slots:
+        if slot.address is None:
+            continue
+        if slot.shape is None or min(slot.shape, default=0) < 0:
+            yield f"slot {slot.name} is in DRAM without a shape", "a known shape, or a place with the host"
+        elif slot.address < 0 or slot.address + prod(slot.shape) > program.dram_words:
+            yield f"slot {slot.name} does not fit", f"{program.dram_words} words at most"
+    for layer in program.layers:
+        if isinstance(layer, NodeLayer):
+            node = layer.node
+            names = [name for name in (*node.inputs, *node.outputs, *node.captures) if name]
+        else:
+            names = [operand.tensor for operand in layer.operands]
+            yield from _in_dram(layer, slots, program.dram_words)
+        for name in names:
+            if name not in slots:
+                yield f"layer {layer.name} uses {name}", "a tensor that has a slot"
+    for name in (*program.inputs, *program.outputs):
+        if name not in slots:
+            yield f"the program has no tensor {name}", "a tensor that has a slot"
+
+
+def _in_dram(layer: NestLayer, slots: dict[str, Slot], words: int) -> Iterator[tuple[str, str]]:
+    for operand in layer.operands:
+        if operand.tensor in slots and slots[operand.tensor].address is None:
+            yield f"layer {layer.name} uses {operand.tensor}", "a tensor in DRAM"
+        steps = [stride * (axis.size - 1) for axis, stride in zip(operand.axes, operand.strides)]
+        first = operand.base + sum(step for step in steps if step < 0)
+        last = operand.base + sum(step for step in steps if step > 0)
+        if first < 0 or last >= words or min((axis.size for axis in operand.axes), default=1) < 1:
+            yield f"operand {operand.name} of layer {layer.name} lies at {first} to {last}", f"0 to {words - 1}"
 
 
 def check_layer(layer: NestLayer, target: Target) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from effc.backends.accel.check import check_program
 from effc.backends.accel.counters import Counters
 from effc.backends.accel.emit import emit
 from effc.backends.accel.engine import Engine
@@ -78,11 +79,7 @@ class _Run:
     ) -> None:
         self.machine, self.program, self.keep = machine, program, keep
         target = machine.target
-        if (program.target, program.word_bits) != (target.name, target.word_bits):
-            raise MachineFault(
-                f"the program is for {program.target}, {program.word_bits} bit",
-                expected=f"a program for {target.name}, {target.word_bits} bit",
-            )
+        check_program(program, target)
         self.slots = {slot.name: slot for slot in program.slots}
         self.dram = Memory(target.levels[0].name, program.dram_words, machine.dtype, True)
         self.host: dict[str, Value] = {}

@@ -221,3 +221,25 @@ def test_inputs_of_a_wrong_shape_are_a_fault() -> None:
     program: Program = emit(net, TARGET)
     with pytest.raises(MachineFault, match=r"tensor x has shape \(4, 2\)"):
         Machine(TARGET).run(program, {"x": values(1, 4, 2)}, net.constants)
+
+
+def test_tensors_that_a_program_does_not_have() -> None:
+    net = residual()
+    program = emit(net, TARGET)
+    layer = program.layers[0]
+    assert isinstance(layer, NestLayer)
+    far = tuple(replace(o, base=o.base + 99) for o in layer.operands)
+    host = tuple(replace(slot, address=None) if slot.name == "a" else slot for slot in program.slots)
+    wrong = [
+        ("does not fit", replace(program, dram_words=20)),
+        ("layer first uses x", replace(program, slots=program.slots[1:])),
+        ("the program has no tensor z", replace(program, outputs=("z",))),
+        ("two slots have one name", replace(program, slots=program.slots * 2)),
+        ("operand I of layer first lies at 115 to 122", replace(program, layers=(replace(layer, operands=far),))),
+        ("layer first uses a", replace(program, slots=host)),
+    ]
+    slots = {slot.name for slot in program.slots}
+    assert slots == {"x", "W", "a", "b", "c", "y"}
+    for message, mutant in wrong:
+        with pytest.raises(MachineFault, match=message):
+            Machine(TARGET).run(mutant, {"x": values(1, 2, 4)}, net.constants)
