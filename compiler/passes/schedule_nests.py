@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -148,10 +150,24 @@ def _mapper(jobs: int) -> Iterator[_Mapper]:
     if jobs <= 1:
         yield map
         return
-    with _uninterrupted():
-        pool = get_context("spawn").Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN))
-    with pool:
-        yield pool.imap
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+
+    def mapped(task: Callable[[Nest], Best | InputError], nests: list[Nest]) -> Iterator[Best | InputError]:
+        with _uninterrupted():
+            return pool.map(task, nests)
+
+    try:
+        yield mapped
+    except BrokenProcessPool:
+        raise InputError(
+            "the processes of the search do not start, or were killed",
+            expected="a script that may be imported, and enough memory",
+            remedy='put the call under `if __name__ == "__main__":`, or ask for one job',
+        ) from None
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager

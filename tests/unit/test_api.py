@@ -1,6 +1,11 @@
 """What ``import effc`` offers for single nests."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from small import write_small
 
 import effc
 
@@ -30,3 +35,13 @@ def test_a_schedule_is_costed_under_two_conventions() -> None:
 def test_an_unknown_convention() -> None:
     with pytest.raises(effc.InputError, match="convention"):
         effc.evaluate(NEST, "eyeriss_like", TEXT, convention="scalesim")  # type: ignore[call-overload]
+
+
+def test_a_script_that_starts_itself_again_is_told_so(tmp_path: Path) -> None:
+    write_small(tmp_path)
+    script = tmp_path / "script.py"
+    script.write_text("import effc\neffc.compile('small.onnx', 'tiny.hw', jobs=2, time_limit=1)\n")
+    command = [sys.executable, script.name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert 'remedy:   put the call under `if __name__ == "__main__":`' in done.stderr
