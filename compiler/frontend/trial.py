@@ -1,8 +1,7 @@
 """A trial in a process of its own, of what may stop the program.
 
-The C++ of onnx checks models and infers shapes; on some damaged models it aborts, and would take the program with it,
-or never comes back. So it is tried in a fork first, where there is one that is safe: on Linux. Elsewhere nothing is
-tried.
+On some damaged models onnx's inference of shapes, which is C++, aborts, and would take the program with it, or never
+comes back. So it is tried in a fork first, where there is one that is safe: on Linux. Elsewhere nothing is tried.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from contextlib import suppress
 
 from effc.compiler.errors import InputError
 
-PATIENCE = 3
-"""How much longer than its processor time a trial may take: what sleeps for so long is no fault of the model."""
+PATIENCE = 10
+"""How many times its processor time a trial may take: what sleeps for longer is no fault of the model."""
 
 
 def require_survival(work: Callable[[], object], what: str, place: str = "", seconds: int = 10) -> None:
