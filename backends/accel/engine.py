@@ -13,7 +13,7 @@ from functools import partial
 import numpy.typing as npt
 
 from effc.backends.accel.assembler import instruction_text
-from effc.backends.accel.batch import POINTS, batch_start, points
+from effc.backends.accel.batch import POINTS, batched, points
 from effc.backends.accel.check import check_layer
 from effc.backends.accel.digits import Dimension
 from effc.backends.accel.faults import MachineFault
@@ -44,12 +44,12 @@ class Engine:
 
     def __init__(self, layer: NestLayer, target: Target, dram: Memory, dtype: npt.DTypeLike, exact: bool) -> None:
         check_layer(layer, target)
+        layer, self.batch = (layer, NO_BATCH) if exact else batched(layer, target)
         self.layer, self.target = layer, target
         self.dims = {setting.name: Dimension(setting, target) for setting in layer.dims}
         self.counters = Counters()
         self.output = next(o.name for o in layer.operands if o.kind == "write")
         self.bias = next((o.name for o in layer.operands if o.kind == "bias"), None)
-        self.batch = NO_BATCH if exact else batch_start(layer, self.dims)
         self.stores = self._stores(dram, dtype, exact)
         self.registers = {r: dim for dim in self.dims.values() for r in dim.registers}
         self.running = [0] * len(self.registers)

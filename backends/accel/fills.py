@@ -32,9 +32,9 @@ class FillList:
         assert isinstance(self.to, np.ndarray)
         assert isinstance(self.source, np.ndarray)
         parent.require(parent_base, self.source)
-        child.data[base:][self.to] = parent.data[parent_base:].take(self.source)
+        child.after(base)[self.to] = parent.after(parent_base).take(self.source)
         if child.valid is not None:
-            child.valid[base:][self.to] = True
+            child.bits(base)[self.to] = True
 
 
 class FillLists(MoveLists):

@@ -22,31 +22,41 @@ class Memory:
     """``data[address]`` and, where they are kept, valid bits; negative addresses are the cells."""
 
     def __init__(self, level: str, words: int, dtype: npt.DTypeLike, keep_valid: bool) -> None:
-        self.level = level
+        self.level, self.words = level, words
         self.data: Words = np.empty(words + CELLS, dtype)
         self.valid: Bools | None = np.empty(words + CELLS, bool) if keep_valid else None
-        self.poison()
-
-    def poison(self) -> None:
-        """Forget everything."""
-        self.data[:] = np.nan if self.data.dtype.kind == "f" else 0
+        self.forget(Box(0, (words,), (1,)))
         self.data[TRASH:] = 0
         if self.valid is not None:
-            self.valid[:] = False
             self.valid[TRASH:] = True
+
+    def forget(self, box: Box) -> None:
+        """Some words were never written."""
+        box.view(self.data, 0)[...] = np.nan if self.data.dtype.kind == "f" else 0
+        if self.valid is not None:
+            box.view(self.valid, 0)[...] = False
+
+    def after(self, base: int) -> Words:
+        """The words from an address on, and the cells."""
+        return self.data[min(base, self.words) :]
+
+    def bits(self, base: int) -> Bools:
+        """The valid bits from an address on, and those of the cells."""
+        assert self.valid is not None
+        return self.valid[min(base, self.words) :]
+
+    def require(self, base: int, addresses: Ints) -> None:
+        """Every one of the words was written, as far as valid bits are kept."""
+        if self.valid is None:
+            return
+        bad = ~self.bits(base).take(addresses)
+        if bad.any():
+            word = base + int(addresses[bad][0])
+            raise MachineFault(
+                f"word {word} was never written", level=self.level, expected="a move that writes it first"
+            )
 
     def require_box(self, base: int, box: Box) -> None:
         """The same for a box of words."""
         if self.valid is not None and not box.bits(self.valid, base).all():
             self.require(base, box.list())
-
-    def require(self, offset: int, addresses: Ints) -> None:
-        """Every one of the words was written, as far as valid bits are kept."""
-        if self.valid is None:
-            return
-        bad = ~self.valid[offset:].take(addresses)
-        if bad.any():
-            word = offset + int(addresses[bad][0])
-            raise MachineFault(
-                f"word {word} was never written", level=self.level, expected="a move that writes it first"
-            )

@@ -20,7 +20,7 @@ from effc.backends.accel.digits import Bools, Dimension, Ints
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.frame import Frame, Name, served
 from effc.backends.accel.parts import ABSENT, Arrays, Memo, Patterns, rebased
-from effc.backends.accel.stores import NO_BATCH, Store
+from effc.backends.accel.stores import Store
 
 Addresses = npt.NDArray[np.intp]
 
@@ -101,7 +101,7 @@ class MoveLists:
         shape = (*tile.shape, -1)
         words, there = tile.words.reshape(shape), (tile.positions >= 0).reshape(shape)
         pad = (words < 0) | (words >= child.operand.axes[axis].size)
-        source, found = parent.addresses(axis, words, list(self._rows_above(axis)), running, NO_BATCH)
+        source, found = parent.addresses(axis, words, list(self._rows_above(axis)), running, self.batch)
         if (lost := there & ~pad & ~found).any():
             raise MachineFault(
                 f"the tile of {child.operand.name} at {child.level} needs index {int(words[lost][0])} of axis {axis}",
@@ -125,10 +125,20 @@ class MoveLists:
         """Version and instance of the parent for each row of the child's tile."""
         dims = self.child.axis_dims(axis)
         for place, dim in enumerate(dims):
-            shape = [1] * (2 * len(dims) + 1)
-            shape[2 * place + 1] = -1
-            yield np.zeros((), np.int64)
-            yield (np.arange(self.child.lanes(dim.name)) // self._below(dim.name)).reshape(shape)
+            for group, rows in enumerate((self._versions_above(dim), self._lanes_above(dim))):
+                shape = [1] * (2 * len(dims) + 1)
+                shape[2 * place + group] = -1
+                yield rows.reshape(shape)
+
+    def _versions_above(self, dim: Dimension) -> Ints:
+        """The version of the parent for each version of the child along a dim."""
+        version = np.arange(self.child.versions(dim, self.batch))
+        if self.batch >= self.parent.loops:
+            return version * 0
+        return version // dim.batch(self.parent.loops, self.child.loops)
+
+    def _lanes_above(self, dim: Dimension) -> Ints:
+        return np.arange(self.child.lanes(dim.name)) // self._below(dim.name)
 
     def _below(self, name: str) -> int:
         """The number of lanes of a dim below one of the parent."""
@@ -148,12 +158,11 @@ class MoveLists:
     def _offsets(self) -> Iterator[tuple[Name, Ints, Ints]]:
         """Along versions and lanes of every dim: parts of the addresses at child and parent."""
         versions, instances = self.child.version_strides(self.batch), self.child.instance_strides()
-        above = self.parent.instance_strides()
+        versions_above, instances_above = self.parent.version_strides(self.batch), self.parent.instance_strides()
         for name, dim in self.dims.items():
-            version = np.arange(self.child.versions(dim, self.batch))
-            yield ("e", name), version * versions[name], version * 0
-            lane = np.arange(self.child.lanes(name))
-            yield ("l", name), lane * instances[name], lane // self._below(name) * above[name]
+            version, lane = np.arange(self.child.versions(dim, self.batch)), np.arange(self.child.lanes(name))
+            yield ("e", name), version * versions[name], self._versions_above(dim) * versions_above[name]
+            yield ("l", name), lane * instances[name], self._lanes_above(dim) * instances_above[name]
 
     def _chosen(self, parts: list[Arrays], busy: dict[str, Bools]) -> Coordinates | None:
         """The digits of every axis, if the list has each combination of them."""

@@ -176,7 +176,7 @@ def fetch(memory: Memory, addresses: Box | Addresses, base: int) -> Words:
         memory.require_box(base, addresses)
         return addresses.view(memory.data, base)
     memory.require(base, addresses)
-    words: Words = memory.data[base:].take(addresses)
+    words: Words = memory.after(base).take(addresses)
     return words
 
 
@@ -194,7 +194,7 @@ def accumulate(memory: Memory, addresses: Box | Addresses, base: int, values: Wo
             data[...] = values + np.where(addresses.view(memory.valid, base), data, 0)
         live[...] = True
         return live.size - known
-    data, live = memory.data[base:], memory.valid[base:]
+    data, live = memory.after(base), memory.bits(base)
     before = live.take(addresses)
     data[addresses] = values + np.where(before, data.take(addresses), 0)
     live[addresses] = True

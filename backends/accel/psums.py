@@ -44,13 +44,13 @@ class PsumList:
             return self._start_box(self.child, self.parent, child, base, parent, parent_base)
         assert isinstance(self.child, np.ndarray)
         assert isinstance(self.parent, np.ndarray)
-        data, live = child.data[base:], child.valid[base:]
+        data, live = child.after(base), child.bits(base)
         held = self.child[self.child >= 0]
         data[held] = 0
         live[held] = False
-        back = parent.valid[parent_base:].take(self.parent)
+        back = parent.bits(parent_base).take(self.parent)
         first = self.child[0, back]
-        data[first] = parent.data[parent_base:].take(self.parent[back])
+        data[first] = parent.after(parent_base).take(self.parent[back])
         live[first] = True
         return len(first)
 
@@ -87,10 +87,10 @@ class PsumList:
         assert isinstance(self.child, np.ndarray)
         assert isinstance(self.parent, np.ndarray)
         child.require(base, self.child)
-        values = child.data[base:].take(self.child)
+        values = child.after(base).take(self.child)
         total = values[0] if len(values) == 1 else values.sum(axis=0, dtype=values.dtype)
-        parent.data[parent_base:][self.parent] = total
-        parent.valid[parent_base:][self.parent] = True
+        parent.after(parent_base)[self.parent] = total
+        parent.bits(parent_base)[self.parent] = True
 
 
 class PsumLists(MoveLists):
