@@ -16,7 +16,7 @@ from effc.backends.reference import run_nest as reference
 from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
 from effc.ir import nests
 from effc.ir.graph import NestOp, View
-from effc.ir.nest import Nest
+from effc.ir.nest import Axis, Dim, Nest, Operand
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
 
 OPERANDS = ("I", "W", "O", "B")
@@ -328,3 +328,20 @@ def test_the_machine_does_not_load_the_cost_model() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_nest_with_one_read_adds_it_up() -> None:
+    # Every row of 4 words, in 2 lanes that are added on the way.
+    plain = {dim: Axis(((1, dim),), 0, bound) for dim, bound in (("M", 3), ("K", 4))}
+    dims = (Dim("M", 3, "P"), Dim("K", 4, "C"))
+    nest = Nest("rows", dims, (Operand("I", (plain["M"], plain["K"])),), Operand("O", (plain["M"],)))
+    expected = {
+        "I read at DRAM": 12,
+        "I hop at DRAM": 12,
+        "O write at DRAM": 6,
+        "O read at DRAM": 6 - 3,
+        "O hop at DRAM": 12,
+        "MACs": 12,
+        "cycles": 6,
+    }
+    check(nest, (Par("K", 2, "DRAM", "x"), For("M", 1), For("K", 1)), target(level("DRAM", MeshAxis("x", 2))), expected)

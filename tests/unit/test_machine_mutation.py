@@ -17,7 +17,7 @@ from effc.backends.accel.isa import Drain, Fill, Instruction, Move, NestLayer, O
 from effc.backends.accel.machine import Machine, graph_of
 from effc.ir.counters import Counters
 
-CASES = range(24)
+CASES = range(16)
 
 
 def layer_of(program: Program) -> NestLayer:
