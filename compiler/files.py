@@ -13,7 +13,15 @@ from effc.compiler.errors import InputError
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; it takes the place of ``path`` at the end, and vanishes if anything goes wrong."""
+    """A file to write; it takes the place of ``path`` at the end, and vanishes if anything goes wrong.
+
+    Where ``path`` is a pipe or a device, nothing can take its place: it is written to directly. A link stays one.
+    """
+    if _is_special(path):
+        with _writing(path), path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     done = False
     try:
@@ -34,11 +42,18 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def _is_special(path: Path) -> bool:
+    """Whether there is something at ``path`` that is no file: a pipe, a device."""
+    return path.exists() and not path.is_file()
+
+
 def check_writable(path: Path) -> None:
     """Raise an ``InputError`` now if ``path`` could not be written later."""
     if path.is_dir():
         raise InputError("this is a folder", str(path), "the name of a file to write")
-    folder = path.parent
+    if _is_special(path):
+        return
+    folder = path.resolve().parent
     if not folder.is_dir():
         raise InputError("cannot be written: the folder does not exist", str(path), remedy=f"mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -187,7 +187,10 @@ def compare(name: str, op: str, where: str, found: Any, expected: Any, limit: fl
 
 
 def relative_error(found: Array, expected: Array) -> float:
-    """``max|found - expected| / max|expected|``; infinite where one is no finite number and the other is another."""
+    """``max|found - expected| / max|expected|``; infinite where one is no finite number and the other is another.
+
+    What is smaller than the smallest normal float32 counts as that: subnormal numbers have fewer digits.
+    """
     a, b = _wide(found), _wide(expected)
     finite = np.isfinite(a) & np.isfinite(b)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
@@ -195,8 +198,8 @@ def relative_error(found: Array, expected: Array) -> float:
         return float("inf")
     with np.errstate(invalid="ignore"):
         difference = np.max(np.abs(a - b), where=finite, initial=0.0)
-    scale = np.max(np.abs(b), where=finite, initial=0.0)
-    return float(difference / scale) if scale else float("inf") if difference else 0.0
+    scale = np.max(np.abs(b), where=finite, initial=float(np.finfo(np.float32).smallest_normal))
+    return float(difference / scale)
 
 
 def _compare_others(name: str, op: str, where: str, found: Any, expected: Any, limit: float) -> Check:

@@ -65,7 +65,8 @@ class Machine:
     ) -> RunResult:
         """Run a program from its first layer to its last. ``keep``: of which tensors the result has the values."""
         kept = () if keep == "outputs" else {slot.name for slot in program.slots} if keep == "all" else keep
-        return _Run(self, program, inputs, constants, kept).layers(progress)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinity is a value like any other
+            return _Run(self, program, inputs, constants, kept).layers(progress)
 
 
 class _Run:

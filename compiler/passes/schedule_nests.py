@@ -167,7 +167,7 @@ def _mapper(jobs: int) -> Iterator[_Mapper]:
     finally:
         for process in list((pool._processes or {}).values()):
             process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def _missing(path: Path) -> InputError:
     from effc.compiler.target.suggest import did_you_mean
 
     siblings = [str(file) for file in path.parent.glob("*.hw")] if path.parent.is_dir() else []
-    bundled = f"a bundled target is named without `.hw`: {', '.join(bundled_targets())}"
+    bundled = f"or name a bundled target: {', '.join(bundled_targets())}"
     return InputError(
         "no such file", str(path), "a file that describes a target", did_you_mean(str(path), siblings) or bundled
     )
