@@ -1,0 +1,4 @@
+"""Published mappings, as functions from a nest and the published parameters to a schedule."""
+
+from effc.compiler.dataflows.row_stationary import active_pes as active_pes
+from effc.compiler.dataflows.row_stationary import row_stationary as row_stationary
