@@ -16,6 +16,10 @@ BATCH_NAMES = frozenset({"n", "b", "bs", "batch", "batchsize", "nbatch", "numbat
 """Names of a batch, in lower case and without punctuation."""
 
 
+MOST = 2**31 - 1
+"""The largest size of a dim."""
+
+
 class Symbol(NamedTuple):
     """A symbolic dim of an input."""
 
@@ -31,8 +35,8 @@ def bind(inputs: Iterable[onnx.ValueInfoProto], batch: int, dims: Mapping[str, i
     symbols = [symbol for value in inputs for symbol in _symbols(value)]
     known = dict.fromkeys(symbol.name for symbol in symbols)
     for name, value in {"the batch": batch, **dims}.items():
-        if value < 1:
-            raise InputError(f"{name} is {value}", expected="at least 1")
+        if not 1 <= value <= MOST:
+            raise InputError(f"{name} is {value}", expected=f"from 1 to {MOST}")
     if unknown := [name for name in dims if name not in known]:
         names = ", ".join(known) or "none: every dim has a fixed size"
         raise InputError(f"no input has a dim '{unknown[0]}'", expected=f"a symbolic dim of the model ({names})")
