@@ -36,7 +36,7 @@ from effc.backends.accel.isa import (
 from effc.backends.accel.stores import NO_BATCH
 from effc.compiler.target.model import Target
 
-POINTS = 1 << 21
+POINTS = 1 << 20
 """The number of multiply-accumulates that are executed at once, about."""
 
 
@@ -46,7 +46,7 @@ def batched(layer: NestLayer, target: Target) -> tuple[NestLayer, int]:
         return layer, NO_BATCH
     dims = _dims(layer, target)
     start = _start(layer, dims)
-    if start and _independent(layer, dims, start - 1) and not _cuts_sweep(layer, start - 1):
+    if start and _independent(layer, dims, start - 1):
         trips = next(digit.trips for dim in dims.values() for digit in dim.digits if digit.register == start - 1)
         chunk = _even(trips, POINTS // points(dims, start))
         if 1 < chunk < trips:
@@ -105,14 +105,7 @@ def _start(layer: NestLayer, dims: dict[str, Dimension]) -> int:
     start = depth
     while start > 0 and _independent(layer, dims, start - 1) and points(dims, start - 1) <= POINTS:
         start -= 1
-    while _cuts_sweep(layer, start):
-        start += 1
     return start
-
-
-def _cuts_sweep(layer: NestLayer, start: int) -> bool:
-    """Whether a part of a sweep would be batched: all of it is, or nothing."""
-    return any(region.loops > start > region.loops - region.window for region in layer.regions)
 
 
 def _independent(layer: NestLayer, dims: dict[str, Dimension], start: int) -> bool:

@@ -76,19 +76,22 @@ class Store:
         return strides
 
     def tile(self, axis: int, running: Sequence[int], batch: int) -> AxisTile:
-        """The tile along an axis, a row for each version and instance; there is none in DRAM."""
+        """The tile along an axis, a row for each version and instance; there is none in DRAM.
+
+        A sweep is followed from its start, of which the running registers then choose a part.
+        """
         dims = self.axis_dims(axis)
-        low = batch if batch < self.loops else self.loops - self.window
+        low = min(batch, self.loops - self.window)
         key = (axis, low, *(running[r] for dim in dims for r in dim.registers if r < low))
         window = self.window if any(self.loops - 1 in dim.registers for dim in dims) else 0
         if key not in self._tiles:
             tile = axis_tile(self.operand.axes[axis], dims, self.position, running, low, self.loops, window, self.pads)
-            self._tiles[key] = tile.packed() if batch < self.loops else tile
-            self._fits(axis, self._tiles[key])
+            self._fits(axis, tile)
+            self._tiles[key] = tile
         tile = self._tiles[key]
-        if batch < self.loops or not window:
-            return tile
-        return tile.rows([part for dim in dims for part in (self._step(dim, running), slice(None))])
+        if window and batch > low:
+            tile = tile.rows([part for dim in dims for part in (self._part(dim, running, batch), slice(None))])
+        return tile.packed() if batch < self.loops else tile
 
     def _fits(self, axis: int, tile: AxisTile) -> None:
         assert self.region is not None
@@ -99,13 +102,14 @@ class Store:
                 expected=f"{self.region.extents[axis]} words at most, the extent of its region",
             )
 
-    def _step(self, dim: Dimension, running: Sequence[int]) -> int:
-        """The step of the sweep that the running registers of a dim stand at."""
+    def _part(self, dim: Dimension, running: Sequence[int], batch: int) -> slice:
+        """The versions among the steps of a sweep, its registers below ``batch`` being at their values."""
         step = 0
         for digit in dim.digits:
-            if self.loops - self.window <= digit.register < self.loops:
+            if self.loops - self.window <= digit.register < min(batch, self.loops):
                 step = step * digit.trips + running[digit.register]
-        return step
+        versions = self.versions(dim, batch)
+        return slice(step * versions, (step + 1) * versions)
 
     def addresses(
         self, axis: int, words: Ints, rows: list[Ints], running: Sequence[int], batch: int

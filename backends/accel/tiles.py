@@ -50,10 +50,10 @@ class AxisTile:
         positions = np.where(self.positions >= 0, np.cumsum(self.positions >= 0, axis=1) - 1, ABSENT)
         return AxisTile(self.shape, self.words, positions, self.fresh, self.origin, table)
 
-    def rows(self, chosen: Sequence[int | slice]) -> AxisTile:
-        """Some of the rows: an index or a slice for each entry of ``shape``."""
+    def rows(self, chosen: Sequence[slice]) -> AxisTile:
+        """Some of the rows, a slice for each entry of ``shape``."""
         grid = np.arange(len(self.words)).reshape(self.shape)
-        picked = grid[tuple(slice(c, c + 1) if isinstance(c, int) else c for c in chosen)]
+        picked = grid[tuple(chosen)]
         flat = picked.reshape(-1)
         parts = (self.words, self.positions, self.fresh, self.origin, self.table)
         return AxisTile(picked.shape, *(part[flat] for part in parts))
