@@ -14,6 +14,7 @@
 
 enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 48, MAXA = 8, MAXO = 4, MAXC = 16, MAXS = 24 };
 enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };
+#define TOLERANCE 1.0 /* of bounds with logarithms, in which all else is whole */
 #define WIDTH (MAXJ + MAXM + MAXA)
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
 typedef struct {
     double coefficient;
     int operand, mark, irr, win, padding;
+    int slide; /* 1 + the group whose window slides; 0: none */
 } Term;
 
 typedef struct {
@@ -34,7 +36,10 @@ typedef struct {
     double constant;
     double limit[MAXC];
     int held[MAXC];  /* marks, as bits */
-    double base[MAXG][MAXJ]; /* coefficient x what the other groups do at least; -infinity if it is negative */
+    double base[MAXG][MAXJ];  /* coefficient x what the other groups do at least; -infinity if it is negative */
+    double least[MAXG][MAXJ]; /* what each group does at least */
+    double floor;
+    int family; /* the first setting that differs in nothing but what slides */
 } Setting;
 
 typedef struct {
@@ -44,8 +49,12 @@ typedef struct {
 } Slots;
 
 typedef struct {
-    int dim;
+    int dim, setting, side;
     Slots slots;
+    double excess; /* what it costs at least beyond the least of its group */
+    double slack;  /* how much more it may cost: the best less the bounds of the placements that use it */
+    double limit;  /* chains that cost more are left out */
+    int measuring, built;
     int n;
     int *trips;   /* n x (slots + axes) */
     int *factor;  /* n x (J + M): trips of events, or tile (an index of a divisor for windows) */
@@ -55,22 +64,24 @@ typedef struct {
     int setting, group;
     Slots slots[2];
     Chains *chains[2];
+    double excess, slack;
+    int built;
     int n, *chain[2];
-    double *row;  /* n x width */
-    double *low;  /* width: column minima */
-    double *high;
+    double *row; /* n x width */
 } Table;
 
 typedef struct {
     int setting;
     int order[MAXM];
     Table *table[MAXG];
-    double bound;
+    double floor, bound;
     int number;
 } Placement;
 
 typedef struct {
     int D, G, A, O, W, NS;
+    double lambda; /* the price of the logarithm of an instance, see price_mesh() */
+    int relaxed;   /* chains are bounds of all chains, steps of any size: see relax() */
     int bound[MAXD], group[MAXD];
     int gdims[MAXG], gdim[MAXG][2];
     int size[MAXA];
@@ -94,7 +105,10 @@ typedef struct {
     int found, bestplace, bestrow[MAXG];
     Table *besttable[MAXG];
     int64_t nodes, rows, kept, cut, pairs;
-    int failed;
+    int64_t work, budget; /* chains and rows looked at, and how many may be; 0: any number */
+    double deadline;  /* of the monotonic clock; 0: none */
+    double lower;     /* no schedule is below it */
+    int stopped;      /* 1: out of budget or time, 2: interrupted */
 } S;
 
 static int width(const S *s, const Setting *t) { return t->nterms + t->nmarks + s->A; }
@@ -119,11 +133,21 @@ static int window_of(const S *s, const Setting *t, int column, int group) {
     return s->wtable[operand][group];
 }
 
+/* Relaxed factors of windows are two numbers of pieces: of all, and of those that a forward sweep does not join. */
+enum { PACK = 12, LOW = (1 << PACK) - 1 };
+
+static double window_at(const Win *win, const int64_t *table, int padding, int a, int b) {
+    return (double)table[((int64_t)padding * win->nd[0] + a) * win->nd[1] + b];
+}
+
 static double window_value(const S *s, const Setting *t, int column, int w, int a, int b) {
     const Win *win = &s->win[w];
     int term = column < t->nterms, padding = term ? t->term[column].padding : t->padded[column - t->nterms];
     const int64_t *table = term ? win->words : win->largest;
-    return (double)table[(padding * win->nd[0] + a) * win->nd[1] + b];
+    if (!s->relaxed) return window_at(win, table, padding, a, b);
+    double whole = window_at(win, table, padding, a & LOW, b & LOW);
+    if (!term || !t->term[column].slide || s->wtable[t->term[column].operand][t->term[column].slide - 1] != w) return whole;
+    return fmin(window_at(win, table, padding, a >> PACK, b & LOW), window_at(win, table, padding, a & LOW, b >> PACK));
 }
 
 /* The least that one group's factor of a term can be, whatever its loops. */
@@ -131,19 +155,25 @@ static double least_factor(const S *s, const Setting *t, int j, int group) {
     int w = window_of(s, t, j, group);
     if (w < 0) return 1;
     double least = INFINITY;
+    if (s->relaxed) return window_at(&s->win[w], s->win[w].words, t->term[j].padding, 1, 1);
     for (int a = 0; a < s->win[w].nd[0]; a++)
         for (int b = 0; b < s->win[w].nd[1]; b++) least = fmin(least, window_value(s, t, j, w, a, b));
     return least;
 }
 
 static void set_base(const S *s, Setting *t) {
-    for (int j = 0; j < t->nterms; j++)
+    t->floor = t->constant;
+    for (int j = 0; j < t->nterms; j++) {
+        double all = t->term[j].coefficient;
+        for (int g = 0; g < s->G; g++) all *= t->least[g][j] = least_factor(s, t, j, g);
+        t->floor += all < 0 ? -INFINITY : all;
         for (int g = 0; g < s->G; g++) {
             double product = t->term[j].coefficient;
             for (int o = 0; o < s->G; o++)
-                if (o != g) product *= least_factor(s, t, j, o);
+                if (o != g) product *= t->least[o][j];
             t->base[g][j] = product < 0 ? -INFINITY : product;
         }
+    }
 }
 
 /* ---- chains: trip counts of a dim, slot by slot, then axis by axis ---- */
@@ -164,36 +194,80 @@ static int outside_trips(const Chains *c, const int *trips, int slots, int axes,
     return n;
 }
 
-/* Whether a chain could be part of something as good as the best, all other groups at their least. */
-static int worth(const S *s, const Setting *t, const Chains *c, const int *f) {
-    int g = s->group[c->dim], side = s->gdims[g] > 1 && s->gdim[g][1] == c->dim;
-    double sum = t->constant;
+static double worth_of(const S *s, const int *instances) {
+    double sum = 0;
+    for (int a = 0; a < s->A && s->lambda > 0; a++)
+        if (instances[a] > 1) sum += s->lambda * log(instances[a]);
+    return sum;
+}
+
+/* What a chain costs beyond the least of its group, all else being at its least, and what its instances are worth.
+ * Of two coupled dims the first one
+ * answers for the window, so that the sum over both is a bound. */
+static double excess_of(const S *s, const Setting *t, const Chains *c, const int *f, const int *instances) {
+    int g = s->group[c->dim];
+    double sum = worth_of(s, instances);
     for (int j = 0; j < t->nterms; j++) {
-        int w = window_of(s, t, j, g);
-        double value = f[j];
-        if (w >= 0 && s->class[t->term[j].operand][c->dim] == WINDOW) {
-            value = INFINITY;
-            for (int o = 0; o < s->win[w].nd[1 - side]; o++)
-                value = fmin(value, side ? window_value(s, t, j, w, o, f[j]) : window_value(s, t, j, w, f[j], o));
-        } else if (w >= 0)
-            value *= least_factor(s, t, j, g);
-        sum += t->base[g][j] * value;
+        int kind = s->class[t->term[j].operand][c->dim];
+        double base = t->base[g][j];
+        if (base == -INFINITY) return -INFINITY;
+        if (kind == IRRELEVANT) sum += base * t->least[g][j] * (f[j] - 1);
+        if (kind != WINDOW || c->side) continue;
+        int w = window_of(s, t, j, g), one = 1 | 1 << PACK;
+        double value = s->relaxed ? window_value(s, t, j, w, f[j], one) : INFINITY;
+        for (int o = 0; o < s->win[w].nd[1] && !s->relaxed; o++) value = fmin(value, window_value(s, t, j, w, f[j], o));
+        sum += base * (value - t->least[g][j]);
     }
-    return sum <= s->best;
+    return sum;
+}
+
+/* Counts work; whether there was too much. */
+static int overspent(S *s, int64_t work) {
+    s->work += work;
+    if (s->budget && s->work > s->budget) s->stopped = 1;
+    return s->stopped;
+}
+
+static int spent(S *s) { return overspent(s, 1); }
+
+/* Appends a chain if its factors, which are already in place, are worth it and its own tiles fit. */
+static int append_chain(Enumerate *e) {
+    S *s = e->s;
+    const Setting *t = e->t;
+    Chains *c = e->c;
+    if (!c->measuring && spent(s)) return 0;
+    int J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = c->factor + c->n * (J + M);
+    double excess = excess_of(s, t, c, f, e->trips + K);
+    if (excess > c->limit || (c->measuring && excess == c->limit)) return 0;
+    for (int m = 0; m < M; m++)
+        if (s->class[t->operand[m]][c->dim] != WINDOW)
+            for (int k = 0; k < t->ncaps; k++)
+                if (t->held[k] >> m & 1 && f[J + m] > t->limit[k]) return 1;
+    if (c->measuring) {
+        c->limit = excess;
+        return 1;
+    }
+    memcpy(c->trips + c->n * (K + s->A), e->trips, sizeof(int) * (K + s->A));
+    c->n++;
+    return 1;
+}
+
+static int *new_factors(Enumerate *e) {
+    Chains *c = e->c;
+    int C = e->t->nterms + e->t->nmarks;
+    if (c->n == e->capacity) {
+        e->capacity = e->capacity ? 2 * e->capacity : 64;
+        c->trips = realloc(c->trips, sizeof(int) * e->capacity * (c->slots.nslots + e->s->A));
+        c->factor = realloc(c->factor, sizeof(int) * e->capacity * C);
+    }
+    return c->factor + c->n * C;
 }
 
 static void emit_chain(Enumerate *e) {
     S *s = e->s;
     const Setting *t = e->t;
     Chains *c = e->c;
-    int d = c->dim, J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f;
-    if (c->n == e->capacity) {
-        e->capacity = e->capacity ? 2 * e->capacity : 64;
-        c->trips = realloc(c->trips, sizeof(int) * e->capacity * (K + s->A));
-        c->factor = realloc(c->factor, sizeof(int) * e->capacity * (J + M));
-    }
-    memcpy(c->trips + c->n * (K + s->A), e->trips, sizeof(int) * (K + s->A));
-    f = c->factor + c->n * (J + M);
+    int d = c->dim, J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = new_factors(e);
     for (int j = 0; j < J; j++) {
         const Term *term = &t->term[j];
         int slots = term->mark < 0 ? K : c->slots.outside[term->mark], kind = s->class[term->operand][d];
@@ -202,16 +276,198 @@ static void emit_chain(Enumerate *e) {
             f[j] = s->divindex[d][s->bound[d] / outside_trips(c, e->trips, slots, term->win, s->A)];
         else f[j] = 1;
     }
-    if (!worth(s, t, c, f)) return;
     for (int m = 0; m < M; m++) {
         int kind = s->class[t->operand[m]][d], tile = 1;
         if (kind != IRRELEVANT) tile = s->bound[d] / outside_trips(c, e->trips, c->slots.outside[m], t->fixed[m], s->A);
         f[J + m] = kind == WINDOW ? s->divindex[d][tile] : tile;
-        if (kind != WINDOW)
-            for (int k = 0; k < t->ncaps; k++)
-                if (t->held[k] >> m & 1 && tile > t->limit[k]) return;
     }
-    c->n++;
+    append_chain(e);
+}
+
+/* ---- relaxed chains: what every chain, whatever its steps, costs at least ----
+ *
+ * At each boundary between slots: events, the valid digits of the loops outside, and tile, those of the loops inside.
+ * events x tile x instances >= bound; events grow and tiles shrink inwards.
+ */
+
+typedef struct {
+    Enumerate e;
+    int D, K, cut[MAXS + 1];           /* boundaries that a mark has */
+    int by_tile[MAXS + 1], by_event[MAXS + 1];
+    int most[MAXS + 1];                /* the largest tile that fits, of operands that the boundary's marks keep */
+    int events[MAXS + 1], tile[MAXS + 1];
+    int axes[MAXA], usable;            /* instances; axes that the dim may use */
+    int nvalues, value[512];           /* ceil(D / q) for every q, ascending */
+} Relax;
+
+static int up(int64_t n, int64_t d) { return (int)((n + d - 1) / d); }
+
+static int64_t instances(const Relax *r, int mask) {
+    int64_t n = 1;
+    for (int a = 0; a < r->e.s->A; a++)
+        if (mask >> a & 1) n *= r->axes[a];
+    return n;
+}
+
+static int most_instances(const Relax *r, int mask) {
+    int most = 1;
+    for (int a = 0; a < r->e.s->A; a++)
+        if (mask >> a & 1 && r->axes[a] > most) most = r->axes[a];
+    return most;
+}
+
+/* Pieces: of the loops outside a boundary and of the axes given. */
+static int pieces(const Relax *r, int boundary, int mask) {
+    int n = r->events[boundary], axes = most_instances(r, mask);
+    if (axes > n) n = axes;
+    if (r->tile[boundary]) {
+        int rest = up(r->D, r->tile[boundary] * instances(r, ~mask));
+        if (rest > n) n = rest;
+    }
+    return n;
+}
+
+static int tile_at_least(const Relax *r, int boundary, int fixed) {
+    int n = up(r->D, r->events[boundary] * instances(r, fixed)), free = most_instances(r, ~fixed);
+    if ((!r->by_event[boundary] && boundary) || boundary == r->K) n = 1; /* the events are only a bound */
+    if (free > n) n = free;
+    return r->tile[boundary] > n ? r->tile[boundary] : n;
+}
+
+static int emit_relaxed(Relax *r) {
+    Enumerate *e = &r->e;
+    S *s = e->s;
+    const Setting *t = e->t;
+    Chains *c = e->c;
+    int d = c->dim, J = t->nterms, K = r->K, *f = new_factors(e);
+    for (int j = 0; j < J; j++) {
+        const Term *term = &t->term[j];
+        int boundary = term->mark < 0 ? K : c->slots.outside[term->mark], kind = s->class[term->operand][d];
+        if (kind == IRRELEVANT) f[j] = pieces(r, boundary, term->irr);
+        else if (kind == WINDOW) f[j] = pieces(r, boundary, term->win) | most_instances(r, term->win) << PACK;
+        else f[j] = 1;
+    }
+    for (int m = 0; m < t->nmarks; m++) {
+        int kind = s->class[t->operand[m]][d], tile = 1;
+        if (kind != IRRELEVANT) tile = tile_at_least(r, c->slots.outside[m], t->fixed[m]);
+        f[J + m] = kind == WINDOW ? tile | tile << PACK : tile;
+    }
+    for (int a = 0; a < s->A; a++) e->trips[K + a] = r->axes[a];
+    for (int k = 0; k < K; k++) e->trips[k] = r->events[k + 1];
+    return append_chain(e);
+}
+
+/* Events from the outermost boundary in; returns 0 if even the fewest cost too much. */
+static int relax_events(Relax *r, int boundary) {
+    if (boundary > r->K) return emit_relaxed(r);
+    int least = r->events[boundary - 1], worth_it = 0;
+    if (r->tile[boundary]) {
+        int n = up(r->D, r->tile[boundary] * instances(r, ~0));
+        if (n > least) least = n;
+    }
+    r->events[boundary] = least;
+    if (!r->cut[boundary] || !r->by_event[boundary] || boundary == r->K) return relax_events(r, boundary + 1);
+    for (int i = 0; i < r->nvalues; i++) {
+        if (r->value[i] < least && (i + 1 == r->nvalues || r->value[i + 1] <= least)) continue;
+        r->events[boundary] = r->value[i] < least ? least : r->value[i];
+        if (!relax_events(r, boundary + 1)) break;
+        worth_it = 1;
+    }
+    return worth_it;
+}
+
+/* What more instances could make smaller, for the tiles chosen. */
+static int instance_key(const Relax *r, int *key) {
+    const Setting *t = r->e.t;
+    const Slots *slots = &r->e.c->slots;
+    int n = 0;
+    for (int j = 0; j < t->nterms; j++) {
+        const Term *term = &t->term[j];
+        int kind = r->e.s->class[term->operand][r->e.c->dim], b = term->mark < 0 ? r->K : slots->outside[term->mark];
+        if (kind == PLAIN || !r->tile[b]) continue;
+        key[n++] = up(r->D, r->tile[b] * instances(r, ~(kind == WINDOW ? term->win : term->irr)));
+    }
+    for (int b = 1; b <= r->K; b++)
+        if (r->tile[b]) key[n++] = up(r->D, r->tile[b] * instances(r, ~0));
+    for (int m = 0; m < t->nmarks; m++) {
+        int b = slots->outside[m];
+        if (r->e.s->class[t->operand[m]][r->e.c->dim] == IRRELEVANT || (b && !r->by_event[b])) continue;
+        key[n++] = up(r->D, instances(r, t->fixed[m]));
+    }
+    return n;
+}
+
+static void relax_axes(Relax *r, int axis) {
+    S *s = r->e.s;
+    while (axis < s->A && !(r->usable >> axis & 1)) axis++;
+    if (axis == s->A) {
+        relax_events(r, 1);
+        return;
+    }
+    int last = !(r->usable >> (axis + 1)), before[2 * WIDTH], key[2 * WIDTH], known = 0;
+    for (int n = 1; n <= s->size[axis] && n <= r->D; n++) {
+        r->axes[axis] = n;
+        if (last) { /* instances that make nothing smaller are wasted */
+            int size = instance_key(r, key);
+            if (known && !memcmp(before, key, sizeof(int) * size)) continue;
+            memcpy(before, key, sizeof(int) * size);
+            known = 1;
+        }
+        relax_axes(r, axis + 1);
+    }
+    r->axes[axis] = 1;
+}
+
+/* Tiles from the innermost boundary out. */
+static void relax_tiles(Relax *r, int boundary, int inner) {
+    if (boundary == 0) {
+        relax_axes(r, 0);
+        return;
+    }
+    if (!r->cut[boundary] || !r->by_tile[boundary] || boundary == r->K) {
+        r->tile[boundary] = boundary == r->K;
+        relax_tiles(r, boundary - 1, inner);
+        return;
+    }
+    for (int i = 0; i < r->nvalues && r->value[i] <= r->most[boundary]; i++) {
+        if (r->value[i] < inner) continue;
+        r->tile[boundary] = r->value[i];
+        relax_tiles(r, boundary - 1, r->value[i]);
+    }
+}
+
+static void note_mark(Relax *r, int m, int usable) {
+    const Setting *t = r->e.t;
+    int b = r->e.c->slots.outside[m], kind = r->e.s->class[t->operand[m]][r->e.c->dim];
+    int fixed = usable & t->fixed[m], open = usable & ~t->fixed[m];
+    r->cut[b] = 1;
+    if (fixed && kind != IRRELEVANT) r->by_tile[b] = 1; /* also where other axes are inside */
+    if (kind != IRRELEVANT && (open || !fixed)) r->by_event[b] = 1;
+    if (kind == PLAIN)
+        for (int k = 0; k < t->ncaps; k++)
+            if (t->held[k] >> m & 1 && t->limit[k] < r->most[b]) r->most[b] = (int)t->limit[k];
+}
+
+static void relax(Enumerate e) {
+    Relax *r = calloc(1, sizeof *r);
+    r->e = e;
+    r->D = e.s->bound[e.c->dim];
+    r->K = e.c->slots.nslots;
+    for (int a = 0; a < e.s->A; a++) {
+        r->axes[a] = 1;
+        if (e.s->size[a] > 1 && e.s->allowed[a] >> e.c->dim & 1) r->usable |= 1 << a;
+    }
+    for (int b = 0; b <= r->K; b++) r->most[b] = r->D;
+    for (int m = 0; m < e.t->nmarks; m++) note_mark(r, m, r->usable);
+    r->cut[r->K] = 1;
+    r->by_tile[r->K] = 1;
+    r->events[0] = 1;
+    for (int q = r->D; q >= 1; q--) {
+        int v = up(r->D, q);
+        if (!r->nvalues || r->value[r->nvalues - 1] != v) r->value[r->nvalues++] = v;
+    }
+    relax_tiles(r, r->K, 1);
+    free(r);
 }
 
 static void enumerate(Enumerate *e, int position, int left) {
@@ -246,10 +502,10 @@ static int by_key(const void *x, const void *y) {
 }
 
 /* Marks the rows that no other row dominates (<= everywhere; the first of equal ones stays); returns how many. */
-static int undominated(const double *row, int n, int stride, const int *columns, int nc, int *keep) {
+static int undominated(S *s, const double *row, int n, int stride, const int *columns, int nc, int *keep) {
     Ranked *r = malloc(sizeof(Ranked) * (n + 1));
     double *front = malloc(sizeof(double) * (n + 1) * (nc + 1));
-    int size = 0;
+    int size = 0, *order = malloc(sizeof(int) * (n + 1));
     for (int i = 0; i < n; i++) {
         r[i].row = row + (size_t)i * stride;
         r[i].index = i;
@@ -262,17 +518,25 @@ static int undominated(const double *row, int n, int stride, const int *columns,
         double *mine = front + (size_t)size * nc;
         int dominated = 0;
         for (int k = 0; k < nc; k++) mine[k] = r[i].row[columns[k]];
-        for (int f = size - 1; f >= 0 && !dominated; f--) {
-            const double *other = front + (size_t)f * nc;
+        if (overspent(s, size / 32)) break;
+        for (int f = 0; f < size && !dominated; f++) {
+            const double *other = front + (size_t)order[f] * nc;
             int k = 0;
             while (k < nc && other[k] <= mine[k]) k++;
             dominated = k == nc;
+            if (dominated && f) { /* what dominated once will again: try it sooner */
+                int x = order[f];
+                order[f] = order[f / 2];
+                order[f / 2] = x;
+            }
         }
         if (!dominated) {
             keep[r[i].index] = 1;
+            order[size] = size;
             size++;
         }
     }
+    free(order);
     free(front);
     free(r);
     return size;
@@ -280,36 +544,52 @@ static int undominated(const double *row, int n, int stride, const int *columns,
 
 /* ---- chains of one dim of a coupled group: drop those that another dominates whatever the other dim does ---- */
 
-static void prune_chains(S *s, const Setting *t, Chains *c, int group, int side) {
-    int J = t->nterms, M = t->nmarks, K = c->slots.nslots, C = J + M, n = 0;
-    int stride = C * 16 + s->A; /* a window column becomes one column per tile of the other dim */
-    double *row = malloc(sizeof(double) * (c->n + 1) * stride);
-    int columns[WIDTH * 16], nc = 0, *keep = malloc(sizeof(int) * (c->n + 1));
-    for (int i = 0; i < c->n; i++) {
-        int *f = c->factor + i * C, at = 0;
-        double *mine = row + (size_t)i * stride;
-        for (int k = 0; k < C; k++) {
-            int w = window_of(s, t, k, group);
-            int operand = k < J ? t->term[k].operand : t->operand[k - J];
-            if (w >= 0 && s->class[operand][c->dim] == WINDOW) {
-                int other = s->win[w].nd[1 - side];
-                for (int o = 0; o < other && o < 16; o++)
-                    mine[at++] = side ? window_value(s, t, k, w, o, f[k]) : window_value(s, t, k, w, f[k], o);
-            } else
-                mine[at++] = (k < J && t->term[k].coefficient < 0 ? -1.0 : 1.0) * f[k];
-        }
-        for (int a = 0; a < s->A; a++) mine[at++] = c->trips[i * (K + s->A) + K + a];
-        nc = at;
-    }
-    for (int k = 0; k < nc; k++) columns[k] = k;
-    /* constant columns say nothing */
+static int window_columns(const S *s, const Setting *t, int column, int w, int side) {
+    if (s->relaxed) return column < t->nterms && t->term[column].slide ? 2 : 1; /* words grow with the pieces */
+    return s->win[w].nd[1 - side];
+}
+
+static void window_column(const S *s, const Setting *t, int column, int w, int side, int f, double *out) {
+    int n = window_columns(s, t, column, w, side);
+    for (int o = 0; o < n; o++)
+        out[o] = s->relaxed ? (o ? f >> PACK : f & LOW)
+                 : side     ? window_value(s, t, column, w, o, f)
+                            : window_value(s, t, column, w, f, o);
+}
+
+static int varying(const double *row, int n, int stride, int width, int *columns) {
     int used = 0;
-    for (int k = 0; k < nc; k++) {
+    for (int k = 0; k < width; k++) {
         int varies = 0;
-        for (int i = 1; i < c->n && !varies; i++) varies = row[(size_t)i * stride + k] != row[k];
+        for (int i = 1; i < n && !varies; i++) varies = row[(size_t)i * stride + k] != row[k];
         if (varies) columns[used++] = k;
     }
-    undominated(row, c->n, stride, columns, used, keep);
+    return used;
+}
+
+static void prune_chains(S *s, const Setting *t, Chains *c, int group, int side) {
+    int J = t->nterms, M = t->nmarks, K = c->slots.nslots, C = J + M, n = 0, stride = s->A;
+    int windowed[WIDTH];
+    for (int k = 0; k < C; k++) {
+        int operand = k < J ? t->term[k].operand : t->operand[k - J];
+        windowed[k] = s->class[operand][c->dim] == WINDOW ? window_of(s, t, k, group) : -1;
+        stride += windowed[k] >= 0 ? window_columns(s, t, k, windowed[k], side) : 1;
+    }
+    double *row = malloc(sizeof(double) * (c->n + 1) * stride);
+    int *columns = malloc(sizeof(int) * stride), *keep = malloc(sizeof(int) * (c->n + 1));
+    for (int i = 0; i < c->n; i++) {
+        const int *f = c->factor + i * C;
+        double *at = row + (size_t)i * stride;
+        for (int k = 0; k < C; k++) {
+            if (windowed[k] >= 0) {
+                window_column(s, t, k, windowed[k], side, f[k], at);
+                at += window_columns(s, t, k, windowed[k], side);
+            } else
+                *at++ = (k < J && t->term[k].coefficient < 0 ? -1.0 : 1.0) * f[k];
+        }
+        for (int a = 0; a < s->A; a++) *at++ = c->trips[i * (K + s->A) + K + a];
+    }
+    undominated(s, row, c->n, stride, columns, varying(row, c->n, stride, stride, columns), keep);
     for (int i = 0; i < c->n; i++)
         if (keep[i]) {
             memmove(c->trips + n * (K + s->A), c->trips + i * (K + s->A), sizeof(int) * (K + s->A));
@@ -319,31 +599,69 @@ static void prune_chains(S *s, const Setting *t, Chains *c, int group, int side)
     s->cut += c->n - n;
     c->n = n;
     free(row);
+    free(columns);
     free(keep);
 }
 
+static void list_chains(S *s, Chains *c) {
+    Enumerate e = {s, &s->setting[c->setting], c, {0}, 0};
+    if (s->relaxed) relax(e);
+    else enumerate(&e, 0, s->bound[c->dim]);
+}
+
+static void measure(S *s, Chains *c) {
+    c->measuring = 1;
+    c->limit = INFINITY;
+    c->n = 0;
+    list_chains(s, c);
+    c->excess = c->limit;
+    c->measuring = 0;
+}
+
+static int same_slots(const Slots *x, const Slots *y) {
+    return x->nslots == y->nslots && !memcmp(x->outside, y->outside, sizeof x->outside);
+}
+
+static int windowed(const S *s, int dim) {
+    for (int o = 0; o < s->O; o++)
+        if (s->class[o][dim] == WINDOW) return 1;
+    return 0;
+}
+
+/* The chains of a dim with given slots; not listed yet, but measured. */
 static Chains *chains_of(S *s, int setting, int dim, const Slots *slots, int side) {
     dim = s->dkind[dim];
-    for (int i = 0; i < s->nlists; i++)
-        if (s->lists[i]->dim == dim + setting * MAXD && !memcmp(&s->lists[i]->slots.outside, slots->outside, sizeof slots->outside) &&
-            s->lists[i]->slots.nslots == slots->nslots)
-            return s->lists[i];
-    const Setting *t = &s->setting[setting];
+    if (!windowed(s, dim)) setting = s->setting[setting].family;
+    for (int i = 0; i < s->nlists; i++) {
+        Chains *x = s->lists[i];
+        if (x->dim == dim && x->setting == setting && same_slots(&x->slots, slots)) return x;
+    }
     Chains *c = calloc(1, sizeof *c);
     c->dim = dim;
+    c->setting = setting;
+    c->side = side;
     c->slots = *slots;
-    Enumerate e = {s, t, c, {0}, 0};
-    enumerate(&e, 0, s->bound[dim]);
-    s->rows += c->n;
-    prune_chains(s, t, c, s->group[dim], side);
-    c->dim = dim + setting * MAXD;
+    measure(s, c);
     if (s->nlists == s->clists) s->lists = realloc(s->lists, sizeof(Chains *) * (s->clists = 2 * s->clists + 64));
     return s->lists[s->nlists++] = c;
 }
 
+static void build_chains(S *s, Chains *c) {
+    if (c->built) return;
+    c->built = 1;
+    c->n = 0;
+    c->limit = c->excess + c->slack + TOLERANCE;
+    free(c->trips);
+    free(c->factor);
+    c->trips = c->factor = NULL;
+    list_chains(s, c);
+    s->rows += c->n;
+    prune_chains(s, &s->setting[c->setting], c, s->group[c->dim], c->side);
+}
+
 /* ---- tables: the undominated rows of a group ---- */
 
-static int fill_row(const S *s, const Setting *t, int group, Chains *const *c, const int *i, double *row) {
+static int fill_row(const S *s, const Setting *t, int group, Chains *const *c, const int *i, double limit, double *row) {
     int J = t->nterms, M = t->nmarks, C = J + M, n = s->gdims[group];
     for (int k = 0; k < C; k++) {
         int w = window_of(s, t, k, group), operand = k < J ? t->term[k].operand : t->operand[k - J];
@@ -371,9 +689,14 @@ static int fill_row(const S *s, const Setting *t, int group, Chains *const *c, c
             if (t->held[k] >> m & 1) sum += row[J + m];
         if (sum > t->limit[k]) return 0;
     }
-    double bound = t->constant;
-    for (int j = 0; j < J; j++) bound += t->base[group][j] * row[j];
-    return bound <= s->best;
+    int instances[MAXA];
+    for (int a = 0; a < s->A; a++) instances[a] = (int)row[C + a];
+    double excess = worth_of(s, instances);
+    for (int j = 0; j < J; j++) {
+        if (t->base[group][j] == -INFINITY) return 1;
+        excess += t->base[group][j] * (row[j] - t->least[group][j]);
+    }
+    return excess <= limit;
 }
 
 static void build(S *s, Table *table) {
@@ -381,16 +704,21 @@ static void build(S *s, Table *table) {
     int g = table->group, n = s->gdims[g], W = width(s, t), J = t->nterms, capacity = 0, raw = 0;
     double *row = NULL;
     int *index = NULL, i[2];
-    for (int d = 0; d < n; d++) table->chains[d] = chains_of(s, table->setting, s->gdim[g][d], &table->slots[d], d);
+    if (table->built) return;
+    table->built = 1;
+    for (int d = 0; d < n; d++) build_chains(s, table->chains[d]);
+    free(table->row);
+    free(table->chain[0]);
+    free(table->chain[1]);
     int second = n > 1 ? table->chains[1]->n : 1;
-    for (i[0] = 0; i[0] < table->chains[0]->n; i[0]++)
-        for (i[1] = 0; i[1] < second; i[1]++) {
+    for (i[0] = 0; i[0] < table->chains[0]->n && !s->stopped; i[0]++)
+        for (i[1] = 0; i[1] < second && !spent(s); i[1]++) {
             if (raw == capacity) {
                 capacity = capacity ? 2 * capacity : 256;
                 row = realloc(row, sizeof(double) * capacity * W);
                 index = realloc(index, sizeof(int) * capacity * 2);
             }
-            if (!fill_row(s, t, g, table->chains, i, row + (size_t)raw * W)) continue;
+            if (!fill_row(s, t, g, table->chains, i, table->excess + table->slack + TOLERANCE, row + (size_t)raw * W)) continue;
             memcpy(index + raw * 2, i, sizeof i);
             raw++;
         }
@@ -403,7 +731,7 @@ static void build(S *s, Table *table) {
     for (int r = 0; r < raw; r++)
         for (int j = 0; j < J; j++)
             if (t->term[j].coefficient < 0) row[(size_t)r * W + j] *= -1;
-    if (n > 1) undominated(row, raw, W, columns, nc, keep);
+    if (n > 1) undominated(s, row, raw, W, columns, nc, keep);
     else
         for (int r = 0; r < raw; r++) keep[r] = 1;
     for (int r = 0; r < raw; r++)
@@ -428,26 +756,31 @@ static void build(S *s, Table *table) {
     free(index);
 }
 
+/* The table of a group for an order of marks; not built yet. */
 static Table *table_of(S *s, int setting, int group, const int *order) {
     const Setting *t = &s->setting[setting];
-    Slots slots[2];
-    memset(slots, 0, sizeof slots);
+    Table y, *x;
+    memset(&y, 0, sizeof y);
     group = s->gkind[group];
-    for (int d = 0; d < s->gdims[group]; d++) slots_of(s, t, order, s->gdim[group][d], &slots[d]);
+    int moves = 0;
+    for (int d = 0; d < s->gdims[group]; d++) {
+        slots_of(s, t, order, s->gdim[group][d], &y.slots[d]);
+        moves |= windowed(s, s->gdim[group][d]);
+    }
+    y.setting = moves ? setting : t->family;
+    y.group = group;
     for (int i = 0; i < s->ntables; i++) {
-        Table *x = s->tables[i];
-        if (x->setting != setting || x->group != group) continue;
-        int same = 1;
-        for (int d = 0; d < s->gdims[group] && same; d++)
-            same = x->slots[d].nslots == slots[d].nslots &&
-                   !memcmp(x->slots[d].outside, slots[d].outside, sizeof slots[d].outside);
+        x = s->tables[i];
+        int same = x->setting == y.setting && x->group == group;
+        for (int d = 0; d < s->gdims[group] && same; d++) same = same_slots(&x->slots[d], &y.slots[d]);
         if (same) return x;
     }
-    Table *x = calloc(1, sizeof *x);
-    x->setting = setting;
-    x->group = group;
-    memcpy(x->slots, slots, sizeof slots);
-    build(s, x);
+    for (int d = 0; d < s->gdims[group]; d++) {
+        y.chains[d] = chains_of(s, y.setting, s->gdim[group][d], &y.slots[d], d);
+        y.excess += y.chains[d]->excess;
+    }
+    x = malloc(sizeof *x);
+    *x = y;
     if (s->ntables == s->ctables) s->tables = realloc(s->tables, sizeof(Table *) * (s->ctables = 2 * s->ctables + 64));
     return s->tables[s->ntables++] = x;
 }
@@ -793,15 +1126,21 @@ static int same_tables(const Placement *p, const Placement *q, int G) {
     return 1;
 }
 
+static double mesh_worth(const S *s) { return worth_of(s, s->size); }
+
+static void set_floor(const S *s, Placement *p) {
+    p->floor = s->setting[p->setting].floor - mesh_worth(s);
+    for (int g = 0; g < s->G; g++) p->floor += p->table[g]->excess;
+}
+
 static void add_placement(S *s, int setting, const int *order) {
     Placement p;
     memset(&p, 0, sizeof p);
     p.setting = setting;
     memcpy(p.order, order, sizeof p.order);
-    for (int g = 0; g < s->G; g++) {
-        p.table[g] = table_of(s, setting, g, order);
-        if (!p.table[g]->n) return;
-    }
+    for (int g = 0; g < s->G; g++) p.table[g] = table_of(s, setting, g, order);
+    set_floor(s, &p);
+    if (p.floor == INFINITY) return; /* some dim does not fit */
     for (int i = 0; i < s->nplace; i++)
         if (same_tables(&s->placement[i], &p, s->G)) return;
     p.number = s->nplace;
@@ -827,57 +1166,111 @@ static void interleave(S *s, int setting, int *order, int placed, int used) {
     }
 }
 
-/* Searches all placements from number `first` on, those of the least bound first. */
-static void search_all(S *s, int first) {
-    int n = s->nplace - first;
-    Placement **by = malloc(sizeof *by * (n + 1));
-    for (int i = 0; i < n; i++) {
-        by[i] = &s->placement[first + i];
-        search_placement(s, by[i], 0);
+static double now(void) {
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Whether to stop: out of budget or time, or interrupted. */
+static int stop(S *s) {
+        if (!s->stopped && s->deadline > 0 && now() > s->deadline) s->stopped = 1;
+    if (!s->stopped && PyErr_CheckSignals()) s->stopped = 2;
+    return s->stopped;
+}
+
+/* How much the chains and tables of every placement may cost, so that it is not above the best. */
+static void set_slack(S *s) {
+    for (int i = 0; i < s->nlists; i++) s->lists[i]->slack = -INFINITY, s->lists[i]->built = 0;
+    for (int i = 0; i < s->ntables; i++) s->tables[i]->slack = -INFINITY, s->tables[i]->built = 0;
+    for (int i = 0; i < s->nplace; i++) {
+        double slack = s->best - s->placement[i].floor + TOLERANCE;
+        for (int g = 0; g < s->G && slack >= 0; g++) {
+            Table *t = s->placement[i].table[g];
+            t->slack = fmax(t->slack, slack);
+            for (int d = 0; d < s->gdims[g]; d++) t->chains[d]->slack = fmax(t->chains[d]->slack, slack);
+        }
+    }
+}
+
+/* Searches the placements that may be as good as the best, those of the least bound first. */
+static void search_round(S *s) {
+    int n = 0;
+    Placement **by = malloc(sizeof *by * (s->nplace + 1));
+    set_slack(s);
+    for (int i = 0; i < s->nplace; i++) {
+        Placement *p = &s->placement[i];
+        if (stop(s)) break;
+        int empty = p->floor > s->best + TOLERANCE;
+        for (int g = 0; g < s->G && !empty; g++) {
+            build(s, p->table[g]);
+            if (s->stopped) break;
+            empty = !p->table[g]->n;
+        }
+        if (s->stopped) break;
+        if (empty) continue;
+        search_placement(s, p, 0);
+        by[n++] = p;
     }
     qsort(by, n, sizeof *by, by_placement);
     for (int i = 0; i < n; i++)
-        if (by[i]->bound <= s->best) search_placement(s, by[i], 1);
+        if (by[i]->bound <= s->best && !stop(s)) search_placement(s, by[i], 1);
     free(by);
 }
 
-/* A good start: level by level, the operands of each in the same order; every such order in some settings. */
-static void probe_order(S *s, int setting, const int *operands) {
-    const Setting *t = &s->setting[setting];
-    int order[MAXM] = {0}, placed = 0, used = 0;
-    for (int first = 1; first >= 0; first--)
-        for (int depth = 0; depth < t->nmarks; depth++)
-            for (int o = 0; o < s->O; o++) {
-                int seen = 0;
-                for (int m = 0; m < t->nmarks; m++) {
-                    if (t->operand[m] != operands[o] || seen++ != depth) continue;
-                    if (t->first[m] != first || used >> m & 1) continue;
-                    order[placed++] = m;
-                    used |= 1 << m;
-                }
-            }
-    add_placement(s, setting, order);
+static double least_floor(const S *s) {
+    double floor = INFINITY;
+    for (int i = 0; i < s->nplace; i++) floor = fmin(floor, s->placement[i].floor);
+    return floor;
 }
 
-static void permute(S *s, int setting, int *operands, int n) {
-    if (n >= s->O) {
-        probe_order(s, setting, operands);
-        return;
-    }
-    for (int i = n; i < s->O && n < MAXO; i++) {
-        int x = operands[n];
-        operands[n] = operands[i], operands[i] = x;
-        permute(s, setting, operands, n + 1);
-        operands[i] = operands[n], operands[n] = x;
-    }
+static int mesh_parts(const S *s) {
+    int parts = 0;
+    for (int a = 0; a < s->A; a++) parts += s->size[a] > 1;
+    return parts ? s->G : 0;
 }
 
-static void probe(S *s) {
-    for (int i = 0; i < s->NS && i < 2; i++) {
-        int operands[MAXO] = {0, 1, 2, 3};
-        permute(s, i, operands, 0);
+static double reprice(S *s, double lambda) {
+    s->lambda = lambda;
+    for (int i = 0; i < s->nlists; i++) measure(s, s->lists[i]);
+    for (int i = 0; i < s->ntables; i++) {
+        Table *t = s->tables[i];
+        t->excess = 0;
+        for (int d = 0; d < s->gdims[t->group]; d++) t->excess += t->chains[d]->excess;
     }
-    search_all(s, 0);
+    for (int i = 0; i < s->nplace; i++) set_floor(s, &s->placement[i]);
+    return least_floor(s);
+}
+
+/* All groups share the mesh: the sum of the logarithms of their instances is at most that of the mesh. Any price of it
+ * that is not negative gives a bound (Lagrange); take the one that gives a good one. */
+static double price_mesh(S *s) {
+    double best = least_floor(s), chosen = 0;
+    if (mesh_parts(s) < 2 || best == INFINITY || best == -INFINITY) return best;
+    for (double lambda = (best - s->setting[0].constant) / 64; lambda > 1e-9; lambda *= 2) {
+        double floor = reprice(s, lambda);
+        if (floor <= best) break;
+        best = floor;
+        chosen = lambda;
+    }
+    return reprice(s, chosen);
+}
+
+/* Rounds with a growing limit, until something is found that is no worse than it: nothing better can have been missed. */
+static void search_rounds(S *s, double most) {
+    double floor = price_mesh(s), limit = most, step;
+    s->lower = floor == -INFINITY ? floor : fmin(ceil(floor - TOLERANCE), most);
+    if (floor == INFINITY || s->stopped) return;
+    step = ceil((floor - s->setting[0].constant) / 64) + 1;
+    if (floor > -INFINITY) limit = floor + step;
+    while (!s->found && !s->stopped) {
+        s->best = fmin(limit, most);
+        search_round(s);
+        if (s->stopped) break;
+        s->lower = s->found ? s->best : fmin(ceil(limit - TOLERANCE), most);
+        if (limit >= most) break;
+        limit = floor + (step *= 2);
+    }
 }
 
 /* ---- input ---- */
@@ -919,6 +1312,7 @@ static void find_kinds(S *s) {
 }
 
 static void read_setting(S *s, Setting *t, const int64_t **at) {
+    t->family = take(at);
     t->nmarks = take(at);
     for (int m = 0; m < t->nmarks; m++) {
         t->operand[m] = take(at);
@@ -935,6 +1329,7 @@ static void read_setting(S *s, Setting *t, const int64_t **at) {
         x->irr = take(at);
         x->win = take(at);
         x->padding = take(at);
+        x->slide = take(at);
     }
     t->constant = (double)take(at);
     t->ncaps = take(at);
@@ -960,6 +1355,7 @@ static void read_dims(S *s, const int64_t **at) {
 
 static void read_problem(S *s, const int64_t *at) {
     s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
+    s->relaxed = take(&at);
     read_dims(s, &at);
     for (int a = 0; a < s->A; a++) s->size[a] = take(&at), s->allowed[a] = take(&at);
     for (int o = 0; o < s->O; o++) {
@@ -1023,38 +1419,44 @@ static PyObject *chains_out(S *s) {
     return list;
 }
 
+static PyObject *statistics(const S *s) {
+    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:i,s:i}", "nodes", s->nodes + s->pairs, "rows", s->rows, "kept", s->kept, "dominated", s->cut,
+                         "placements", s->nplace, "stopped", s->stopped);
+}
+
+/* (found, value, bound, setting, order of marks, loops, statistics) */
 static PyObject *result(S *s) {
-    if (!s->found) return Py_BuildValue("(dOOOLLLLL)", INFINITY, Py_None, Py_None, Py_None, s->nodes, s->rows, s->kept, s->pairs, (long long)s->nplace);
-    const Placement *p = &s->placement[s->bestplace];
     PyObject *order = PyList_New(0);
+    if (!s->found) return Py_BuildValue("(Oddi[][]N)", Py_False, s->best, s->lower, 0, statistics(s));
+    const Placement *p = &s->placement[s->bestplace];
     for (int i = 0; i < s->setting[p->setting].nmarks; i++) {
         PyObject *m = PyLong_FromLong(p->order[i]);
         PyList_Append(order, m);
         Py_DECREF(m);
     }
-    return Py_BuildValue("(diNNLLLLL)", s->best, p->setting, order, chains_out(s), s->nodes, s->rows, s->kept, s->pairs, (long long)s->nplace);
+    return Py_BuildValue("(OddiNNN)", Py_True, s->best, s->lower, p->setting, order, chains_out(s), statistics(s));
 }
 
 static PyObject *solve(PyObject *self, PyObject *args) {
     Py_buffer buffer;
     double start;
-    if (!PyArg_ParseTuple(args, "y*d", &buffer, &start)) return NULL;
+    double deadline;
+    long long budget;
+    if (!PyArg_ParseTuple(args, "y*dLd", &buffer, &start, &budget, &deadline)) return NULL;
     S *s = calloc(1, sizeof *s);
     s->data = malloc(buffer.len + 8);
     memcpy(s->data, buffer.buf, buffer.len);
     PyBuffer_Release(&buffer);
     read_problem(s, s->data);
-    s->best = start;
-    probe(s);
-    if (getenv("KDEBUG")) fprintf(stderr,"probe %.3f best %.0f n %d lists %d\n", (double)clock()/CLOCKS_PER_SEC, s->best, s->ntables, s->nlists);
     for (int i = 0; i < s->NS; i++) {
         int order[MAXM] = {0};
         interleave(s, i, order, 0, 0);
     }
-    if (getenv("KDEBUG")) fprintf(stderr,"tables %.3f n %d lists %d\n", (double)clock()/CLOCKS_PER_SEC, s->ntables, s->nlists);
-    search_all(s, 0);
-    if (getenv("KDEBUG")) fprintf(stderr,"dfs %.3f\n", (double)clock()/CLOCKS_PER_SEC);
-    PyObject *out = result(s);
+    s->budget = budget;
+    s->deadline = deadline;
+    search_rounds(s, start);
+    PyObject *out = s->stopped == 2 && !s->found ? NULL : result(s);
+    if (out && s->stopped == 2) PyErr_Clear();
     release(s);
     free(s);
     return out;

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from effc.compiler.search.problem import Problem, Setting, Term, Unroll
-from effc.compiler.search.windows import Window, divisors, relaxed, tables
+from effc.compiler.search.windows import Window, divisors, pieces, relaxed, tables
 from effc.ir.nest import Operand
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
 
@@ -47,15 +48,17 @@ def groups_of(problem: Problem) -> Groups | None:
 class Encoder:
     """Writes a problem down as integers; see ``read_problem`` in the kernel.
 
-    ``loose``: windows cost what they cost at least, so that the optimum is a lower bound of that of the whole space.
+    ``loose``: windows cost what they cost at least, so that the optimum is a lower bound of that of all steps that
+    divide. ``relaxed``: so do all chains, and the lower bound is that of the whole space.
     """
 
-    def __init__(self, problem: Problem, groups: Groups, loose: bool = False) -> None:
-        self.problem, self.groups, self.loose = problem, groups, loose
+    def __init__(self, problem: Problem, groups: Groups, loose: bool = False, relaxed: bool = False) -> None:
+        self.problem, self.groups, self.loose, self.relaxed = problem, groups, loose or relaxed, relaxed
         self.dims = groups.dims
         self.operands = list(problem.nest.operands.values())
         self.names = [operand.name for operand in self.operands]
         self.settings = list(problem.settings())
+        self.slides = [slides for setting in self.settings for slides in self.sweeps(setting)]
 
     def kind(self, operand: Operand, dim: str) -> int:
         if dim not in operand.dims:
@@ -66,7 +69,8 @@ class Encoder:
     def encode(self) -> bytes:
         problem, groups = self.problem, self.groups.groups
         used = list(self.groups.windows)
-        out = [len(self.dims), len(groups), len(problem.unrolls), len(self.operands), len(used), len(self.settings)]
+        out = [len(self.dims), len(groups), len(problem.unrolls), len(self.operands), len(used)]
+        out += [len(self.slides), int(self.relaxed)]
         for dim in self.dims:
             out += [problem.nest.bounds[dim], next(i for i, group in enumerate(groups) if dim in group)]
         for unroll in problem.unrolls:
@@ -76,12 +80,30 @@ class Encoder:
             out += [used.index((operand.name, g)) if (operand.name, g) in used else -1 for g in range(len(groups))]
         for key in used:
             out += self.window(self.groups.windows[key])
-        for setting in self.settings:
-            out += self.setting(setting)
+        for setting, slides in self.slides:
+            out += self.setting(setting, slides)
         return array("q", out).tobytes()
+
+    def sweeps(self, setting: Setting) -> Iterator[tuple[Setting, dict[int, int]]]:
+        """The setting with every choice of the group whose window slides at each mark."""
+        sliding = [
+            mark
+            for mark, (operand, level) in enumerate(setting.marks)
+            if self.relaxed
+            and self.problem.target.levels[level].sliding
+            and any(name == operand and len(window.dims) > 1 for (name, _), window in self.groups.windows.items())
+        ]
+        choices = [
+            [g + 1 for (name, g), w in self.groups.windows.items() if name == setting.marks[m][0] and len(w.dims) > 1]
+            for m in sliding
+        ]
+        for chosen in product(*choices):
+            yield setting, dict(zip(sliding, chosen))
 
     def window(self, window: Window) -> list[int]:
         dims = tuple(dim[1:] for dim in window.dims)
+        if self.relaxed:
+            return self.relaxed_window(window)
         count = relaxed if self.loose else tables
         counted = [count(dims, window.offset, window.size, padding) for padding in (False, True)]
         sizes = [len(divisors(bound)) for _, bound in dims]
@@ -92,8 +114,19 @@ class Encoder:
             out += table.largest
         return out
 
-    def setting(self, setting: Setting) -> list[int]:
-        out = [len(setting.marks)]
+    def relaxed_window(self, window: Window) -> list[int]:
+        dims = tuple(dim[1:] for dim in window.dims)
+        counted = [pieces(dims, window.offset, window.size, padding) for padding in (False, True)]
+        out = [dims[0][1] + 1, dims[1][1] + 1 if len(dims) > 1 else 2]
+        for table in counted:
+            out += table.words
+        for table in counted:
+            out += table.largest
+        return out
+
+    def setting(self, setting: Setting, slides: dict[int, int]) -> list[int]:
+        family = next(i for i, (other, _) in enumerate(self.slides) if other is setting)
+        out = [family, len(setting.marks)]
         for operand, level in setting.marks:
             fixed = sum(1 << i for i, unroll in enumerate(self.problem.unrolls) if unroll.level < level)
             first = self.problem.nest.bias is not None and operand == self.problem.nest.bias.name
@@ -101,7 +134,7 @@ class Encoder:
         terms, constant = self.merged(setting)
         out.append(len(terms))
         for (operand, mark, irrelevant, window, padding), coefficient in terms.items():
-            out += [coefficient, self.names.index(operand), mark, irrelevant, window, int(padding)]
+            out += [coefficient, self.names.index(operand), mark, irrelevant, window, int(padding), slides.get(mark, 0)]
         out += [constant, len(setting.capacities)]
         for words, held in setting.capacities:
             out += [words, sum(1 << mark for mark in held)]

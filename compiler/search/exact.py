@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from effc.compiler.cost import evaluate
@@ -23,6 +24,9 @@ else:
 MOST = 2**52
 """Sums up to here are exact in the kernel."""
 
+BUDGET = 2_000_000
+"""Chains and rows that a lower bound may look at: a number that, unlike seconds, is the same on every machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -32,45 +36,76 @@ class Proof:
     value: Fraction
     lower_bound: Fraction
     expanded: int
+    statistics: dict[str, int] = field(default_factory=dict)
 
 
-def perfect(nest: Nest, target: Target, objective: str) -> Proof | None:
-    """The best schedule whose steps divide, on a target without sliding windows; None if this is not for the kernel."""
+def applies(nest: Nest, target: Target, objective: str) -> bool:
+    """Whether the kernel can search: a sum of counts, and windows over two dims at most."""
     if not COMPILED or objective not in ("energy", "dram") or (objective == "energy" and target.leakage):
-        return None
+        return False
     problem = Problem(nest, target, objective)
-    groups = groups_of(problem)
-    if groups is None:
-        return None
-    found = _solve(problem, groups, loose=False)
-    if proven(problem):
+    largest = (
+        max(problem.nest.bounds[dim] for window in problem.windows for dim in window.names) if problem.windows else 0
+    )
+    return groups_of(problem) is not None and largest < 4096
+
+
+def perfect(nest: Nest, target: Target, objective: str, deadline: float | None = None) -> Proof:
+    """The best schedule whose steps divide, on a target without sliding windows."""
+    problem, groups = _problem(nest, target, objective)
+    found = _solve(problem, Encoder(problem, groups), MOST, deadline=deadline)
+    if found.schedule is None or (contiguous(problem) and not shared_tiles(problem)):
         return found
-    if found.schedule is None:
-        return found
-    bound = _solve(problem, groups, loose=True)
     value = evaluate(nest, found.schedule, target).value(objective)  # tiles that happen to be identical are shared
-    return Proof(found.schedule, value, min(bound.value, value), found.expanded + bound.expanded)
+    bound = _solve(problem, Encoder(problem, groups, loose=True), MOST, deadline=deadline)
+    return replace(found, value=value, lower_bound=min(bound.lower_bound, value))
 
 
-def proven(problem: Problem) -> bool:
+def relaxed_bound(
+    nest: Nest, target: Target, objective: str, value: Fraction, budget: int = BUDGET, deadline: float | None = None
+) -> Proof:
+    """What every schedule of the whole space costs at least, ``value`` being what one of them costs."""
+    problem, groups = _problem(nest, target, objective)
+    most = int(value * problem.prices.scale) - 1
+    if most > MOST:
+        return Proof(None, value, Fraction(0), 0)
+    return _solve(problem, Encoder(problem, groups, relaxed=True), most, budget, deadline)
+
+
+def contiguous(problem: Problem) -> bool:
     """Whether contiguous tiles of windows are the best there are."""
     windows = [window for window in problem.windows if len(window.dims) > 1]
-    for unroll in problem.unrolls:
-        shared = unroll.multicast == "tiles" and unroll.size > 1
-        if shared and any(unroll.dims & set(window.names) for window in windows):
-            return False
     return all(contiguous_is_best(tuple(dim[1:] for dim in w.dims), w.offset, w.size) for w in windows)
 
 
-def _solve(problem: Problem, groups: Groups, loose: bool) -> Proof:
-    encoder = Encoder(problem, groups, loose)
-    value, setting, order, loops, nodes, *_ = solve(encoder.encode(), float(MOST))
-    if setting is None:
-        return Proof(None, Fraction(0), Fraction(0), nodes)
+def shared_tiles(problem: Problem) -> bool:
+    """Whether instances may share identical tiles of windows, which the kernel does not count."""
+    coupled = {dim for window in problem.windows if len(window.dims) > 1 for dim in window.names}
+    return any(u.multicast == "tiles" and u.size > 1 and u.dims & coupled for u in problem.unrolls)
+
+
+def _problem(nest: Nest, target: Target, objective: str) -> tuple[Problem, Groups]:
+    problem = Problem(nest, target, objective)
+    groups = groups_of(problem)
+    assert groups is not None
+    return problem, groups
+
+
+def _solve(problem: Problem, encoder: Encoder, most: int, budget: int = 0, deadline: float | None = None) -> Proof:
+    """The least value up to ``most``; without a schedule if there is none that is proven or found in time."""
+    late = 0.0 if deadline is None else time.time() + deadline - time.perf_counter()
+    found, value, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), budget, late)
+    scale, expanded = problem.prices.scale, statistics["nodes"]
+    if not found:
+        bound = most + 1 if not statistics["stopped"] else max(0, int(max(lower, 0.0)))
+        return Proof(None, Fraction(most + 1, scale), Fraction(bound, scale), expanded, statistics)
+    bound = int(value) if not statistics["stopped"] else int(max(lower, 0.0))
+    if encoder.relaxed:
+        return Proof(None, Fraction(int(value), scale), Fraction(bound, scale), expanded, statistics)
     answer = Answer(
-        encoder.settings[setting],
+        encoder.slides[setting][0],
         tuple(order),
-        tuple((encoder.dims[dim], bool(time), at, trips) for dim, time, at, trips in loops),
+        tuple((encoder.dims[dim], bool(in_time), at, trips) for dim, in_time, at, trips in loops),
     )
-    exact = Fraction(int(value), problem.prices.scale)
-    return Proof(schedule_of(answer, problem), exact, exact, nodes)
+    exact = Fraction(int(value), scale)
+    return Proof(schedule_of(answer, problem), exact, Fraction(bound, scale), expanded, statistics)

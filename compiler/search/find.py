@@ -10,7 +10,7 @@ from fractions import Fraction
 from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
-from effc.compiler.search.exact import Proof, perfect
+from effc.compiler.search.exact import Proof, applies, perfect, relaxed_bound
 from effc.compiler.search.polish import polish
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
@@ -40,7 +40,7 @@ def search(
     began = time.perf_counter()
     machine = without_windows(target) if perfect_factors else target
     deadline = None if time_limit is None else began + time_limit
-    proof = perfect(nest, without_windows(target), objective)
+    proof = perfect(nest, without_windows(target), objective, deadline) if applies(nest, target, objective) else None
     if proof is not None and proof.schedule is not None and not perfect_factors:
         proof = _polished(nest, target, objective, proof, deadline)
     if proof is None or proof.schedule is None:
@@ -73,10 +73,12 @@ def without_windows(target: Target) -> Target:
 
 
 def _polished(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None) -> Proof:
-    """The best schedule found from one whose steps divide; what is proven of those does not hold for all others."""
+    """The best schedule found from one whose steps divide, and a bound that holds for all others, too."""
     assert start.schedule is not None
     schedule, value, costed = polish(nest, target, objective, start.schedule, deadline)
-    return Proof(schedule, value, lower_bound(nest, target, objective), start.expanded + costed)
+    bound = relaxed_bound(nest, target, objective, value, deadline=deadline)
+    lower = max(bound.lower_bound, lower_bound(nest, target, objective))
+    return Proof(schedule, value, min(value, lower), start.expanded + costed + bound.expanded)
 
 
 def _climbed(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from math import gcd
 
 import numpy as np
 import numpy.typing as npt
@@ -175,3 +176,42 @@ def tilings(bound: int) -> list[tuple[int, Ints]]:
     extend(bound, start, True, 1)
     extend(bound, start, False, 1)
     return [(digits, label) for (digits, _), label in found.items()]
+
+
+def pieces(dims: tuple[tuple[int, int], ...], offset: int, size: int, padding: bool) -> Tables:
+    """The least words of all tiles by the numbers of pieces that both dims are cut into, whatever the pieces are.
+
+    With g residues of the second dim's indices modulo the first coefficient, a tile of a x b digits has at least
+    ``b + (residues in it)(a - 1)`` indices: those of a residue are a sum of two sets. The largest tile follows from
+    digits likewise. What falls outside is at most every point there.
+    """
+    pair = dims if len(dims) == 2 else (*dims, (0, 1))
+    index = indices(dims, offset)
+    inside = index[np.ones(index.shape, bool) if padding else (index >= 0) & (index < size)]
+    outside, touched = index.size - inside.size, len(np.unique(inside))
+    words, largest = [], []
+    for p in range(pair[0][1] + 1):
+        for r in range(pair[1][1] + 1):
+            both = max(_cut(pair, p, r), _cut(pair[::-1], r, p))
+            words.append(max(touched, both - outside) if p and r else 0)
+            both = max(_digits(pair, p, r), _digits(pair[::-1], r, p))
+            largest.append(max(1, both - outside) if p and r else 0)
+    return Tables(tuple(words), tuple(largest))
+
+
+def _residues(outer: tuple[int, int], inner: tuple[int, int]) -> int:
+    step = outer[0] // gcd(outer[0], inner[0]) if inner[0] else 1
+    return min(max(step, 1), inner[1])
+
+
+def _cut(pair: tuple[tuple[int, int], ...], p: int, r: int) -> int:
+    """Words of ``p`` x ``r`` pieces at least."""
+    outer, inner = pair
+    return p * inner[1] + (outer[1] - p) * max(r, _residues(outer, inner))
+
+
+def _digits(pair: tuple[tuple[int, int], ...], a: int, b: int) -> int:
+    """Words of a tile of ``a`` x ``b`` digits at least."""
+    outer, inner = pair
+    alike = -(-inner[1] // _residues(outer, inner))  # digits of one residue at most
+    return b + (a - 1) * -(-b // alike)
