@@ -1,0 +1,61 @@
+"""Rules that look obvious and are wrong: a search that used one of them would miss these optima."""
+
+from fractions import Fraction
+
+import pytest
+
+from effc.compiler.search import exact, search
+from effc.compiler.target import load_target
+from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
+from effc.ir import nests
+from effc.ir.nest import Nest
+
+pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+
+
+def machine(words: tuple[int, int, int, int], energies: tuple[int, int, int], mesh: tuple[int, int]) -> Target:
+    """A global buffer and scratchpads for I, W, O; W may bypass the buffer."""
+    dram, glb, spad = map(Fraction, energies)
+    axes = tuple(MeshAxis(name, size) for name, size in zip("xy", mesh))
+    levels = (
+        Level("DRAM", (Bank(("I", "W", "O"), (), None, dram, dram),)),
+        Level("GLB", (Bank(("I", "O"), ("W",), 16 * words[0], glb, glb),), fanout=FanOut("PE", axes)),
+        Level("spad", tuple(Bank((o,), (), 16 * n, spad, spad) for o, n in zip("IWO", words[1:]))),
+    )
+    return Target("small", 16, Fraction(1), levels, Mac(Fraction(1)), energy_unit="x")
+
+
+@pytest.mark.parametrize(
+    ("nest", "target", "energy"),
+    [
+        # "the marks of an outer level stand outside those of inner levels" gives 411
+        (nests.conv2d(n=2, k=1, c=3, p=1, q=1, r=1, s=1), machine((6, 4, 2, 2), (20, 6, 1), (2, 2)), 355),
+        # "a loop of a window dim directly inside `keep I` moves outside" gives 240
+        (nests.conv2d(n=1, k=1, c=1, p=3, q=1, r=3, s=1, stride=2), machine((8, 2, 1, 2), (5, 3, 1), (1, 2)), 224),
+    ],
+)
+def test_rules_that_are_wrong(nest: Nest, target: Target, energy: int) -> None:
+    best = search(nest, target, perfect_factors=True)
+    assert (best.energy, best.certificate.status) == (energy, "optimal")
+
+
+@pytest.mark.parametrize(
+    ("nest", "energy"),
+    [
+        (nests.conv2d(n=1, k=64, c=64, p=56, q=56, r=1, s=1), 150347776),
+        (nests.conv2d(n=1, k=512, c=128, p=28, q=28, r=1, s=1), 394637312),
+        (nests.conv2d(n=1, k=256, c=256, p=14, q=14, r=3, s=3, stride=2), 777714688),
+        (nests.conv2d(n=1, k=512, c=512, p=7, q=7, r=3, s=3), 1076795392),
+        (nests.gemm(m=512, n=512, k=64), 153714688),
+    ],
+)
+def test_optima_of_another_search(nest: Nest, energy: int) -> None:
+    best = search(nest, load_target("eyeriss_like"), perfect_factors=True)
+    assert (best.energy, best.certificate.status, best.certificate.gap) == (energy, "optimal", 0)
+
+
+def test_the_whole_space_is_no_worse() -> None:
+    nest, target = nests.conv2d(n=1, k=64, c=256, p=14, q=14, r=1, s=1), load_target("eyeriss_like")
+    perfect, full = search(nest, target, perfect_factors=True), search(nest, target)
+    assert full.energy <= perfect.energy
+    assert full.certificate.lower_bound <= full.energy
