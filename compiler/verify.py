@@ -189,7 +189,7 @@ def compare(name: str, op: str, where: str, found: Any, expected: Any, limit: fl
 def relative_error(found: Array, expected: Array) -> float:
     """``max|found - expected| / max|expected|``; infinite where one is no finite number and the other is another.
 
-    What is smaller than the smallest normal float32 counts as that: subnormal numbers have fewer digits.
+    A largest value below the smallest normal float32 counts as that: subnormal numbers have fewer digits.
     """
     a, b = _wide(found), _wide(expected)
     finite = np.isfinite(a) & np.isfinite(b)
@@ -198,8 +198,10 @@ def relative_error(found: Array, expected: Array) -> float:
         return float("inf")
     with np.errstate(invalid="ignore"):
         difference = np.max(np.abs(a - b), where=finite, initial=0.0)
-    scale = np.max(np.abs(b), where=finite, initial=float(np.finfo(np.float32).smallest_normal))
-    return float(difference / scale)
+    scale = np.max(np.abs(b), where=finite, initial=0.0)
+    if not scale:
+        return float("inf") if difference else 0.0
+    return float(difference / max(scale, np.finfo(np.float32).smallest_normal))
 
 
 def _compare_others(name: str, op: str, where: str, found: Any, expected: Any, limit: float) -> Check:

@@ -171,7 +171,7 @@ SETTINGS: list[tuple[str, NestLayer]] = [
     ("needs more instances than there are", with_dim("P", MeshDigit("GLB", "x", 1, 1))),
     ("its registers are not in order", with_dim("P", LoopDigit(5, 2), LoopDigit(1, 1))),
     ("a register counts no dim, or two", with_dim("P", LoopDigit(0, 1))),
-    ("two reads, one write", replace(layer(), operands=layer().operands[:2])),
+    ("one or two reads, one write", replace(layer(), operands=layer().operands[2:])),
     ("two operands have one name", replace(layer(), operands=(*layer().operands[1:], layer().operands[1]))),
 ]
 
