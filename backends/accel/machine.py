@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from effc.backends.accel.boxes import Box
 from effc.backends.accel.check import check_program
-from effc.backends.accel.counters import Counters
 from effc.backends.accel.emit import emit
 from effc.backends.accel.engine import Engine
 from effc.backends.accel.faults import MachineFault
@@ -24,6 +23,7 @@ from effc.backends.accel.isa import Layer, NestLayer, NodeLayer, Program, Slot
 from effc.backends.accel.memory import Memory
 from effc.backends.host import run_node
 from effc.compiler.target.model import Target
+from effc.ir.counters import Counters
 from effc.ir.graph import Graph, NestOp, Tensor, View
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule

@@ -1,3 +1,0 @@
-"""Counters, under the name the backends use."""
-
-from effc.ir.counters import Counters as Counters
