@@ -12,9 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 48, MAXA = 8, MAXO = 4, MAXC = 16, MAXS = 24 };
+enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 48, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24 };
 enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };
-#define TOLERANCE 1.0 /* of bounds with logarithms, in which all else is whole */
 #define WIDTH (MAXJ + MAXM + MAXA)
 
 typedef struct {
@@ -80,8 +79,7 @@ typedef struct {
 
 typedef struct {
     int D, G, A, O, W, NS;
-    double lambda; /* the price of the logarithm of an instance, see price_mesh() */
-    int relaxed;   /* chains are bounds of all chains, steps of any size: see relax() */
+    int relaxed; /* chains are bounds of all chains, steps of any size: see relax() */
     int bound[MAXD], group[MAXD];
     int gdims[MAXG], gdim[MAXG][2];
     int size[MAXA];
@@ -194,19 +192,11 @@ static int outside_trips(const Chains *c, const int *trips, int slots, int axes,
     return n;
 }
 
-static double worth_of(const S *s, const int *instances) {
-    double sum = 0;
-    for (int a = 0; a < s->A && s->lambda > 0; a++)
-        if (instances[a] > 1) sum += s->lambda * log(instances[a]);
-    return sum;
-}
-
-/* What a chain costs beyond the least of its group, all else being at its least, and what its instances are worth.
- * Of two coupled dims the first one
+/* What a chain costs beyond the least of its group, all else being at its least. Of two coupled dims the first one
  * answers for the window, so that the sum over both is a bound. */
-static double excess_of(const S *s, const Setting *t, const Chains *c, const int *f, const int *instances) {
+static double excess_of(const S *s, const Setting *t, const Chains *c, const int *f) {
     int g = s->group[c->dim];
-    double sum = worth_of(s, instances);
+    double sum = 0;
     for (int j = 0; j < t->nterms; j++) {
         int kind = s->class[t->term[j].operand][c->dim];
         double base = t->base[g][j];
@@ -237,7 +227,7 @@ static int append_chain(Enumerate *e) {
     Chains *c = e->c;
     if (!c->measuring && spent(s)) return 0;
     int J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = c->factor + c->n * (J + M);
-    double excess = excess_of(s, t, c, f, e->trips + K);
+    double excess = excess_of(s, t, c, f);
     if (excess > c->limit || (c->measuring && excess == c->limit)) return 0;
     for (int m = 0; m < M; m++)
         if (s->class[t->operand[m]][c->dim] != WINDOW)
@@ -650,7 +640,7 @@ static void build_chains(S *s, Chains *c) {
     if (c->built) return;
     c->built = 1;
     c->n = 0;
-    c->limit = c->excess + c->slack + TOLERANCE;
+    c->limit = c->excess + c->slack;
     free(c->trips);
     free(c->factor);
     c->trips = c->factor = NULL;
@@ -689,9 +679,7 @@ static int fill_row(const S *s, const Setting *t, int group, Chains *const *c, c
             if (t->held[k] >> m & 1) sum += row[J + m];
         if (sum > t->limit[k]) return 0;
     }
-    int instances[MAXA];
-    for (int a = 0; a < s->A; a++) instances[a] = (int)row[C + a];
-    double excess = worth_of(s, instances);
+    double excess = 0;
     for (int j = 0; j < J; j++) {
         if (t->base[group][j] == -INFINITY) return 1;
         excess += t->base[group][j] * (row[j] - t->least[group][j]);
@@ -718,7 +706,7 @@ static void build(S *s, Table *table) {
                 row = realloc(row, sizeof(double) * capacity * W);
                 index = realloc(index, sizeof(int) * capacity * 2);
             }
-            if (!fill_row(s, t, g, table->chains, i, table->excess + table->slack + TOLERANCE, row + (size_t)raw * W)) continue;
+            if (!fill_row(s, t, g, table->chains, i, table->excess + table->slack, row + (size_t)raw * W)) continue;
             memcpy(index + raw * 2, i, sizeof i);
             raw++;
         }
@@ -1126,10 +1114,8 @@ static int same_tables(const Placement *p, const Placement *q, int G) {
     return 1;
 }
 
-static double mesh_worth(const S *s) { return worth_of(s, s->size); }
-
 static void set_floor(const S *s, Placement *p) {
-    p->floor = s->setting[p->setting].floor - mesh_worth(s);
+    p->floor = s->setting[p->setting].floor;
     for (int g = 0; g < s->G; g++) p->floor += p->table[g]->excess;
 }
 
@@ -1184,7 +1170,7 @@ static void set_slack(S *s) {
     for (int i = 0; i < s->nlists; i++) s->lists[i]->slack = -INFINITY, s->lists[i]->built = 0;
     for (int i = 0; i < s->ntables; i++) s->tables[i]->slack = -INFINITY, s->tables[i]->built = 0;
     for (int i = 0; i < s->nplace; i++) {
-        double slack = s->best - s->placement[i].floor + TOLERANCE;
+        double slack = s->best - s->placement[i].floor;
         for (int g = 0; g < s->G && slack >= 0; g++) {
             Table *t = s->placement[i].table[g];
             t->slack = fmax(t->slack, slack);
@@ -1201,7 +1187,7 @@ static void search_round(S *s) {
     for (int i = 0; i < s->nplace; i++) {
         Placement *p = &s->placement[i];
         if (stop(s)) break;
-        int empty = p->floor > s->best + TOLERANCE;
+        int empty = p->floor > s->best;
         for (int g = 0; g < s->G && !empty; g++) {
             build(s, p->table[g]);
             if (s->stopped) break;
@@ -1224,42 +1210,10 @@ static double least_floor(const S *s) {
     return floor;
 }
 
-static int mesh_parts(const S *s) {
-    int parts = 0;
-    for (int a = 0; a < s->A; a++) parts += s->size[a] > 1;
-    return parts ? s->G : 0;
-}
-
-static double reprice(S *s, double lambda) {
-    s->lambda = lambda;
-    for (int i = 0; i < s->nlists; i++) measure(s, s->lists[i]);
-    for (int i = 0; i < s->ntables; i++) {
-        Table *t = s->tables[i];
-        t->excess = 0;
-        for (int d = 0; d < s->gdims[t->group]; d++) t->excess += t->chains[d]->excess;
-    }
-    for (int i = 0; i < s->nplace; i++) set_floor(s, &s->placement[i]);
-    return least_floor(s);
-}
-
-/* All groups share the mesh: the sum of the logarithms of their instances is at most that of the mesh. Any price of it
- * that is not negative gives a bound (Lagrange); take the one that gives a good one. */
-static double price_mesh(S *s) {
-    double best = least_floor(s), chosen = 0;
-    if (mesh_parts(s) < 2 || best == INFINITY || best == -INFINITY) return best;
-    for (double lambda = (best - s->setting[0].constant) / 64; lambda > 1e-9; lambda *= 2) {
-        double floor = reprice(s, lambda);
-        if (floor <= best) break;
-        best = floor;
-        chosen = lambda;
-    }
-    return reprice(s, chosen);
-}
-
 /* Rounds with a growing limit, until something is found that is no worse than it: nothing better can have been missed. */
 static void search_rounds(S *s, double most) {
-    double floor = price_mesh(s), limit = most, step;
-    s->lower = floor == -INFINITY ? floor : fmin(ceil(floor - TOLERANCE), most);
+    double floor = least_floor(s), limit = most, step;
+    s->lower = floor == -INFINITY ? floor : fmin(ceil(floor), most);
     if (floor == INFINITY || s->stopped) return;
     step = ceil((floor - s->setting[0].constant) / 64) + 1;
     if (floor > -INFINITY) limit = floor + step;
@@ -1267,7 +1221,7 @@ static void search_rounds(S *s, double most) {
         s->best = fmin(limit, most);
         search_round(s);
         if (s->stopped) break;
-        s->lower = s->found ? s->best : fmin(ceil(limit - TOLERANCE), most);
+        s->lower = s->found ? s->best : fmin(ceil(limit), most);
         if (limit >= most) break;
         limit = floor + (step *= 2);
     }

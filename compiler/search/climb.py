@@ -1,4 +1,4 @@
-"""A first search: deterministic hill climbing over the real cost model, from several starts.
+"""A search without proof: deterministic hill climbing over the real cost model, from several starts.
 
 The schedules it looks at have the even shape
 
@@ -11,7 +11,7 @@ the dims that are irrelevant to one operand innermost, so that it is stationary.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -149,10 +149,8 @@ def divides(nest: Nest, schedule: Schedule) -> bool:
 class Climb:
     """Hill climbing for one objective; counts what it costed."""
 
-    def __init__(
-        self, space: Space, objective: str, deadline: float | None, progress: Callable[[Fraction], None]
-    ) -> None:
-        self.space, self.objective, self.deadline, self.progress = space, objective, deadline, progress
+    def __init__(self, space: Space, objective: str, deadline: float | None) -> None:
+        self.space, self.objective, self.deadline = space, objective, deadline
         self.seen: dict[Plan, tuple[Fraction, Fraction] | None] = {}
         self.best: tuple[tuple[Fraction, Fraction], Plan] | None = None
 
@@ -191,7 +189,6 @@ class Climb:
                     break
         if self.best is None or value < self.best[0]:
             self.best = (value, now)
-            self.progress(value[0])
 
 
 def starts(space: Space) -> Iterator[Plan]:
@@ -212,15 +209,10 @@ def starts(space: Space) -> Iterator[Plan]:
 
 
 def climb(
-    nest: Nest,
-    target: Target,
-    objective: str,
-    perfect: bool,
-    deadline: float | None,
-    report: Callable[[Fraction], None],
+    nest: Nest, target: Target, objective: str, perfect: bool, deadline: float | None
 ) -> tuple[Schedule | None, int]:
     """A good schedule, if any is found, and how many were costed."""
-    search = Climb(Space(nest, target, perfect), objective, deadline, report)
+    search = Climb(Space(nest, target, perfect), objective, deadline)
     for plan in sorted(starts(search.space), key=lambda plan: search.cost(plan) or (Fraction(10**30), Fraction(0)))[:4]:
         search.run(plan)
     return (None if search.best is None else search.space.schedule(search.best[1])), len(search.seen)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from effc.compiler.search.problem import Problem, Setting, Term, Unroll
+from effc.compiler.search.problem import CYCLES, Problem, Setting, Term, Unroll
 from effc.compiler.search.windows import Window, divisors, pieces, relaxed, tables
 from effc.ir.nest import Operand
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
@@ -56,7 +56,7 @@ class Encoder:
         self.problem, self.groups, self.loose, self.relaxed = problem, groups, loose or relaxed, relaxed
         self.dims = groups.dims
         self.operands = list(problem.nest.operands.values())
-        self.names = [operand.name for operand in self.operands]
+        self.names = [*(operand.name for operand in self.operands), CYCLES]
         self.settings = list(problem.settings())
         self.slides = [slides for setting in self.settings for slides in self.sweeps(setting)]
 
@@ -69,7 +69,7 @@ class Encoder:
     def encode(self) -> bytes:
         problem, groups = self.problem, self.groups.groups
         used = list(self.groups.windows)
-        out = [len(self.dims), len(groups), len(problem.unrolls), len(self.operands), len(used)]
+        out = [len(self.dims), len(groups), len(problem.unrolls), len(self.names), len(used)]
         out += [len(self.slides), int(self.relaxed)]
         for dim in self.dims:
             out += [problem.nest.bounds[dim], next(i for i, group in enumerate(groups) if dim in group)]
@@ -78,6 +78,7 @@ class Encoder:
         for operand in self.operands:
             out += [self.kind(operand, dim) for dim in self.dims]
             out += [used.index((operand.name, g)) if (operand.name, g) in used else -1 for g in range(len(groups))]
+        out += [IRRELEVANT] * len(self.dims) + [-1] * len(groups)
         for key in used:
             out += self.window(self.groups.windows[key])
         for setting, slides in self.slides:
@@ -144,6 +145,9 @@ class Encoder:
         """The terms by what their factors depend on, with the plain dims multiplied into the coefficients."""
         merged: dict[tuple[str, int, int, int, bool], int] = {}
         for term in setting.terms:
+            if term.operand == CYCLES:
+                merged[CYCLES, term.mark, 0, 0, False] = term.coefficient
+                continue
             operand = self.problem.nest.operands[term.operand]
             key = (term.operand, term.mark, self.moved(term), self.apart(term), term.padding)
             words = self.problem.words(operand, frozenset(self.dims))

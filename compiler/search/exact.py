@@ -39,26 +39,49 @@ class Proof:
     statistics: dict[str, int] = field(default_factory=dict)
 
 
-def applies(nest: Nest, target: Target, objective: str) -> bool:
-    """Whether the kernel can search: a sum of counts, and windows over two dims at most."""
-    if not COMPILED or objective not in ("energy", "dram") or (objective == "energy" and target.leakage):
+def applies(nest: Nest, target: Target) -> bool:
+    """Whether the kernel can search: windows over two dims at most."""
+    if not COMPILED:
         return False
-    problem = Problem(nest, target, objective)
-    largest = (
-        max(problem.nest.bounds[dim] for window in problem.windows for dim in window.names) if problem.windows else 0
-    )
-    return groups_of(problem) is not None and largest < 4096
+    problem = Problem(nest, target, "dram")
+    coupled = [nest.bounds[dim] for window in problem.windows for dim in window.names]
+    return groups_of(problem) is not None and max(coupled, default=0) < 4096
 
 
 def perfect(nest: Nest, target: Target, objective: str, deadline: float | None = None) -> Proof:
     """The best schedule whose steps divide, on a target without sliding windows."""
+    if objective == "edp":
+        parts = [_perfect(nest, target, part, deadline) for part in ("energy", "latency")]
+        return _best_of(parts, nest, target, objective, parts[0].lower_bound * parts[1].lower_bound)
+    proof = _perfect(nest, target, objective, deadline)
+    if objective == "latency" and not steady(target):
+        parts = [proof, *(_perfect(nest, target, part, deadline) for part in ("energy", "dram"))]
+        return _best_of(parts, nest, target, objective, proof.lower_bound)
+    return proof
+
+
+def _best_of(parts: list[Proof], nest: Nest, target: Target, objective: str, lower: Fraction) -> Proof:
+    """Of the schedules that are best in other respects the one that is best in this."""
+    expanded = sum(part.expanded for part in parts)
+    schedules = [part.schedule for part in parts if part.schedule is not None]
+    if not schedules:
+        return Proof(None, lower, lower, expanded)
+    values = [evaluate(nest, schedule, target).value(objective) for schedule in schedules]
+    best = values.index(min(values))
+    return Proof(schedules[best], values[best], min(lower, values[best]), expanded)
+
+
+def _perfect(nest: Nest, target: Target, objective: str, deadline: float | None) -> Proof:
+    """The same for an objective that is a sum of counts."""
     problem, groups = _problem(nest, target, objective)
     found = _solve(problem, Encoder(problem, groups), MOST, deadline=deadline)
-    if found.schedule is None or (contiguous(problem) and not shared_tiles(problem)):
+    strict = contiguous(problem) and not shared_tiles(problem)
+    if found.schedule is None or (strict and (not problem.prices.cycle or steady(target))):
         return found
-    value = evaluate(nest, found.schedule, target).value(objective)  # tiles that happen to be identical are shared
-    bound = _solve(problem, Encoder(problem, groups, loose=True), MOST, deadline=deadline)
-    return replace(found, value=value, lower_bound=min(bound.lower_bound, value))
+    value, lower = evaluate(nest, found.schedule, target).value(objective), found.lower_bound
+    if not strict:
+        lower = _solve(problem, Encoder(problem, groups, loose=True), MOST, deadline=deadline).lower_bound
+    return replace(found, value=value, lower_bound=min(lower, value))
 
 
 def relaxed_bound(
@@ -70,6 +93,12 @@ def relaxed_bound(
     if most > MOST:
         return Proof(None, value, Fraction(0), 0)
     return _solve(problem, Encoder(problem, groups, relaxed=True), most, budget, deadline)
+
+
+def steady(target: Target) -> bool:
+    """Whether no bandwidth is limited: cycles are those of the MACs."""
+    banks = [bank for level in target.levels for bank in level.banks]
+    return all(bank.read_bandwidth is None and bank.write_bandwidth is None for bank in banks)
 
 
 def contiguous(problem: Problem) -> bool:

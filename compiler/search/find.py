@@ -10,7 +10,7 @@ from fractions import Fraction
 from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
-from effc.compiler.search.exact import Proof, applies, perfect, relaxed_bound
+from effc.compiler.search.exact import Proof, applies, perfect, relaxed_bound, steady
 from effc.compiler.search.polish import polish
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
@@ -32,7 +32,8 @@ def search(
     """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
 
     ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
-    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound) whenever the best improves.
+    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound). Interrupted, or out of time, the
+    search returns the best schedule that it has.
     Raises InputError if no schedule is legal.
     """
     if objective not in OBJECTIVES:
@@ -40,17 +41,21 @@ def search(
     began = time.perf_counter()
     machine = without_windows(target) if perfect_factors else target
     deadline = None if time_limit is None else began + time_limit
-    proof = perfect(nest, without_windows(target), objective, deadline) if applies(nest, target, objective) else None
+    proof = perfect(nest, without_windows(target), objective, deadline) if applies(nest, target) else None
+    if proof is not None and objective in ("latency", "edp") and not steady(target):
+        proof = _better(proof, _climbed(nest, machine, objective, perfect_factors, deadline))
     if proof is not None and proof.schedule is not None and not perfect_factors:
         proof = _polished(nest, target, objective, proof, deadline)
     if proof is None or proof.schedule is None:
-        proof = _climbed(nest, machine, objective, perfect_factors, deadline, progress)
+        proof = _climbed(nest, machine, objective, perfect_factors, deadline)
     if proof.schedule is None:
         raise InputError(
             f"no schedule of {nest.name} fits {target.name}",
             expected=f"room for a word of each of {', '.join(OPERAND_TERMS[o] for o in nest.operands)}",
             remedy="give the target larger memories, or let operands bypass them",
         )
+    if progress is not None:
+        progress(proof.value, proof.lower_bound)
     evaluation = evaluate(nest, proof.schedule, machine)
     value = evaluation.value(objective)
     if value != proof.value:
@@ -76,16 +81,29 @@ def _polished(nest: Nest, target: Target, objective: str, start: Proof, deadline
     """The best schedule found from one whose steps divide, and a bound that holds for all others, too."""
     assert start.schedule is not None
     schedule, value, costed = polish(nest, target, objective, start.schedule, deadline)
-    bound = relaxed_bound(nest, target, objective, value, deadline=deadline)
-    lower = max(bound.lower_bound, lower_bound(nest, target, objective))
-    return Proof(schedule, value, min(value, lower), start.expanded + costed + bound.expanded)
+    lower, best = Fraction(1), evaluate(nest, schedule, target)
+    expanded = start.expanded + costed
+    for part in ("energy", "latency") if objective == "edp" else (objective,):
+        floor = lower_bound(nest, target, part)
+        try:
+            bound = relaxed_bound(nest, target, part, best.value(part), deadline=deadline)
+            floor, expanded = max(bound.lower_bound, floor), expanded + bound.expanded
+        except KeyboardInterrupt:
+            pass  # the schedule is there, and the floor holds
+        lower *= floor
+    return Proof(schedule, value, min(value, lower), expanded)
 
 
-def _climbed(
-    nest: Nest, target: Target, objective: str, perfect: bool, deadline: float | None, progress: Progress | None
-) -> Proof:
+def _better(proof: Proof, other: Proof) -> Proof:
+    """The same proof with the other's schedule, if that is better."""
+    if other.schedule is None or (proof.schedule is not None and proof.value <= other.value):
+        return proof
+    lower = min(proof.lower_bound, other.value)
+    return Proof(other.schedule, other.value, lower, proof.expanded + other.expanded)
+
+
+def _climbed(nest: Nest, target: Target, objective: str, perfect: bool, deadline: float | None) -> Proof:
     bound = lower_bound(nest, target, objective)
-    report = (lambda value: progress(value, bound)) if progress else (lambda value: None)
-    schedule, expanded = climb(nest, target, objective, perfect, deadline, report)
+    schedule, expanded = climb(nest, target, objective, perfect, deadline)
     value = bound if schedule is None else evaluate(nest, schedule, target).value(objective)
     return Proof(schedule, value, bound, expanded)

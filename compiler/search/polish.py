@@ -21,11 +21,9 @@ def polish(
     assert not isinstance(first, list), first
     best, number, improved = first.value(objective), 0, True
     seen = {schedule}
-    while improved:
+    while improved and not (deadline is not None and time.perf_counter() > deadline):
         improved = False
         for candidate in neighbours(nest, target, schedule):
-            if deadline is not None and time.perf_counter() > deadline:
-                return schedule, best, number
             if candidate in seen:
                 continue
             seen.add(candidate)

@@ -21,6 +21,9 @@ from effc.ir.nest import Nest, Operand
 MACS = -1
 """The mark of the transfers to and from the MACs: inside every loop."""
 
+CYCLES = "cycles"
+"""What stands for an operand in the term of the executed iterations, which every loop in time multiplies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unroll:
@@ -64,6 +67,7 @@ class Prices:
     writes: dict[tuple[int, str], int]
     hops: tuple[int, ...]  # by level: of the fan-out below it
     mac: int
+    cycle: int
     scale: int
 
 
@@ -81,7 +85,10 @@ class _Sum:
 
 
 class Problem:
-    """A nest on a target for an objective that is a sum of counts (energy without leakage, or words at the DRAM)."""
+    """A nest on a target for an objective that is a sum of counts: energy, words at the outermost level, cycles.
+
+    Cycles are those of the MACs; where bandwidths are limited they may be more, and what follows is a lower bound.
+    """
 
     def __init__(self, nest: Nest, target: Target, objective: str) -> None:
         self.nest, self.target = nest, target
@@ -120,6 +127,8 @@ class Problem:
                 padding = self.stored(parent) and (child == self.bottom or self.stored(child))
                 output = name == self.nest.output.name
                 terms.append(Term(coefficient, name, parent, child, mark, reads, padding and not output))
+        if self.prices.cycle:
+            terms.append(Term(self.prices.cycle, CYCLES, 0, self.bottom, MACS, True, False))
         return Setting(marks, tuple(terms), total.constant, tuple(self.capacities(marks)))
 
     def stored(self, level: int) -> bool:
@@ -207,23 +216,24 @@ def _unrolls(nest: Nest, target: Target) -> Iterator[Unroll]:
 
 def prices_of(nest: Nest, target: Target, objective: str) -> Prices:
     """The cost of every access, scaled to integers."""
-    reads, writes, hops, mac = {}, {}, [], Fraction(0)
+    energy, zero = objective == "energy", Fraction(0)
+    reads, writes, hops = {}, {}, []
     for i, level in enumerate(target.levels):
+        each = Fraction(int(objective == "dram" and i == 0))
         for name in nest.operands:
             bank = level.bank(name)
             if bank is not None:
-                energy = objective == "energy"
-                reads[i, name] = bank.read_energy if energy else Fraction(int(i == 0))
-                writes[i, name] = bank.write_energy if energy else Fraction(int(i == 0))
-        hop = level.fanout.hop_energy if level.fanout is not None else Fraction(0)
-        hops.append(hop if objective == "energy" else Fraction(0))
-    if objective == "energy":
-        mac = target.mac.energy
-    scale = lcm(*(value.denominator for value in [*reads.values(), *writes.values(), *hops, mac]))
+                reads[i, name] = bank.read_energy if energy else each
+                writes[i, name] = bank.write_energy if energy else each
+        hops.append(level.fanout.hop_energy if energy and level.fanout is not None else zero)
+    mac = target.mac.energy if energy else zero
+    cycle = target.leakage if energy else Fraction(int(objective == "latency"))
+    scale = lcm(*(value.denominator for value in [*reads.values(), *writes.values(), *hops, mac, cycle]))
     return Prices(
         {key: int(value * scale) for key, value in reads.items()},
         {key: int(value * scale) for key, value in writes.items()},
         tuple(int(hop * scale) for hop in hops),
         int(mac * scale),
+        int(cycle * scale),
         scale,
     )
