@@ -896,6 +896,19 @@ static void multiply(const Search *q, const double *x, const double *y, double *
     for (int k = 0; k < q->W; k++) z[k] = x[k] * y[k];
 }
 
+static double now(void) {
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Whether to stop: out of budget or time, or interrupted. */
+static int stop(S *s) {
+        if (!s->stopped && s->deadline > 0 && now() > s->deadline) s->stopped = 1;
+    if (!s->stopped && PyErr_CheckSignals()) s->stopped = 2;
+    return s->stopped;
+}
+
 typedef struct {
     double value;
     int row;
@@ -973,6 +986,7 @@ static void dfs(Search *q, int depth, const double *x) {
         double y[WIDTH];
         if (!hopeful(q, q->bound[depth][i])) continue;
         q->s->nodes++;
+        if (overspent(q->s, 1) || (!(q->s->nodes & 0xffff) && stop(q->s))) return;
         multiply(q, x, rowp(q, depth, q->row[depth][i]), y);
         if (!fits(q, y, q->low[depth + 1]) || !hopeful(q, cost(q, y, q->low[depth + 1], q->high[depth + 1]))) continue;
         q->chosen[depth] = q->row[depth][i];
@@ -1150,19 +1164,6 @@ static void interleave(S *s, int setting, int *order, int placed, int used) {
         order[placed] = m;
         interleave(s, setting, order, placed + 1, used | 1 << m);
     }
-}
-
-static double now(void) {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Whether to stop: out of budget or time, or interrupted. */
-static int stop(S *s) {
-        if (!s->stopped && s->deadline > 0 && now() > s->deadline) s->stopped = 1;
-    if (!s->stopped && PyErr_CheckSignals()) s->stopped = 2;
-    return s->stopped;
 }
 
 /* How much the chains and tables of every placement may cost, so that it is not above the best. */

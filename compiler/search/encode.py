@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from effc.compiler.search.problem import CYCLES, Problem, Setting, Term, Unroll
-from effc.compiler.search.windows import Window, divisors, pieces, relaxed, tables
+from effc.compiler.search.windows import Window, contiguous_is_best, divisors, pieces, relaxed, tables
 from effc.ir.nest import Operand
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
 
@@ -45,15 +45,23 @@ def groups_of(problem: Problem) -> Groups | None:
     return Groups(tuple(groups), windows)
 
 
+def contiguous(problem: Problem) -> bool:
+    """Whether contiguous tiles of windows are the best there are."""
+    windows = [window for window in problem.windows if len(window.dims) > 1]
+    return all(contiguous_is_best(tuple(dim[1:] for dim in w.dims), w.offset, w.size) for w in windows)
+
+
 class Encoder:
     """Writes a problem down as integers; see ``read_problem`` in the kernel.
 
-    ``loose``: windows cost what they cost at least, so that the optimum is a lower bound of that of all steps that
-    divide. ``relaxed``: so do all chains, and the lower bound is that of the whole space.
+    ``loose``: the bias takes no room, identical tiles and windows cost what they cost at least, so that the optimum is
+    a lower bound of that of all steps that divide. ``relaxed``: so do all chains, and the lower bound is that of the
+    whole space.
     """
 
     def __init__(self, problem: Problem, groups: Groups, loose: bool = False, relaxed: bool = False) -> None:
         self.problem, self.groups, self.loose, self.relaxed = problem, groups, loose or relaxed, relaxed
+        self.scattered = loose and not contiguous(problem)
         self.dims = groups.dims
         self.operands = list(problem.nest.operands.values())
         self.names = [*(operand.name for operand in self.operands), CYCLES]
@@ -105,7 +113,7 @@ class Encoder:
         dims = tuple(dim[1:] for dim in window.dims)
         if self.relaxed:
             return self.relaxed_window(window)
-        count = relaxed if self.loose else tables
+        count = relaxed if self.scattered else tables
         counted = [count(dims, window.offset, window.size, padding) for padding in (False, True)]
         sizes = [len(divisors(bound)) for _, bound in dims]
         out = [sizes[0], sizes[1] if len(sizes) > 1 else 1]
@@ -130,7 +138,7 @@ class Encoder:
         out = [family, len(setting.marks)]
         for operand, level in setting.marks:
             fixed = sum(1 << i for i, unroll in enumerate(self.problem.unrolls) if unroll.level < level)
-            first = self.problem.nest.bias is not None and operand == self.problem.nest.bias.name
+            first = self.is_bias(setting, setting.marks.index((operand, level)))
             out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first)]
         terms, constant = self.merged(setting)
         out.append(len(terms))
@@ -138,8 +146,13 @@ class Encoder:
             out += [coefficient, self.names.index(operand), mark, irrelevant, window, int(padding), slides.get(mark, 0)]
         out += [constant, len(setting.capacities)]
         for words, held in setting.capacities:
-            out += [words, sum(1 << mark for mark in held)]
+            out += [words, sum(1 << mark for mark in held if not (self.loose and self.is_bias(setting, mark)))]
         return out
+
+    def is_bias(self, setting: Setting, mark: int) -> bool:
+        """The bias is kept outside all else, which moves it least; without its tile that is a bound of every place."""
+        bias = self.problem.nest.bias
+        return bias is not None and setting.marks[mark][0] == bias.name
 
     def merged(self, setting: Setting) -> tuple[dict[tuple[str, int, int, int, bool], int], int]:
         """The terms by what their factors depend on, with the plain dims multiplied into the coefficients."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from effc.compiler.cost import evaluate
-from effc.compiler.search.encode import Answer, Encoder, Groups, groups_of, schedule_of
+from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
 from effc.compiler.search.problem import Problem
-from effc.compiler.search.windows import contiguous_is_best
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
@@ -75,7 +74,7 @@ def _perfect(nest: Nest, target: Target, objective: str, deadline: float | None)
     """The same for an objective that is a sum of counts."""
     problem, groups = _problem(nest, target, objective)
     found = _solve(problem, Encoder(problem, groups), MOST, deadline=deadline)
-    strict = contiguous(problem) and not shared_tiles(problem)
+    strict = contiguous(problem) and not shared_tiles(problem) and nest.bias is None
     if found.schedule is None or (strict and (not problem.prices.cycle or steady(target))):
         return found
     value, lower = evaluate(nest, found.schedule, target).value(objective), found.lower_bound
@@ -99,12 +98,6 @@ def steady(target: Target) -> bool:
     """Whether no bandwidth is limited: cycles are those of the MACs."""
     banks = [bank for level in target.levels for bank in level.banks]
     return all(bank.read_bandwidth is None and bank.write_bandwidth is None for bank in banks)
-
-
-def contiguous(problem: Problem) -> bool:
-    """Whether contiguous tiles of windows are the best there are."""
-    windows = [window for window in problem.windows if len(window.dims) > 1]
-    return all(contiguous_is_best(tuple(dim[1:] for dim in w.dims), w.offset, w.size) for w in windows)
 
 
 def shared_tiles(problem: Problem) -> bool:

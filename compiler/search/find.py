@@ -32,9 +32,9 @@ def search(
     """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
 
     ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
-    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound). Interrupted, or out of time, the
-    search returns the best schedule that it has.
-    Raises InputError if no schedule is legal.
+    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound). Out of time, or interrupted
+    when it has one, the search returns the best schedule that it has. Raises InputError
+    if no schedule is legal.
     """
     if objective not in OBJECTIVES:
         raise InputError(f"unknown objective '{objective}'", expected=", ".join(OBJECTIVES), remedy="name one of them")
