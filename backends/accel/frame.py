@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,6 @@ class Frame:
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.axes.values())
-
-    def size(self, names: Iterable[Name]) -> int:
-        return prod(self.axes[name] for name in names)
 
     def expand(self, array: npt.NDArray[Any], names: Sequence[Name]) -> npt.NDArray[Any]:
         """An array with the axes ``names``, laid out so that it broadcasts in this frame."""
