@@ -32,9 +32,8 @@ def search(
     """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
 
     ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
-    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound). Out of time, or interrupted
-    when it has one, the search returns the best schedule that it has. Raises InputError
-    if no schedule is legal.
+    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound). Out of time, the search
+    returns the best schedule that it has. Raises InputError if no schedule is legal.
     """
     if objective not in OBJECTIVES:
         raise InputError(f"unknown objective '{objective}'", expected=", ".join(OBJECTIVES), remedy="name one of them")
@@ -85,12 +84,9 @@ def _polished(nest: Nest, target: Target, objective: str, start: Proof, deadline
     expanded = start.expanded + costed
     for part in ("energy", "latency") if objective == "edp" else (objective,):
         floor = lower_bound(nest, target, part)
-        try:
-            bound = relaxed_bound(nest, target, part, best.value(part), deadline=deadline)
-            floor, expanded = max(bound.lower_bound, floor), expanded + bound.expanded
-        except KeyboardInterrupt:
-            pass  # the schedule is there, and the floor holds
-        lower *= floor
+        bound = relaxed_bound(nest, target, part, best.value(part), deadline=deadline)
+        expanded += bound.expanded
+        lower *= max(bound.lower_bound, floor)
     return Proof(schedule, value, min(value, lower), expanded)
 
 
