@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import prod
 
 from effc.compiler.cost import evaluate
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
@@ -23,8 +24,11 @@ else:
 MOST = 2**52
 """Sums up to here are exact in the kernel."""
 
+EFFORT = 60_000_000
+"""Chains, rows and nodes that a search may look at: a number that, unlike seconds, is the same on every machine."""
+
 BUDGET = 2_000_000
-"""Chains and rows that a lower bound may look at: a number that, unlike seconds, is the same on every machine."""
+"""The same for a lower bound of the whole space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +43,18 @@ class Proof:
 
 
 def applies(nest: Nest, target: Target) -> bool:
-    """Whether the kernel can search: windows over two dims at most, and all in all not too large for its tables."""
+    """Whether the kernel can search: windows over two dims at most, and all in all not too large."""
     if not COMPILED:
         return False
     problem = Problem(nest, target, "dram")
     marks = sum(level.bank(name) is not None for level in target.levels[1:] for name in nest.operands)
     banks = sum(len(level.banks) for level in target.levels[1:])
-    if len(problem.dims) > 16 or max(nest.bounds.values()) > 60_000 or max(marks, banks) > 16:
-        return False
-    if len(problem.unrolls) > 8:
+    if len(problem.dims) > 16 or max(nest.bounds.values()) > 60_000 or marks > 16 or banks > 16:
+        return False  # sizes of the kernel's tables
+    if any(prod(bound + 1 for _, _, bound in window.dims) > 1 << 20 for window in problem.windows):
         return False
     coupled = [nest.bounds[dim] for window in problem.windows for dim in window.names]
-    return groups_of(problem) is not None and max(coupled, default=0) < 4096
+    return len(problem.unrolls) <= 8 and groups_of(problem) is not None and max(coupled, default=0) < 4096
 
 
 def perfect(nest: Nest, target: Target, objective: str, deadline: float | None = None) -> Proof:
@@ -119,7 +123,7 @@ def _problem(nest: Nest, target: Target, objective: str) -> tuple[Problem, Group
     return problem, groups
 
 
-def _solve(problem: Problem, encoder: Encoder, most: int, budget: int = 0, deadline: float | None = None) -> Proof:
+def _solve(problem: Problem, encoder: Encoder, most: int, budget: int = EFFORT, deadline: float | None = None) -> Proof:
     """The least value up to ``most``; without a schedule if there is none that is proven or found in time."""
     late = 0.0 if deadline is None else time.time() + deadline - time.perf_counter()
     found, value, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), budget, late)

@@ -57,12 +57,13 @@ def search(
         progress(proof.value, proof.lower_bound)
     evaluation = evaluate(nest, proof.schedule, machine)
     value = evaluation.value(objective)
+    bound = max(proof.lower_bound, lower_bound(nest, target, objective))
     if value != proof.value:
         raise AssertionError(f"{nest.name}: the search says {proof.value}, the cost model {value}")
     certificate = Certificate(
-        "optimal" if value == proof.lower_bound else "bounded",
+        "optimal" if value == bound else "bounded",
         value,
-        proof.lower_bound,
+        bound,
         floor_dram_words(nest),
         None,
         proof.expanded,

@@ -1,0 +1,163 @@
+/* ---- slots: where the temporal loops of a dim may stand in an order of marks ---- */
+
+static void slots_of(const S *s, const Setting *t, const int *order, int dim, Slots *out) {
+    memset(out, 0, sizeof *out);
+    int before = PLAIN + 8; /* nothing before the first mark: allowed */
+    for (int i = 0; i <= t->nmarks; i++) {
+        int after = i < t->nmarks ? s->class[t->operand[order[i]]][dim] : PLAIN;
+        if (before != PLAIN && after != IRRELEVANT) out->segment[out->nslots++] = i;
+        if (i < t->nmarks) {
+            out->outside[order[i]] = out->nslots;
+            before = after;
+        }
+    }
+}
+
+static int window_of(const S *s, const Setting *t, int column, int group) {
+    int operand = column < t->nterms ? t->term[column].operand : t->operand[column - t->nterms];
+    return s->wtable[operand][group];
+}
+
+/* Relaxed factors of windows are two numbers of pieces: of all, and of those that a forward sweep does not join. */
+enum { PACK = 12, LOW = (1 << PACK) - 1 };
+
+static double window_at(const Win *win, const int64_t *table, int padding, int a, int b) {
+    return (double)table[((int64_t)padding * win->nd[0] + a) * win->nd[1] + b];
+}
+
+static double window_value(const S *s, const Setting *t, int column, int w, int a, int b) {
+    const Win *win = &s->win[w];
+    int term = column < t->nterms, padding = term ? t->term[column].padding : t->padded[column - t->nterms];
+    const int64_t *table = term ? win->words : win->largest;
+    if (!s->relaxed) return window_at(win, table, padding, a, b);
+    double whole = window_at(win, table, padding, a & LOW, b & LOW);
+    int slide = term ? t->term[column].slide : 0;
+    if (!slide || s->wtable[t->term[column].operand][slide - 1] != w) return whole;
+    return fmin(window_at(win, table, padding, a >> PACK, b & LOW), window_at(win, table, padding, a & LOW, b >> PACK));
+}
+
+/* The least that one group's factor of a term can be, whatever its loops. */
+static double least_factor(const S *s, const Setting *t, int j, int group) {
+    int w = window_of(s, t, j, group);
+    if (w < 0) return 1;
+    double least = INFINITY;
+    if (s->relaxed) return window_at(&s->win[w], s->win[w].words, t->term[j].padding, 1, 1);
+    for (int a = 0; a < s->win[w].nd[0]; a++)
+        for (int b = 0; b < s->win[w].nd[1]; b++) least = fmin(least, window_value(s, t, j, w, a, b));
+    return least;
+}
+
+static void set_base(const S *s, Setting *t) {
+    t->floor = t->constant;
+    for (int j = 0; j < t->nterms; j++) {
+        double all = t->term[j].coefficient;
+        for (int g = 0; g < s->G; g++) all *= t->least[g][j] = least_factor(s, t, j, g);
+        t->floor += all < 0 ? -INFINITY : all;
+        for (int g = 0; g < s->G; g++) {
+            double product = t->term[j].coefficient;
+            for (int o = 0; o < s->G; o++)
+                if (o != g) product *= t->least[o][j];
+            t->base[g][j] = product < 0 ? -INFINITY : product;
+        }
+    }
+}
+
+/* ---- chains: trip counts of a dim, slot by slot, then axis by axis ---- */
+
+typedef struct {
+    S *s;
+    const Setting *t;
+    Chains *c;
+    int trips[MAXS + MAXA];
+    int capacity;
+} Enumerate;
+
+static int outside_trips(const Chains *c, const int *trips, int slots, int axes, int A) {
+    int n = 1;
+    for (int i = 0; i < slots; i++) n *= trips[i];
+    for (int a = 0; a < A; a++)
+        if (axes >> a & 1) n *= trips[c->slots.nslots + a];
+    return n;
+}
+
+/* What a chain costs beyond the least of its group, all else being at its least. Of two coupled dims the first one
+ * answers for the window, so that the sum over both is a bound. */
+static double excess_of(const S *s, const Setting *t, const Chains *c, const int *f) {
+    int g = s->group[c->dim];
+    double sum = 0;
+    for (int j = 0; j < t->nterms; j++) {
+        int kind = s->class[t->term[j].operand][c->dim];
+        double base = t->base[g][j];
+        if (base == -INFINITY) return -INFINITY;
+        if (kind == IRRELEVANT) sum += base * t->least[g][j] * (f[j] - 1);
+        if (kind != WINDOW || c->side) continue;
+        int w = window_of(s, t, j, g), one = 1 | 1 << PACK;
+        double value = s->relaxed ? window_value(s, t, j, w, f[j], one) : INFINITY;
+        for (int o = 0; o < s->win[w].nd[1] && !s->relaxed; o++) value = fmin(value, window_value(s, t, j, w, f[j], o));
+        sum += base * (value - t->least[g][j]);
+    }
+    return sum;
+}
+
+/* Counts work; whether there was too much. */
+static int overspent(S *s, int64_t work) {
+    s->work += work;
+    if (s->budget && s->work > s->budget) s->stopped = 1;
+    return s->stopped;
+}
+
+static int spent(S *s) { return overspent(s, 1); }
+
+/* Appends a chain if its factors, which are already in place, are worth it and its own tiles fit. */
+static int append_chain(Enumerate *e) {
+    S *s = e->s;
+    const Setting *t = e->t;
+    Chains *c = e->c;
+    if (!c->measuring && spent(s)) return 0;
+    int J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = c->factor + c->n * (J + M);
+    double excess = excess_of(s, t, c, f);
+    if (excess > c->limit || (c->measuring && excess == c->limit)) return 0;
+    for (int m = 0; m < M; m++)
+        if (s->class[t->operand[m]][c->dim] != WINDOW)
+            for (int k = 0; k < t->ncaps; k++)
+                if (t->held[k] >> m & 1 && f[J + m] > t->limit[k]) return 1;
+    if (c->measuring) {
+        c->limit = excess;
+        return 1;
+    }
+    memcpy(c->trips + c->n * (K + s->A), e->trips, sizeof(int) * (K + s->A));
+    c->n++;
+    return 1;
+}
+
+static int *new_factors(Enumerate *e) {
+    Chains *c = e->c;
+    int C = e->t->nterms + e->t->nmarks;
+    if (c->n == e->capacity) {
+        e->capacity = e->capacity ? 2 * e->capacity : 64;
+        c->trips = realloc(c->trips, sizeof(int) * e->capacity * (c->slots.nslots + e->s->A));
+        c->factor = realloc(c->factor, sizeof(int) * e->capacity * C);
+    }
+    return c->factor + c->n * C;
+}
+
+static void emit_chain(Enumerate *e) {
+    S *s = e->s;
+    const Setting *t = e->t;
+    Chains *c = e->c;
+    int d = c->dim, J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = new_factors(e);
+    for (int j = 0; j < J; j++) {
+        const Term *term = &t->term[j];
+        int slots = term->mark < 0 ? K : c->slots.outside[term->mark], kind = s->class[term->operand][d];
+        if (kind == IRRELEVANT) f[j] = outside_trips(c, e->trips, slots, term->irr, s->A);
+        else if (kind == WINDOW)
+            f[j] = s->divindex[d][s->bound[d] / outside_trips(c, e->trips, slots, term->win, s->A)];
+        else f[j] = 1;
+    }
+    for (int m = 0; m < M; m++) {
+        int kind = s->class[t->operand[m]][d], tile = 1;
+        if (kind != IRRELEVANT) tile = s->bound[d] / outside_trips(c, e->trips, c->slots.outside[m], t->fixed[m], s->A);
+        f[J + m] = kind == WINDOW ? s->divindex[d][tile] : tile;
+    }
+    append_chain(e);
+}

@@ -1,0 +1,126 @@
+/* ---- input ---- */
+
+static int64_t take(const int64_t **at) { return *(*at)++; }
+
+static int alike(const S *s, int d, int e) {
+    if (s->bound[d] != s->bound[e]) return 0;
+    for (int a = 0; a < s->A; a++)
+        if ((s->allowed[a] >> d & 1) != (s->allowed[a] >> e & 1)) return 0;
+    for (int o = 0; o < s->O; o++)
+        if (s->class[o][d] != s->class[o][e]) return 0;
+    return 1;
+}
+
+static int same_windows(const Win *x, const Win *y) {
+    size_t size = sizeof(int64_t) * 2 * x->nd[0] * x->nd[1];
+    if (x->nd[0] != y->nd[0] || x->nd[1] != y->nd[1]) return 0;
+    return !memcmp(x->words, y->words, size) && !memcmp(x->largest, y->largest, size);
+}
+
+static int alike_groups(const S *s, int g, int h) {
+    if (s->gdims[g] != s->gdims[h]) return 0;
+    for (int d = 0; d < s->gdims[g]; d++)
+        if (!alike(s, s->gdim[g][d], s->gdim[h][d])) return 0;
+    for (int o = 0; o < s->O; o++) {
+        int w = s->wtable[o][g], v = s->wtable[o][h];
+        if ((w < 0) != (v < 0) || (w >= 0 && !same_windows(&s->win[w], &s->win[v]))) return 0;
+    }
+    return 1;
+}
+
+static void find_kinds(S *s) {
+    for (int g = 0; g < s->G; g++) {
+        int h = 0;
+        while (!alike_groups(s, h, g)) h++;
+        s->gkind[g] = h;
+        for (int d = 0; d < s->gdims[g]; d++) s->dkind[s->gdim[g][d]] = s->gdim[h][d];
+    }
+}
+
+static void read_setting(S *s, Setting *t, const int64_t **at) {
+    t->family = take(at);
+    t->nmarks = take(at);
+    for (int m = 0; m < t->nmarks; m++) {
+        t->operand[m] = take(at);
+        t->fixed[m] = take(at);
+        t->padded[m] = take(at);
+        t->first[m] = take(at);
+    }
+    t->nterms = take(at);
+    for (int j = 0; j < t->nterms; j++) {
+        Term *x = &t->term[j];
+        x->coefficient = (double)take(at);
+        x->operand = take(at);
+        x->mark = take(at);
+        x->irr = take(at);
+        x->win = take(at);
+        x->padding = take(at);
+        x->slide = take(at);
+    }
+    t->constant = (double)take(at);
+    t->ncaps = take(at);
+    for (int k = 0; k < t->ncaps; k++) {
+        t->limit[k] = (double)take(at);
+        t->held[k] = take(at);
+    }
+}
+
+static void read_dims(S *s, const int64_t **at) {
+    for (int d = 0; d < s->D; d++) {
+        s->bound[d] = take(at);
+        s->group[d] = take(at);
+        s->gdim[s->group[d]][s->gdims[s->group[d]]++] = d;
+        s->divindex[d] = malloc(sizeof(short) * (s->bound[d] + 1));
+        for (int i = 1; i <= s->bound[d]; i++)
+            if (s->bound[d] % i == 0) {
+                s->divindex[d][i] = s->ndiv[d];
+                s->div[d][s->ndiv[d]++] = i;
+            }
+    }
+}
+
+static void read_problem(S *s, const int64_t *at) {
+    s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
+    s->relaxed = take(&at);
+    read_dims(s, &at);
+    for (int a = 0; a < s->A; a++) s->size[a] = take(&at), s->allowed[a] = take(&at);
+    for (int o = 0; o < s->O; o++) {
+        for (int d = 0; d < s->D; d++) s->class[o][d] = take(&at);
+        for (int g = 0; g < s->G; g++) s->wtable[o][g] = take(&at);
+    }
+    for (int w = 0; w < s->W; w++) {
+        Win *x = &s->win[w];
+        x->nd[0] = take(&at);
+        x->nd[1] = take(&at);
+        x->words = at;
+        at += 2 * x->nd[0] * x->nd[1];
+        x->largest = at;
+        at += 2 * x->nd[0] * x->nd[1];
+    }
+    s->setting = calloc(s->NS + 1, sizeof(Setting));
+    find_kinds(s);
+    for (int i = 0; i < s->NS; i++) {
+        read_setting(s, &s->setting[i], &at);
+        set_base(s, &s->setting[i]);
+    }
+}
+
+static void release(S *s) {
+    for (int i = 0; i < s->ntables; i++) {
+        free(s->tables[i]->row);
+        free(s->tables[i]->chain[0]);
+        free(s->tables[i]->chain[1]);
+        free(s->tables[i]);
+    }
+    for (int i = 0; i < s->nlists; i++) {
+        free(s->lists[i]->trips);
+        free(s->lists[i]->factor);
+        free(s->lists[i]);
+    }
+    for (int d = 0; d < s->D; d++) free(s->divindex[d]);
+    free(s->tables);
+    free(s->lists);
+    free(s->placement);
+    free(s->setting);
+    free(s->data);
+}

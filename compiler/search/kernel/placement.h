@@ -1,0 +1,345 @@
+/* ---- one placement: filter rows by their bounds, then search depth first ---- */
+
+typedef struct {
+    S *s;
+    const Setting *t;
+    const Placement *p;
+    int J, M, W, G, separable;
+    int order[MAXG];          /* groups in the order of the search */
+    int n[MAXG];              /* rows left, by depth */
+    int *row[MAXG];
+    double *bound[MAXG];
+    double low[MAXG + 1][WIDTH], high[MAXG + 1][WIDTH]; /* by depth: the least and most of the groups from there on */
+    double gl[MAXG][WIDTH], gh[MAXG][WIDTH];
+    int chosen[MAXG];
+} Search;
+
+static const double *rowp(const Search *q, int depth, int r) {
+    return q->p->table[q->order[depth]]->row + (size_t)r * q->W;
+}
+
+static double cost(const Search *q, const double *x, const double *low, const double *high) {
+    double sum = q->t->constant;
+    for (int j = 0; j < q->J; j++) {
+        double c = q->t->term[j].coefficient;
+        sum += c * x[j] * (c > 0 ? low[j] : high[j]);
+    }
+    return sum;
+}
+
+static int fits(const Search *q, const double *x, const double *low) {
+    const Setting *t = q->t;
+    const double *tile = x + q->J, *least = low + q->J;
+    for (int a = 0; a < q->s->A; a++)
+        if (x[q->J + q->M + a] * low[q->J + q->M + a] > q->s->size[a]) return 0;
+    for (int k = 0; k < t->ncaps; k++) {
+        double sum = 0;
+        for (int m = 0; m < q->M; m++)
+            if (t->held[k] >> m & 1) sum += tile[m] * least[m];
+        if (sum > t->limit[k]) return 0;
+    }
+    return 1;
+}
+
+static void extremes(Search *q, int depth) {
+    for (int k = 0; k < q->W; k++) q->gl[depth][k] = INFINITY, q->gh[depth][k] = 0;
+    for (int i = 0; i < q->n[depth]; i++) {
+        const double *x = rowp(q, depth, q->row[depth][i]);
+        for (int k = 0; k < q->W; k++) {
+            if (x[k] < q->gl[depth][k]) q->gl[depth][k] = x[k];
+            if (x[k] > q->gh[depth][k]) q->gh[depth][k] = x[k];
+        }
+    }
+}
+
+/* Whether a value is worth looking at: less than the best, or equal to it in an earlier placement. */
+static int hopeful(const Search *q, double value) {
+    return value < q->s->best || (value == q->s->best && (!q->s->found || q->p->number <= q->s->bestplace));
+}
+
+/* Drops rows whose bound is no good, until nothing changes; returns the placement's bound, infinite if none is left. */
+static double filter(Search *q) {
+    double least = INFINITY;
+    for (int d = 0; d < q->G; d++) extremes(q, d);
+    for (int changed = 1; changed;) {
+        changed = 0;
+        for (int d = 0; d < q->G; d++) {
+            double low[WIDTH], high[WIDTH];
+            for (int k = 0; k < q->W; k++) {
+                low[k] = high[k] = 1;
+                for (int o = 0; o < q->G; o++)
+                    if (o != d) low[k] *= q->gl[o][k], high[k] *= q->gh[o][k];
+            }
+            int n = 0;
+            least = INFINITY;
+            for (int i = 0; i < q->n[d]; i++) {
+                const double *x = rowp(q, d, q->row[d][i]);
+                double bound = cost(q, x, low, high);
+                if (!hopeful(q, bound) || !fits(q, x, low)) continue;
+                q->row[d][n] = q->row[d][i];
+                q->bound[d][n++] = bound;
+                if (bound < least) least = bound;
+            }
+            if (n < q->n[d]) {
+                q->n[d] = n;
+                if (!n) return INFINITY;
+                extremes(q, d);
+                changed = 1;
+            }
+        }
+    }
+    return least;
+}
+
+static void record(Search *q, double value, const int *rows) {
+    S *s = q->s;
+    int better = !s->found || value < s->best;
+    if (!better && value == s->best) {
+        if (q->p->number != s->bestplace) better = q->p->number < s->bestplace;
+        else
+            for (int g = 0; g < q->G; g++)
+                if (rows[g] != s->bestrow[g]) {
+                    better = rows[g] < s->bestrow[g];
+                    break;
+                }
+    }
+    if (!better) return;
+    s->best = value;
+    s->found = 1;
+    s->bestplace = q->p->number;
+    memcpy(s->bestrow, rows, sizeof(int) * q->G);
+    memcpy(s->besttable, q->p->table, sizeof s->besttable);
+}
+
+static void leaf(Search *q, double value) {
+    int rows[MAXG];
+    for (int d = 0; d < q->G; d++) rows[q->order[d]] = q->chosen[d];
+    record(q, value, rows);
+}
+
+static void multiply(const Search *q, const double *x, const double *y, double *z) {
+    for (int k = 0; k < q->W; k++) z[k] = x[k] * y[k];
+}
+
+static double now(void) {
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Whether to stop: out of budget or time, or interrupted. */
+static int stop(S *s) {
+        if (!s->stopped && s->deadline > 0 && now() > s->deadline) s->stopped = 1;
+    if (!s->stopped && PyErr_CheckSignals()) s->stopped = 2;
+    return s->stopped;
+}
+
+typedef struct {
+    double value;
+    int row;
+} Option;
+
+static int by_value(const void *x, const void *y) {
+    const Option *a = x, *b = y;
+    if (a->value != b->value) return a->value < b->value ? -1 : 1;
+    return a->row - b->row;
+}
+
+/* The options of the group at `depth`: its part of the cost, the other group of the pair being constant there. */
+static int options(Search *q, int depth, int other, const double *x, const double *weight, double rest, Option *out) {
+    int n = 0;
+    for (int i = 0; i < q->n[depth]; i++) {
+        const double *y = rowp(q, depth, q->row[depth][i]);
+        double value = 0, z[WIDTH];
+        for (int j = 0; j < q->J; j++) value += weight[j] * y[j];
+        if (!hopeful(q, value + rest)) continue;
+        multiply(q, x, y, z);
+        if (!fits(q, z, q->gl[other])) continue;
+        out[n].value = value;
+        out[n++].row = q->row[depth][i];
+    }
+    return n;
+}
+
+/* The last two groups: no term depends on both, so the cost is a sum; walk the pairs from the cheapest up. */
+static void pair(Search *q, const double *x) {
+    int a = q->G - 2, b = q->G - 1;
+    double wa[MAXJ], wb[MAXJ], fixed = q->t->constant, leastb = INFINITY;
+    q->s->pairs++;
+    for (int j = 0; j < q->J; j++) {
+        double c = q->t->term[j].coefficient * x[j];
+        wa[j] = wb[j] = 0;
+        if (q->gl[b][j] == q->gh[b][j]) wa[j] = c * q->gl[b][j];
+        else wb[j] = c * q->gl[a][j];
+    }
+    Option *oa = malloc(sizeof(Option) * (q->n[a] + q->n[b] + 2)), *ob = oa + q->n[a] + 1;
+    double lowa = 0;
+    for (int j = 0; j < q->J; j++) lowa += wa[j] * (wa[j] > 0 ? q->gl[a][j] : q->gh[a][j]);
+    int nb = options(q, b, a, x, wb, fixed + lowa, ob), na = 0;
+    for (int i = 0; i < nb; i++)
+        if (ob[i].value < leastb) leastb = ob[i].value;
+    if (nb) na = options(q, a, b, x, wa, fixed + leastb, oa);
+    if (na) {
+        qsort(oa, na, sizeof *oa, by_value);
+        qsort(ob, nb, sizeof *ob, by_value);
+        for (int i = 0; i < na && hopeful(q, fixed + oa[i].value + ob[0].value); i++) {
+            double y[WIDTH];
+            multiply(q, x, rowp(q, a, oa[i].row), y);
+            for (int k = 0; k < nb; k++) {
+                double value = fixed + oa[i].value + ob[k].value;
+                if (!hopeful(q, value)) break;
+                if (!fits(q, y, rowp(q, b, ob[k].row))) continue;
+                q->chosen[a] = oa[i].row;
+                q->chosen[b] = ob[k].row;
+                leaf(q, value);
+            }
+        }
+    }
+    free(oa);
+}
+
+static void dfs(Search *q, int depth, const double *x) {
+    if (depth == q->G) {
+        leaf(q, cost(q, x, q->low[depth], q->low[depth]));
+        return;
+    }
+    if (q->separable && depth == q->G - 2) {
+        pair(q, x);
+        return;
+    }
+    for (int i = 0; i < q->n[depth]; i++) {
+        double y[WIDTH];
+        if (!hopeful(q, q->bound[depth][i])) continue;
+        q->s->nodes++;
+        if (overspent(q->s, 1) || (!(q->s->nodes & 0xffff) && stop(q->s))) return;
+        multiply(q, x, rowp(q, depth, q->row[depth][i]), y);
+        if (!fits(q, y, q->low[depth + 1]) || !hopeful(q, cost(q, y, q->low[depth + 1], q->high[depth + 1]))) continue;
+        q->chosen[depth] = q->row[depth][i];
+        dfs(q, depth + 1, y);
+    }
+}
+
+static int separable(const Search *q, int a, int b) {
+    for (int j = 0; j < q->J; j++)
+        if (q->gl[a][j] != q->gh[a][j] && q->gl[b][j] != q->gh[b][j]) return 0;
+    return 1;
+}
+
+/* Coupled groups first, then small tables before large ones; a separable pair last. */
+static void choose_order(Search *q) {
+    const S *s = q->s;
+    int n = q->G;
+    for (int i = 0; i < n; i++) q->order[i] = i;
+    for (int i = 1; i < n; i++)
+        for (int k = i; k > 0; k--) {
+            int a = q->order[k - 1], b = q->order[k];
+            int ka = s->gdims[a] > 1 ? -1 : q->p->table[a]->n, kb = s->gdims[b] > 1 ? -1 : q->p->table[b]->n;
+            if (ka <= kb) break;
+            q->order[k - 1] = b;
+            q->order[k] = a;
+        }
+}
+
+static void swap_groups(Search *q, int i, int k) {
+    int o = q->order[i];
+    q->order[i] = q->order[k];
+    q->order[k] = o;
+}
+
+static void load(Search *q) {
+    for (int d = 0; d < q->G; d++) {
+        const Table *table = q->p->table[q->order[d]];
+        q->n[d] = table->n;
+        for (int i = 0; i < table->n; i++) q->row[d][i] = i;
+    }
+}
+
+static void begin(Search *q, S *s, const Placement *p) {
+    memset(q, 0, sizeof *q);
+    q->s = s;
+    q->t = &s->setting[p->setting];
+    q->p = p;
+    q->J = q->t->nterms;
+    q->M = q->t->nmarks;
+    q->W = q->J + q->M + s->A;
+    q->G = s->G;
+    choose_order(q);
+    for (int d = 0; d < q->G; d++) {
+        q->row[d] = malloc(sizeof(int) * (p->table[q->order[d]]->n + 1));
+        q->bound[d] = malloc(sizeof(double) * (p->table[q->order[d]]->n + 1));
+    }
+    load(q);
+}
+
+static void finish(Search *q) {
+    for (int d = 0; d < q->G; d++) {
+        free(q->row[d]);
+        free(q->bound[d]);
+    }
+}
+
+typedef struct {
+    double bound;
+    int row;
+} Sorted;
+
+static int by_bound(const void *x, const void *y) {
+    const Sorted *a = x, *b = y;
+    if (a->bound != b->bound) return a->bound < b->bound ? -1 : 1;
+    return a->row - b->row;
+}
+
+static void sort_rows(Search *q) {
+    for (int d = 0; d < q->G; d++) {
+        Sorted *t = malloc(sizeof(Sorted) * (q->n[d] + 1));
+        for (int i = 0; i < q->n[d]; i++) t[i] = (Sorted){q->bound[d][i], q->row[d][i]};
+        qsort(t, q->n[d], sizeof *t, by_bound);
+        for (int i = 0; i < q->n[d]; i++) q->bound[d][i] = t[i].bound, q->row[d][i] = t[i].row;
+        free(t);
+    }
+}
+
+static int by_placement(const void *x, const void *y) {
+    const Placement *a = *(Placement *const *)x, *b = *(Placement *const *)y;
+    if (a->bound != b->bound) return a->bound < b->bound ? -1 : 1;
+    return a->number - b->number;
+}
+
+static void search_placement(S *s, Placement *p, int deep) {
+    Search q;
+    begin(&q, s, p);
+    for (int d = 0; d < q.G; d++) extremes(&q, d);
+    for (int b = q.G - 1; b > 0 && !q.separable; b--)
+        for (int a = b - 1; a >= 0 && !q.separable; a--)
+            if (separable(&q, a, b)) {
+                q.separable = 1;
+                /* move a and b to the end */
+                for (int k = b; k + 1 < q.G; k++) swap_groups(&q, k, k + 1);
+                for (int k = a; k + 2 < q.G; k++) swap_groups(&q, k, k + 1);
+            }
+    finish(&q);
+    int separable = q.separable, order[MAXG];
+    memcpy(order, q.order, sizeof order);
+    begin(&q, s, p);
+    memcpy(q.order, order, sizeof order);
+    q.separable = separable;
+    finish(&q);
+    for (int d = 0; d < q.G; d++) {
+        q.row[d] = malloc(sizeof(int) * (p->table[q.order[d]]->n + 1));
+        q.bound[d] = malloc(sizeof(double) * (p->table[q.order[d]]->n + 1));
+    }
+    load(&q);
+    p->bound = filter(&q);
+    if (deep && p->bound < INFINITY) {
+        double one[WIDTH];
+        sort_rows(&q);
+        for (int k = 0; k < q.W; k++) one[k] = q.low[q.G][k] = q.high[q.G][k] = 1;
+        for (int d = q.G - 1; d >= 0; d--)
+            for (int k = 0; k < q.W; k++) {
+                q.low[d][k] = q.low[d + 1][k] * q.gl[d][k];
+                q.high[d][k] = q.high[d + 1][k] * q.gh[d][k];
+            }
+        dfs(&q, 0, one);
+    }
+    finish(&q);
+}

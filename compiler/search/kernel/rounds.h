@@ -1,0 +1,139 @@
+/* ---- placements: interleavings of the marks ---- */
+
+static int same_tables(const Placement *p, const Placement *q, int G) {
+    if (p->setting != q->setting) return 0;
+    for (int g = 0; g < G; g++)
+        if (p->table[g] != q->table[g]) return 0;
+    return 1;
+}
+
+static void set_floor(const S *s, Placement *p) {
+    p->floor = s->setting[p->setting].floor;
+    for (int g = 0; g < s->G; g++) p->floor += p->table[g]->excess;
+}
+
+static void add_placement(S *s, int setting, const int *order) {
+    Placement p;
+    memset(&p, 0, sizeof p);
+    p.setting = setting;
+    memcpy(p.order, order, sizeof p.order);
+    for (int g = 0; g < s->G; g++) p.table[g] = table_of(s, setting, g, order);
+    set_floor(s, &p);
+    if (p.floor == INFINITY) return; /* some dim does not fit */
+    for (int i = 0; i < s->nplace; i++)
+        if (same_tables(&s->placement[i], &p, s->G)) return;
+    p.number = s->nplace;
+    if (s->nplace == s->cplace) {
+        s->cplace = 2 * s->cplace + 64;
+        s->placement = realloc(s->placement, sizeof(Placement) * s->cplace);
+    }
+    s->placement[s->nplace++] = p;
+}
+
+static void interleave(S *s, int setting, int *order, int placed, int used) {
+    const Setting *t = &s->setting[setting];
+    if (s->nplace >= (s->relaxed ? MOST_RELAXED : MOST_PLACEMENTS) || (!(s->nplace & 0x3f) && stop(s))) {
+        s->partial = 1;
+        return;
+    }
+    if (placed == t->nmarks) {
+        add_placement(s, setting, order);
+        return;
+    }
+    for (int m = 0; m < t->nmarks; m++) {
+        if (used >> m & 1) continue;
+        if (m && t->operand[m - 1] == t->operand[m] && !(used >> (m - 1) & 1)) continue; /* outer marks first */
+        int later = 0;
+        for (int o = 0; o < t->nmarks; o++)
+            if (t->first[o] && !(used >> o & 1) && !t->first[m]) later = 1;
+        if (later) continue;
+        order[placed] = m;
+        interleave(s, setting, order, placed + 1, used | 1 << m);
+    }
+}
+
+/* How much the chains and tables of every placement may cost, so that it is not above the best. */
+static void set_slack(S *s) {
+    for (int i = 0; i < s->nlists; i++) s->lists[i]->slack = -INFINITY, s->lists[i]->built = 0;
+    for (int i = 0; i < s->ntables; i++) s->tables[i]->slack = -INFINITY, s->tables[i]->built = 0;
+    for (int i = 0; i < s->nplace; i++) {
+        double slack = s->best - s->placement[i].floor;
+        for (int g = 0; g < s->G && slack >= 0; g++) {
+            Table *t = s->placement[i].table[g];
+            t->slack = fmax(t->slack, slack);
+            for (int d = 0; d < s->gdims[g]; d++) t->chains[d]->slack = fmax(t->chains[d]->slack, slack);
+        }
+    }
+}
+
+/* Searches the placements that may be as good as the best, those of the least bound first. */
+static void search_round(S *s) {
+    int n = 0;
+    Placement **by = malloc(sizeof *by * (s->nplace + 1));
+    set_slack(s);
+    for (int i = 0; i < s->nplace; i++) {
+        Placement *p = &s->placement[i];
+        if (stop(s)) break;
+        int empty = p->floor > s->best;
+        for (int g = 0; g < s->G && !empty; g++) {
+            build(s, p->table[g]);
+            if (s->stopped) break;
+            empty = !p->table[g]->n;
+        }
+        if (s->stopped) break;
+        if (empty) continue;
+        search_placement(s, p, 0);
+        by[n++] = p;
+    }
+    qsort(by, n, sizeof *by, by_placement);
+    for (int i = 0; i < n; i++)
+        if (by[i]->bound <= s->best && !stop(s)) search_placement(s, by[i], 1);
+    free(by);
+}
+
+static double least_floor(const S *s) {
+    double floor = INFINITY;
+    for (int i = 0; i < s->nplace; i++) floor = fmin(floor, s->placement[i].floor);
+    return floor;
+}
+
+static int by_floor(const void *x, const void *y) {
+    const Placement *a = x, *b = y;
+    if (a->floor != b->floor) return a->floor < b->floor ? -1 : 1;
+    return a->number - b->number;
+}
+
+/* Out of budget with nothing found: whatever a few promising placements give, without a proof. */
+static void search_some(S *s, double most) {
+    enum { SOME = 16 };
+    qsort(s->placement, s->nplace, sizeof *s->placement, by_floor);
+    for (int i = 0; i < s->nplace; i++) {
+        s->placement[i].number = i;
+        if (i >= SOME) s->placement[i].floor = INFINITY;
+    }
+    s->stopped = 0;
+    s->budget = s->work + s->budget / 4;
+    s->best = most;
+    search_round(s);
+    s->stopped |= 1;
+}
+
+/* Rounds with a growing limit, until something is found that is no worse than it: then nothing better was missed. */
+static void search_rounds(S *s, double most) {
+    double floor = least_floor(s), limit = most, step;
+    s->lower = floor == -INFINITY ? floor : fmin(ceil(floor), most);
+    if (s->partial) s->lower = -INFINITY;
+    if (floor == INFINITY || s->stopped || (s->partial && s->relaxed)) return;
+    step = ceil((floor - s->setting[0].constant) / 64) + 1;
+    if (floor > -INFINITY) limit = floor + step;
+    while (!s->found && !s->stopped) {
+        s->best = fmin(limit, most);
+        search_round(s);
+        if (s->stopped) break;
+        s->lower = s->found ? s->best : fmin(ceil(limit), most);
+        if (limit >= most) break;
+        limit = floor + (step *= 2);
+    }
+    if (s->partial) s->lower = -INFINITY;
+    if (s->stopped == 1 && !s->found && !s->relaxed) search_some(s, most);
+}

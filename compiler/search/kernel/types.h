@@ -1,0 +1,109 @@
+/* The problem, and what the search keeps of it. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 48, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24 };
+enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };
+enum { MOST_PLACEMENTS = 10000, MOST_RELAXED = 2000 };
+#define WIDTH (MAXJ + MAXM + MAXA)
+
+typedef struct {
+    int nd[2];             /* numbers of divisors of both dims */
+    const int64_t *words;  /* [padding][a][b] */
+    const int64_t *largest;
+} Win;
+
+typedef struct {
+    double coefficient;
+    int operand, mark, irr, win, padding;
+    int slide; /* 1 + the group whose window slides; 0: none */
+} Term;
+
+typedef struct {
+    int nmarks, nterms, ncaps;
+    int operand[MAXM], fixed[MAXM], padded[MAXM], first[MAXM];
+    Term term[MAXJ];
+    double constant;
+    double limit[MAXC];
+    int held[MAXC];  /* marks, as bits */
+    double base[MAXG][MAXJ];  /* coefficient x what the other groups do at least; -infinity if it is negative */
+    double least[MAXG][MAXJ]; /* what each group does at least */
+    double floor;
+    int family; /* the first setting that differs in nothing but what slides */
+} Setting;
+
+typedef struct {
+    int nslots;
+    int segment[MAXS];
+    int outside[MAXM];  /* slots outside each mark */
+} Slots;
+
+typedef struct {
+    int dim, setting, side;
+    Slots slots;
+    double excess; /* what it costs at least beyond the least of its group */
+    double slack;  /* how much more it may cost: the best less the bounds of the placements that use it */
+    double limit;  /* chains that cost more are left out */
+    int measuring, built;
+    int n;
+    int *trips;   /* n x (slots + axes) */
+    int *factor;  /* n x (J + M): trips of events, or tile (an index of a divisor for windows) */
+} Chains;
+
+typedef struct {
+    int setting, group;
+    Slots slots[2];
+    Chains *chains[2];
+    double excess, slack;
+    int built;
+    int n, *chain[2];
+    double *row; /* n x width */
+} Table;
+
+typedef struct {
+    int setting;
+    int order[MAXM];
+    Table *table[MAXG];
+    double floor, bound;
+    int number;
+} Placement;
+
+typedef struct {
+    int D, G, A, O, W, NS;
+    int relaxed; /* chains are bounds of all chains, steps of any size: see relax() */
+    int bound[MAXD], group[MAXD];
+    int gdims[MAXG], gdim[MAXG][2];
+    int size[MAXA];
+    int allowed[MAXA]; /* dims, as bits */
+    int class[MAXO][MAXD];
+    int wtable[MAXO][MAXG]; /* window table of an operand in a group, or -1 */
+    Win win[MAXO * MAXG];
+    int dkind[MAXD], gkind[MAXG]; /* the first dim, or group, that is just like it */
+    int ndiv[MAXD], div[MAXD][256];
+    short *divindex[MAXD];
+    Setting *setting;
+    Table **tables;
+    int ntables, ctables;
+    Chains **lists;
+    int nlists, clists;
+    Placement *placement;
+    int nplace, cplace;
+    int64_t *data;
+    /* result */
+    double best;
+    int found, bestplace, bestrow[MAXG];
+    Table *besttable[MAXG];
+    int64_t nodes, rows, kept, cut, pairs;
+    int partial;      /* there are more placements than were looked at */
+    int64_t work, budget; /* chains and rows looked at, and how many may be; 0: any number */
+    double deadline;  /* of the monotonic clock; 0: none */
+    double lower;     /* no schedule is below it */
+    int stopped;      /* 1: out of budget or time, 2: interrupted */
+} S;
+
+static int width(const S *s, const Setting *t) { return t->nterms + t->nmarks + s->A; }
