@@ -15,13 +15,12 @@ from effc.compiler.files import reading
 from effc.compiler.original import original
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.instruments import Instruments, from_environment
-from effc.compiler.passes.schedule_nests import Objective, Progress
+from effc.compiler.passes.schedule_nests import Objective, Progress, Watch, nobody
 from effc.compiler.passes.textual import parse_pipeline
 from effc.compiler.pipeline import Backend, Options, compile_model
 from effc.compiler.program import CompiledProgram
 from effc.compiler.report import build_report, model_info
 from effc.compiler.search import Best
-from effc.compiler.search import search as find
 from effc.compiler.target import bundled_targets, load_target
 from effc.compiler.target.model import Target
 from effc.ir.constants import digest
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     import onnx
 
     from effc.compiler.replay import TimeloopCounts
+    from effc.compiler.search.cache import Cache
 
 OBJECTIVES = ("energy", "latency", "edp", "dram")
 BACKENDS = ("accel", "cpu")
@@ -51,14 +51,18 @@ def compile(  # noqa: A001 - it is what users look for
     jobs: int = 1,
     dump_after: str = "",
     dump_dir: str | Path | None = None,
+    cache: bool | str | Path = False,
     progress: Progress | None = None,
+    improved: Callable[[str, Best], None] | None = None,
     stages: Callable[[str], None] | None = None,
 ) -> CompiledProgram:
     """Compile an ONNX model for a target.
 
     ``dims`` gives symbolic dims their values, the batch dim takes ``batch``. ``passes``, values or a text as
     ``effc opt`` takes it, run before ops get their places. ``time_limit`` bounds the search, in seconds; ``jobs`` is
-    how many processes search. ``progress`` is called with (nest, done, of how many), ``stages`` with a stage's name.
+    how many processes search. ``cache``: whether solved nests are kept on disk, or in which folder. ``progress`` is
+    called with (nest, done, of how many), ``improved`` with (nest, best schedule so far), ``stages`` with a stage's
+    name.
     """
     began = time.perf_counter()
     machine = find_target(target)
@@ -67,7 +71,17 @@ def compile(  # noqa: A001 - it is what users look for
     _check("backend", backend, BACKENDS)
     options = Options(objective, backend, batch, dims or {}, own, time_limit, jobs)
     instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
-    return _compile(_Model(model), machine, options, instruments, progress, began)
+    watch = Watch(progress or nobody, improved or nobody)
+    return _compile(_Model(model), machine, options, instruments, watch, open_cache(cache), began)
+
+
+def open_cache(given: bool | str | Path) -> Cache | None:
+    """The cache of solved nests: none, the user's, or that in a folder."""
+    if given is False:
+        return None
+    from effc.compiler.search.cache import Cache
+
+    return Cache(None if given is True else given)
 
 
 def find_target(given: str | Path | Target) -> Target:
@@ -94,13 +108,24 @@ def search(
     *,
     perfect_factors: bool = False,
     time_limit: float | None = None,
-    cache: bool = False,
-    progress: Callable[..., None] | None = None,
+    cache: bool | str | Path = False,
+    progress: Callable[[Best], None] | None = None,
 ) -> Best:
-    """The best schedule of a nest on a target, with its certificate. Nothing is cached on disk."""
+    """The best schedule of a nest on a target, with its certificate.
+
+    ``time_limit`` is in seconds. ``cache``: whether solved nests are kept on disk, or in which folder. ``progress`` is
+    called with every better answer on the way. An ``InputError`` if no schedule is legal.
+    """
+    from effc.compiler.search.task import Task
+    from effc.compiler.search.workers import solve_all
+
     _check("objective", objective, OBJECTIVES)
-    machine = find_target(target)
-    return find(nest, machine, objective, perfect_factors=perfect_factors, time_limit=time_limit, progress=progress)
+    task = Task(nest, find_target(target), objective, perfect_factors)
+    tell = None if progress is None else lambda number, best: progress(best)
+    (answer,) = solve_all([task], time_limit=time_limit, cache=open_cache(cache), improved=tell)
+    if isinstance(answer, InputError):
+        raise answer
+    return answer
 
 
 @overload
@@ -165,10 +190,11 @@ def _compile(
     target: Target,
     options: Options,
     instruments: Instruments,
-    progress: Progress | None,
+    watch: Watch,
+    cache: Cache | None,
     began: float,
 ) -> CompiledProgram:
-    compiled = compile_model(model.proto, target, options, instruments, progress, model.name)
+    compiled = compile_model(model.proto, target, options, instruments, watch, model.name, cache)
     known = {digest(value) for value in compiled.graph.constants.values()}
     report = build_report(
         model=model_info(compiled.graph, model.sha256, None if model.path is None else str(model.path)),

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TextIO
 
-from effc.compiler.errors import InputError
+from effc.compiler.errors import CacheWarning, InputError
 
 DONE, UNEQUAL, WRONG, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    warnings.showwarning = _shown
     try:
         return run(sys.argv[1:] if argv is None else argv)
     except InputError as error:
@@ -37,6 +40,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"effc: internal error: {type(error).__name__}: {error}", file=sys.stderr)
         print("  remedy:   please report it, with the traceback that EFFC_DEBUG=1 shows", file=sys.stderr)
         return BROKEN
+
+
+_showwarning = warnings.showwarning
+
+
+def _shown(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning of effc's own on one line, any other as Python does it."""
+    if issubclass(category, CacheWarning):
+        print(f"effc: warning: {message}", file=sys.stderr)
+    else:
+        _showwarning(message, category, filename, lineno, file, line)
 
 
 def run(argv: Sequence[str]) -> int:

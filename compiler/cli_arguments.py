@@ -36,6 +36,7 @@ exit codes:
   130  interrupted; no partial file is left behind
 
 environment:
+  EFFC_CACHE_DIR    the folder where solved nests are kept
   EFFC_DEBUG=1|2|3  time the stages; verify the IR between them; both, and print the IR
 """
 
@@ -247,7 +248,8 @@ def _search(parser: Parser) -> None:
     parser.add_argument("--objective", choices=OBJECTIVES, default="energy", help="what the schedules minimise")
     parser.add_argument("--time-limit", type=_seconds, metavar="S", help="seconds that the search may take in all")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes that search; as many as there are CPUs")
-    parser.add_argument("--no-cache", action="store_true", help="search again (nothing is cached yet)")
+    parser.add_argument("--no-cache", action="store_true", help="search again, and keep nothing on disk")
+    parser.add_argument("--cache-dir", metavar="DIR", help="where solved nests are kept, instead of the user's cache")
 
 
 def _reports(parser: Parser) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effc.compiler.cli_load import load_files
-from effc.compiler.cli_output import REPORTS, check_outputs, progress, write_reports
+from effc.compiler.cli_output import REPORTS, cache_of, check_outputs, progress, write_reports
 from effc.compiler.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def compile_(arguments: Namespace) -> int:
             jobs=arguments.jobs or os.cpu_count() or 1,
             dump_after=arguments.dump_after,
             dump_dir=arguments.dump_dir,
+            cache=cache_of(arguments),
             progress=shown.nest,
+            improved=shown.improved,
             stages=shown.stage,
         )
         verification = None

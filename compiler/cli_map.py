@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import effc
-from effc.compiler.cli_output import check_outputs, owns_stdout, progress, write_json
+from effc.compiler.cli_output import cache_of, check_outputs, owns_stdout, progress, write_json
 from effc.compiler.errors import InputError
 
 if TYPE_CHECKING:
     from effc.compiler.report import Layer, Report
+    from effc.compiler.search.result import Best
     from effc.compiler.target.model import Target
 
 
 def map_(arguments: Namespace) -> int:
-    """Find a schedule for every layer of a list. Interrupted, it prints what it has found so far."""
-    from effc.compiler.api import find_target
+    """Find a schedule for every layer of a list. Interrupted, it prints the best that it has found so far."""
+    from effc.compiler.api import find_target, open_cache
     from effc.compiler.layer_list import read_layers
-    from effc.compiler.passes.schedule_nests import ScheduleNests
+    from effc.compiler.passes.schedule_nests import ScheduleNests, Watch
     from effc.compiler.report import nest_layer
 
     check_outputs(arguments, "json")
@@ -30,19 +31,27 @@ def map_(arguments: Namespace) -> int:
     nests = read_layers(Path(arguments.layers))
     jobs = arguments.jobs or os.cpu_count() or 1
     scheduler = ScheduleNests(target, arguments.objective, arguments.time_limit, jobs, arguments.perfect_factors)
-    layers: list[Layer] = []
-    code = 0
+    found: dict[str, Best] = {}
+    code = done = 0
     try:
         with progress() as shown:
-            for name, answer in scheduler.each(nests, shown.nest):
+
+            def improved(name: str, best: Best) -> None:
+                found[name] = best
+                shown.improved(name, best)
+
+            watch = Watch(shown.nest, improved)
+            for name, answer in scheduler.each(nests, watch, open_cache(cache_of(arguments))):
                 if isinstance(answer, InputError):
                     raise InputError(
                         answer.message, f"{arguments.layers}: layer '{name}'", answer.expected, answer.remedy
                     )
-                layers.append(nest_layer(answer, target))
+                found[name] = answer
+                done += 1
     except KeyboardInterrupt:
         code = 130
-        print(f"effc: interrupted: {len(layers)} of {len(nests)} layers are done", file=sys.stderr)
+        print(f"effc: interrupted: {done} of {len(nests)} layers are done", file=sys.stderr)
+    layers = [nest_layer(found[nest.name], target) for nest in nests if nest.name in found]
     _write(arguments, layers, target, arguments.objective, Path(arguments.layers))
     return code
 

@@ -16,6 +16,7 @@ from effc.compiler.files import check_writable, write_text
 
 if TYPE_CHECKING:
     from effc.compiler.report import Report
+    from effc.compiler.search.result import Best
 
 STDOUT = "-"
 
@@ -82,11 +83,17 @@ def write_reports(report: Report, arguments: Namespace, extra: dict[str, Any], v
         print_report(report, verified=verified)
 
 
+def cache_of(arguments: Namespace) -> bool | str:
+    """Whether solved nests are kept on disk, or in which folder."""
+    return not arguments.no_cache and (arguments.cache_dir or True)
+
+
 class Progress:
     """A line on stderr that says what is being done."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self.show = show
+        self.state = ""
 
     def stage(self, name: str) -> None:
         self.show(name)
@@ -95,7 +102,14 @@ class Progress:
         self.show(f"run: layer {number + 1}, {name}")
 
     def nest(self, name: str, done: int, of: int) -> None:
-        self.show(f"schedule: {done} of {of} nests, {name}")
+        self.state = f"schedule: {done} of {of} nests"
+        self.show(f"{self.state}, {name}")
+
+    def improved(self, name: str, best: Best) -> None:
+        """A better schedule of a nest: what it costs, and how much might still be gained."""
+        found = best.certificate
+        gap = "optimal" if found.status == "optimal" else f"gap {float(found.gap):.1%}"
+        self.show(f"{self.state or 'schedule'}, {name}: {best.objective} {float(found.value):.4g}, {gap}")
 
 
 @contextmanager

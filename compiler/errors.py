@@ -5,4 +5,9 @@ from effc.ir.errors import Span as Span
 from effc.ir.errors import excerpt as excerpt
 from effc.ir.errors import source_error as source_error
 
-__all__ = ["InputError", "Span", "excerpt", "source_error"]
+
+class CacheWarning(UserWarning):
+    """The cache of solved nests cannot be used; everything works without it, but nothing is remembered."""
+
+
+__all__ = ["CacheWarning", "InputError", "Span", "excerpt", "source_error"]

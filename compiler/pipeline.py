@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from effc.compiler.errors import InputError
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.instruments import Instruments, verify_after
-from effc.compiler.passes.schedule_nests import Objective, Progress, ScheduleNests, Solved
+from effc.compiler.passes.schedule_nests import Objective, ScheduleNests, Solved, Watch
 from effc.compiler.target.model import Target
 from effc.ir.graph import Graph
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnx
 
     from effc.backends.accel import Program
+    from effc.compiler.search.cache import Cache
     from effc.compiler.search.result import Best
 
 Backend = Literal["accel", "cpu"]
@@ -55,8 +56,9 @@ def compile_model(
     target: Target,
     options: Options,
     instruments: Instruments,
-    progress: Progress | None = None,
+    watch: Watch | None = None,
     name: str = "",
+    cache: Cache | None = None,
 ) -> Compiled:
     """Run every stage. A nest that the target cannot hold sends its node to the host, and lowering starts again."""
     instruments.check(stage_names(options, target))
@@ -71,7 +73,7 @@ def compile_model(
         for item in placing_passes(target):
             graph = run.apply(item, graph)
         began = time.perf_counter()
-        solved = run.schedule(scheduler(target, options), graph, progress)
+        solved = run.schedule(scheduler(target, options), graph, watch, cache)
         search_s = time.perf_counter() - began
         if not solved.refused:
             break
@@ -145,12 +147,12 @@ class _Run:
         """The graph after a pass that anyone may have written."""
         return self._stage(item.name, partial(_guarded, item, graph))
 
-    def schedule(self, item: ScheduleNests, graph: Graph, progress: Progress | None) -> Solved:
+    def schedule(self, item: ScheduleNests, graph: Graph, watch: Watch | None, cache: Cache | None) -> Solved:
         """The graph after the search."""
         solved: list[Solved] = []
 
         def work() -> Graph:
-            solved.append(item.solve(graph, progress))
+            solved.append(item.solve(graph, watch, cache))
             return solved[0].graph
 
         self._stage(item.name, work)

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from multiprocessing import get_context
-from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Literal
 
 from effc.compiler.errors import InputError
@@ -22,11 +15,24 @@ from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
 
 if TYPE_CHECKING:
+    from effc.compiler.search.cache import Cache
     from effc.compiler.search.result import Best
 
 Objective = Literal["energy", "latency", "edp", "dram"]
 Progress = Callable[[str, int, int], None]
 """Called with the name of a nest, how many are done, and how many there are."""
+
+
+def nobody(*news: object) -> None:
+    """Does not listen."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who watches the search: ``done`` after each nest, ``improved`` with the best that is known of a nest so far."""
+
+    done: Progress = nobody
+    improved: Callable[[str, Best], None] = nobody
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,11 @@ class ScheduleNests(Pass):
             raise InputError(reason, place=f"nest {name}")
         return solved.graph
 
-    def solve(self, graph: Graph, progress: Progress | None = None) -> Solved:
+    def solve(self, graph: Graph, watch: Watch | None = None, cache: Cache | None = None) -> Solved:
         """The schedules, and the nests that the target cannot hold."""
         results: dict[str, Best] = {}
         refused: dict[str, str] = {}
-        for name, answer in self.each([op.nest for op in graph.nests if op.schedule is None], progress):
+        for name, answer in self.each([op.nest for op in graph.nests if op.schedule is None], watch, cache):
             if isinstance(answer, InputError):
                 refused[name] = answer.message
             else:
@@ -74,34 +80,36 @@ class ScheduleNests(Pass):
                 results[op.name] = given(op.nest, op.schedule, self.target, self.objective)
         return Solved(graph.with_ops(tuple(_scheduled(op, results) for op in graph.ops)), results, refused)
 
-    def each(self, nests: list[Nest], progress: Progress | None = None) -> Iterator[tuple[str, Best | InputError]]:
+    def each(
+        self, nests: list[Nest], watch: Watch | None = None, cache: Cache | None = None
+    ) -> Iterator[tuple[str, Best | InputError]]:
         """What the search says of each nest, in their order; equal ones are searched once."""
-        first = {_nameless(nest): nest for nest in reversed(nests)}
-        distinct = [nest for nest in nests if first[_nameless(nest)] is nest]
+        from effc.compiler.search.task import Task
+        from effc.compiler.search.workers import solve_all
+
+        watch = watch or Watch()
+        alike: dict[Nest, list[Nest]] = {}
+        for nest in nests:
+            alike.setdefault(_nameless(nest), []).append(nest)
+        groups = list(alike.values())
+        tasks = [Task(group[0], self.target, self.objective, self.perfect_factors) for group in groups]
+
+        def improved(number: int, best: Best) -> None:
+            for nest in groups[number]:
+                watch.improved(nest.name, replace(best, nest=nest))
+
+        found = solve_all(tasks, jobs=self.jobs, time_limit=self.time_limit, cache=cache, improved=improved)
         answers: dict[Nest, Best | InputError] = {}
-        found = self._searched(distinct, progress)
         for nest in nests:
             key = _nameless(nest)
             if key not in answers:
                 answers[key] = next(found)
+                watch.done(nest.name, len(answers), len(groups))
             answer = answers[key]
             if isinstance(answer, InputError):
-                yield nest.name, _renamed(answer, first[key].name, nest.name)
+                yield nest.name, _renamed(answer, alike[key][0].name, nest.name)
             else:
                 yield nest.name, replace(answer, nest=nest)
-
-    def _searched(self, nests: list[Nest], progress: Progress | None) -> Iterator[Best | InputError]:
-        """What the search says of each nest, here or in other processes."""
-        jobs = min(self.jobs, len(nests))
-        limit = None if self.time_limit is None else self.time_limit * jobs / max(1, len(nests))
-        task = partial(
-            _search, target=self.target, objective=self.objective, perfect=self.perfect_factors, time_limit=limit
-        )
-        with _mapper(jobs) as mapped:
-            for done, (nest, answer) in enumerate(zip(nests, mapped(task, nests)), 1):
-                if progress is not None:
-                    progress(nest.name, done, len(nests))
-                yield answer
 
 
 def given(nest: Nest, schedule: Schedule, target: Target, objective: str) -> Best:
@@ -130,54 +138,3 @@ def _scheduled(op: Op, results: Mapping[str, Best]) -> Op:
     if isinstance(op, NestOp) and op.name in results:
         return replace(op, schedule=results[op.name].schedule)
     return op
-
-
-def _search(nest: Nest, target: Target, objective: str, perfect: bool, time_limit: float | None) -> Best | InputError:
-    from effc.compiler.search import search
-
-    try:
-        return search(nest, target, objective, perfect_factors=perfect, time_limit=time_limit)
-    except InputError as refusal:
-        return refusal
-
-
-_Mapper = Callable[[Callable[[Nest], "Best | InputError"], list[Nest]], "Iterator[Best | InputError]"]
-
-
-@contextmanager
-def _mapper(jobs: int) -> Iterator[_Mapper]:
-    """``map`` over processes, which end with the block, whatever ends it; in this process for one job."""
-    if jobs <= 1:
-        yield map
-        return
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
-
-    def mapped(task: Callable[[Nest], Best | InputError], nests: list[Nest]) -> Iterator[Best | InputError]:
-        with _uninterrupted():
-            return pool.map(task, nests)
-
-    try:
-        yield mapped
-    except BrokenProcessPool:
-        raise InputError(
-            "the processes of the search do not start, or were killed",
-            expected="a script that may be imported, and enough memory",
-            remedy='put the call under `if __name__ == "__main__":`, or ask for one job',
-        ) from None
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Processes that are started here ignore Ctrl-C from their birth: this one ends them."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

@@ -17,7 +17,7 @@ from effc.compiler.target.model import OPERAND_TERMS, Target
 from effc.ir.errors import InputError
 from effc.ir.nest import Nest
 
-Progress = Callable[[Fraction, Fraction], None]
+Progress = Callable[[Best], None]
 
 
 def search(
@@ -32,7 +32,7 @@ def search(
     """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
 
     ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
-    ``time_limit`` is in seconds; ``progress`` is called with (best value, lower bound). Out of time, the search
+    ``time_limit`` is in seconds; ``progress`` is called with every better answer on the way. Out of time, the search
     returns the best schedule that it has. Raises InputError if no schedule is legal.
     """
     if objective not in OBJECTIVES:
@@ -44,6 +44,10 @@ def search(
     if proof is not None and objective in ("latency", "edp") and not steady(target):
         proof = _better(proof, _climbed(nest, machine, objective, perfect_factors, deadline))
     if proof is not None and proof.schedule is not None and not perfect_factors:
+        if progress is not None:
+            value = evaluate(nest, proof.schedule, machine).value(objective)  # with windows: the proof is without
+            on_the_way = replace(proof, value=value, lower_bound=Fraction(0))
+            progress(_answer(nest, target, machine, objective, on_the_way, began))
         proof = _polished(nest, target, objective, proof, deadline)
     if proof is None or proof.schedule is None:
         proof = _climbed(nest, machine, objective, perfect_factors, deadline)
@@ -53,8 +57,12 @@ def search(
             expected=f"room for a word of each of {', '.join(OPERAND_TERMS[o] for o in nest.operands)}",
             remedy="give the target larger memories, or let operands bypass them",
         )
-    if progress is not None:
-        progress(proof.value, proof.lower_bound)
+    return _answer(nest, target, machine, objective, proof, began)
+
+
+def _answer(nest: Nest, target: Target, machine: Target, objective: str, proof: Proof, began: float) -> Best:
+    """What a proof says, as the cost model of the machine sees it."""
+    assert proof.schedule is not None
     evaluation = evaluate(nest, proof.schedule, machine)
     value = evaluation.value(objective)
     bound = max(proof.lower_bound, lower_bound(nest, target, objective))

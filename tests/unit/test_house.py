@@ -138,7 +138,7 @@ def test_a_wheel_built_from_an_sdist_has_every_file(tmp_path: Path) -> None:
         if path.is_relative_to(ROOT / room) and path.suffix in (".py", ".lark", ".hw", ".typed")
     }
     assert needed <= names
-    assert {Path(name).suffix for name in names - needed} <= {".c", ".so", ".pyd"}  # of the optional kernel
+    assert {Path(name).suffix for name in names - needed} <= {".c", ".h", ".so", ".pyd"}  # of the optional kernel
 
 
 def build(folder: Path, what: str, output: Path) -> None:

@@ -1,0 +1,56 @@
+"""What a search is asked: everything that its answer depends on, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import effc.compiler.cost
+import effc.compiler.search
+import effc.compiler.target
+import effc.ir
+from effc.compiler.target.model import Target
+from effc.compiler.target.show import print_target
+from effc.ir.nest import Nest
+from effc.ir.printer import print_nest
+
+ROOMS = (effc.ir, effc.compiler.target, effc.compiler.cost, effc.compiler.search)
+"""The packages whose code decides what the best schedule is."""
+
+CODE = (".py", ".lark", ".c", ".h", ".so", ".pyd")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A nest to schedule on a target. ``perfect_factors``: only steps that divide, and no sliding windows."""
+
+    nest: Nest
+    target: Target
+    objective: str = "energy"
+    perfect_factors: bool = False
+
+    @property
+    def key(self) -> str:
+        """A digest of the task and of the code that solves it; the nest's name is no part of it."""
+        nest, target = print_nest(replace(self.nest, name="nest")), print_target(self.target)
+        return sha256(json.dumps([version(), nest, target, self.objective, self.perfect_factors]).encode()).hexdigest()
+
+
+@cache
+def version() -> str:
+    """A digest of the code of ``ROOMS``, the compiled kernel included: a search that changed has another one."""
+    digest = sha256()
+    for path in sorted(code()):
+        digest.update(path.name.encode() + b"\0" + sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def code() -> Iterator[Path]:
+    """The files of ``ROOMS``."""
+    for room in ROOMS:
+        for folder in room.__path__:
+            yield from (path for path in Path(folder).rglob("*") if path.suffix in CODE)

@@ -1,0 +1,147 @@
+"""Many tasks: what is on disk is not searched again, the rest is, in this process or in several.
+
+Answers come in the order of the tasks, and do not depend on how many processes there are. Each is kept on disk as soon
+as it is known, whatever happens to the others.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from threading import current_thread, main_thread
+
+from effc.compiler.search.cache import Cache
+from effc.compiler.search.result import Best
+from effc.compiler.search.task import Task
+from effc.ir.errors import InputError
+
+Answer = Best | InputError
+"""The best schedule of a task, or why there is none."""
+
+Improved = Callable[[int, Best], None]
+"""Called with the number of a task and the best schedule of it that is known so far."""
+
+TICK = 0.1
+"""Seconds between two looks at what the processes have found."""
+
+
+def solve_all(
+    tasks: Sequence[Task],
+    *,
+    jobs: int = 1,
+    time_limit: float | None = None,
+    cache: Cache | None = None,
+    improved: Improved | None = None,
+) -> Iterator[Answer]:
+    """The answer to each task; ``time_limit`` is in seconds, for all of them together."""
+    limited, tell = time_limit is not None, improved or (lambda number, best: None)
+    known: dict[int, Answer] = {}
+    for number, task in enumerate(tasks):
+        if cache is not None and (best := cache.find(task, limited)) is not None:
+            known[number] = best
+            tell(number, best)
+    open_ = [number for number in range(len(tasks)) if number not in known]
+    jobs = max(1, min(jobs, len(open_)))
+    each = None if time_limit is None else time_limit * jobs / max(1, len(open_))
+    found = _here(tasks, open_, each, tell) if jobs == 1 else _elsewhere(tasks, open_, each, tell, jobs)
+    for number in range(len(tasks)):
+        while number not in known:
+            done, answer = next(found)
+            known[done] = answer
+            if isinstance(answer, Best):
+                tell(done, answer)
+                if cache is not None:
+                    cache.keep(tasks[done], answer, limited)
+        yield known[number]
+
+
+def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None] | None = None) -> Answer:
+    """The answer to one task."""
+    from effc.compiler.search import search
+
+    try:
+        return search(
+            task.nest,
+            task.target,
+            task.objective,
+            perfect_factors=task.perfect_factors,
+            time_limit=time_limit,
+            progress=improved,
+        )
+    except InputError as refusal:
+        return refusal
+
+
+def _here(
+    tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, tell: Improved
+) -> Iterator[tuple[int, Answer]]:
+    for number in numbers:
+        yield number, solve(tasks[number], time_limit, partial(tell, number))
+
+
+def _elsewhere(
+    tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, tell: Improved, jobs: int
+) -> Iterator[tuple[int, Answer]]:
+    """Answers as processes find them. The processes end with this, whatever ends it."""
+    context = get_context("spawn")
+    news: SimpleQueue[tuple[int, Best]] = context.SimpleQueue()
+    pool = ProcessPoolExecutor(jobs, context, _begin, (news,))
+    try:
+        with _uninterrupted():
+            futures = {pool.submit(_work, number, tasks[number], time_limit): number for number in numbers}
+        while futures:
+            for future in _completed(futures, news, tell):
+                yield futures.pop(future), future.result()
+    except BrokenProcessPool:
+        raise InputError(
+            "the processes of the search do not start, or were killed",
+            expected="a script that may be imported, and enough memory",
+            remedy='put the call under `if __name__ == "__main__":`, or ask for one job',
+        ) from None
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(cancel_futures=True)
+
+
+def _completed(
+    futures: dict[Future[Answer], int], news: SimpleQueue[tuple[int, Best]], tell: Improved
+) -> set[Future[Answer]]:
+    """The futures that are done, after all news that came before."""
+    done = wait(futures, TICK, FIRST_COMPLETED).done
+    while not news.empty():
+        tell(*news.get())
+    return done
+
+
+_news: SimpleQueue[tuple[int, Best]]
+
+
+def _begin(news: SimpleQueue[tuple[int, Best]]) -> None:
+    """Prepare a process: it ignores Ctrl-C, which its parent obeys."""
+    global _news
+    _news = news
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _work(number: int, task: Task, time_limit: float | None) -> Answer:
+    return solve(task, time_limit, lambda best: _news.put((number, best)))
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes that are started here ignore Ctrl-C from their birth."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
