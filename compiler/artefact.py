@@ -29,7 +29,7 @@ from effc.compiler.program import CompiledProgram
 from effc.compiler.target import parse_target, print_target
 from effc.ir import parse_graph, print_graph
 from effc.ir.constants import AbsentConstant, digest
-from effc.ir.graph import Array, Graph, NodeOp, Tensor
+from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
 
 if TYPE_CHECKING:
     from effc.backends.accel import Program
@@ -82,20 +82,22 @@ def load_report(path: str | Path) -> Report:
 
 def misfits(graph: Graph, target: Target, program: Program | None) -> Iterator[str]:
     """Where the parts of an artefact, each well formed, do not fit each other."""
-    for op in graph.nests:
-        if op.schedule is None:
-            yield f"nest {op.name} has no schedule"
-        elif isinstance(found := try_schedule(op.nest, op.schedule, target), list):
-            yield f"nest {op.name}: {found[0]}"
+    for nest in graph.nests:
+        if nest.schedule is None:
+            yield f"nest {nest.name} has no schedule"
+        elif isinstance(found := try_schedule(nest.nest, nest.schedule, target), list):
+            yield f"nest {nest.name}: {found[0]}"
     if program is None:
         return
     if (program.inputs, program.outputs) != (graph.inputs, graph.outputs):
         yield "the program has other inputs or outputs than the graph"
     if [layer.name for layer in program.layers] != [op.name for op in graph.ops]:
         yield "the program has other layers than the graph"
-    for layer, node in zip(program.layers, graph.ops):
-        if isinstance(node, NodeOp) and getattr(layer, "node", None) != node:
-            yield f"the program has another op '{node.name}' than the graph"
+    for layer, op in zip(program.layers, graph.ops):
+        if isinstance(op, NodeOp) and getattr(layer, "node", None) != op:
+            yield f"the program has another op '{op.name}' than the graph"
+        if isinstance(op, NestOp) and {dim.name: dim.bound for dim in getattr(layer, "dims", ())} != op.nest.bounds:
+            yield f"layer '{op.name}' of the program has other dims than the graph"
     for slot in program.slots:
         if graph.tensors.get(slot.name) != Tensor(slot.name, slot.dtype, slot.shape):
             yield f"the program has another tensor '{slot.name}' than the graph"

@@ -106,7 +106,9 @@ class _Line:
         if token.kind == "word":
             return token.text
         try:
-            return str(json.loads(token.text))
+            text = str(json.loads(token.text))
+            text.encode()
+            return text
         except ValueError:
             self.place -= 1
             self.fail("a JSON string")
@@ -146,7 +148,7 @@ class _Line:
 class _Parser:
     def __init__(self, text: str, filename: str) -> None:
         self.text, self.filename = text, filename
-        self.lines = text.splitlines()
+        self.lines = text.split("\n")
         filled = [(number, line) for number, line in enumerate(self.lines, start=1) if line.strip()]
         self.rest = [_Line(self, number, line) for number, line in filled]
         self.rest = [line for line in self.rest if line.tokens]

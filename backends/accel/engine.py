@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from effc.backends.accel.assembler import instruction_text
 from effc.backends.accel.batch import POINTS, batched, points
-from effc.backends.accel.check import check_layer
 from effc.backends.accel.digits import Dimension
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.fills import FillLists
@@ -43,7 +42,6 @@ class Engine:
     """One nest layer, ready to run; ``dram`` holds its operands."""
 
     def __init__(self, layer: NestLayer, target: Target, dram: Memory, dtype: npt.DTypeLike, exact: bool) -> None:
-        check_layer(layer, target)
         layer, self.batch = (layer, NO_BATCH) if exact else batched(layer, target)
         self.layer, self.target = layer, target
         self.dims = {setting.name: Dimension(setting, target) for setting in layer.dims}

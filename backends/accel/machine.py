@@ -20,10 +20,12 @@ from effc.backends.accel.emit import emit
 from effc.backends.accel.engine import Engine
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import Layer, NestLayer, NodeLayer, Program, Slot
+from effc.backends.accel.limits import Limits
 from effc.backends.accel.memory import Memory
 from effc.backends.host import run_node
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
+from effc.ir.errors import InputError
 from effc.ir.graph import Graph, NestOp, Tensor, View
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
@@ -48,11 +50,17 @@ class Machine:
 
     ``exact``: every memory keeps a valid bit for each word, and a word that was never written faults where it is read.
     Otherwise only DRAM and the memories of partial sums do; elsewhere such a word is NaN, and a layer whose output has
-    a NaN runs again exactly.
+    a NaN runs again exactly. A program that exceeds the ``limits`` is a fault.
     """
 
-    def __init__(self, target: Target, dtype: npt.DTypeLike = np.float32, exact: bool = False) -> None:
-        self.target, self.dtype = target, np.dtype(dtype)
+    def __init__(
+        self,
+        target: Target,
+        dtype: npt.DTypeLike = np.float32,
+        exact: bool = False,
+        limits: Limits = Limits(),  # noqa: B008 - it is immutable
+    ) -> None:
+        self.target, self.dtype, self.limits = target, np.dtype(dtype), limits
         self.exact = exact or self.dtype.kind != "f"
 
     def run(
@@ -82,17 +90,17 @@ class _Run:
     ) -> None:
         self.machine, self.program, self.keep = machine, program, keep
         target = machine.target
-        check_program(program, target)
+        check_program(program, target, machine.limits)
         self.slots = {slot.name: slot for slot in program.slots}
         self.dram = Memory(target.levels[0].name, program.dram_words, machine.dtype, True)
         self.host: dict[str, Value] = {}
         self.result = RunResult({})
         for slot in program.slots:
             if slot.constant:
-                self.store(slot.name, constants[slot.name])
+                self.store(slot.name, self.given(constants, slot.name))
         for name in program.inputs:
             if name in inputs or not self.slots[name].constant:
-                self.store(name, inputs[name])
+                self.store(name, self.given(inputs, name))
 
     def layers(self, progress: Progress | None) -> RunResult:
         for number, layer in enumerate(self.program.layers):
@@ -121,16 +129,24 @@ class _Run:
 
     # Tensors
 
+    def given(self, values: Mapping[str, Array], name: str) -> Array:
+        """A value from outside."""
+        if name not in values:
+            raise MachineFault(f"tensor {name} has no value", expected="an input or a constant of that name")
+        return values[name]
+
     def fetch(self, name: str) -> Value:
         """The value of a tensor, in its own type and shape."""
         slot = self.slots[name]
         if slot.address is None:
+            if name not in self.host:
+                raise MachineFault(f"tensor {name} was never written", expected="a layer before that writes it")
             return self.host[name]
         span = _span(slot)
         assert self.dram.valid is not None
         if not self.dram.valid[span].all():
             raise MachineFault(f"tensor {name} has words that were never written", level=self.dram.level)
-        dtype = slot.dtype if self.machine.dtype == np.float32 else self.machine.dtype
+        dtype = word_type(slot.dtype) if self.machine.dtype == np.float32 else self.machine.dtype
         return self.dram.data[span].astype(dtype).reshape(slot.shape)
 
     def store(self, name: str, value: Value) -> None:
@@ -140,9 +156,12 @@ class _Run:
             return
         if np.shape(value) != slot.shape:
             raise MachineFault(f"tensor {name} has shape {np.shape(value)}", expected=f"shape {slot.shape}")
+        value = np.asarray(value)
+        if self.machine.dtype == np.float32 and value.dtype != word_type(slot.dtype):
+            raise MachineFault(f"tensor {name} is given as {value.dtype}", expected=slot.dtype)
         span = _span(slot)
         assert self.dram.valid is not None
-        self.dram.data[span] = np.asarray(value).reshape(-1)
+        self.dram.data[span] = value.reshape(-1)
         self.dram.valid[span] = True
 
     # Layers
@@ -162,14 +181,16 @@ class _Run:
     def node(self, layer: NodeLayer) -> Counters:
         node, counters = layer.node, Counters()
         values = [self.fetch(name) if name else None for name in node.inputs]
-        results = run_node(node, values, {name: self.fetch(name) for name in node.captures})
+        try:
+            results = run_node(node, values, {name: self.fetch(name) for name in node.captures})
+        except InputError as error:
+            raise MachineFault(error.message, node.name, expected=f"inputs that {node.op} takes") from None
         for name, value in zip(node.outputs, results):
             if name:
                 self.store(name, value)
         if node.where == "vector":
             level, unit = self.machine.target.levels[0].name, self.machine.target.vector
-            if unit is None:
-                raise MachineFault(f"{self.machine.target.name} has no vector unit", node.name)
+            assert unit is not None
             written = self._words(node.outputs, results)
             counters.read(level, "I", self._words(node.inputs, values))
             counters.write(level, "O", written)
@@ -186,6 +207,16 @@ def written_by(layer: Layer) -> list[str]:
     if isinstance(layer, NestLayer):
         return [operand.tensor for operand in layer.operands if operand.kind == "write"]
     return list(filter(None, layer.node.outputs))
+
+
+def word_type(name: str) -> np.dtype[Any]:
+    """The numpy type of a tensor in DRAM."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        name = ml_dtypes.bfloat16
+    dtype: np.dtype[Any] = np.dtype(name)
+    return dtype
 
 
 def _span(slot: Slot) -> slice:
@@ -211,7 +242,8 @@ def run_nest(
 
 def graph_of(nest: Nest, schedule: Schedule, arrays: Mapping[str, Array]) -> Graph:
     """A graph of one nest whose tensors are its operands, the reads being constants."""
-    tensors = {name: Tensor(name, "float32", operand.shape) for name, operand in nest.operands.items()}
+    types = {name: str(array.dtype) for name, array in arrays.items() if np.asarray(array).dtype.kind == "f"}
+    tensors = {name: Tensor(name, types.get(name, "float32"), operand.shape) for name, operand in nest.operands.items()}
     uses = {
         name: View(name, 0, tuple(int(np.prod(operand.shape[axis + 1 :])) for axis in range(len(operand.axes))))
         for name, operand in nest.operands.items()

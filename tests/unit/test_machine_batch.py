@@ -10,9 +10,10 @@ import pytest
 from cases import Case, random_case
 
 from effc.backends.accel import batch, engine
-from effc.backends.accel.check import check_layer
+from effc.backends.accel.check_layer import check_layer
 from effc.backends.accel.emit import emit
 from effc.backends.accel.isa import Loop, NestLayer, Program
+from effc.backends.accel.limits import Limits
 from effc.backends.accel.machine import Machine, graph_of, run_nest
 from effc.ir.counters import Counters
 
@@ -56,7 +57,7 @@ def test_a_loop_that_is_split_counts_the_same(seed: int) -> None:
         )
         for chunk in {2, trips - 1} & set(range(2, trips)):
             parts = batch.split(layer, register, chunk)
-            check_layer(parts, case.target)
+            check_layer(parts, case.target, Limits())
             found, counted = run(replace(program, layers=(parts,)), case, True)
             assert found == values
             assert counted.difference(expected) == []

@@ -235,7 +235,10 @@ def test_tensors_that_a_program_does_not_have() -> None:
         ("layer first uses x", replace(program, slots=program.slots[1:])),
         ("the program has no tensor z", replace(program, outputs=("z",))),
         ("two slots have one name", replace(program, slots=program.slots * 2)),
-        ("operand I of layer first lies at 115 to 122", replace(program, layers=(replace(layer, operands=far),))),
+        (
+            "operand I of layer first lies at 115 to 122",
+            replace(program, layers=(replace(layer, operands=far), *program.layers[1:])),
+        ),
         ("layer first uses a", replace(program, slots=host)),
     ]
     slots = {slot.name for slot in program.slots}
