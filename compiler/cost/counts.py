@@ -40,6 +40,15 @@ class Residence:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossing:
+    """Words of a transfer that enter or leave the fan-out below one instance of a level, of the busiest instance."""
+
+    level: int
+    words: int  # of all events
+    first: int  # of the first
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """Words that move between two neighbouring residences of an operand; ``child`` is ``len(levels)`` for the MACs."""
 
@@ -49,6 +58,8 @@ class Transfer:
     kind: Literal["fill", "return", "drain", "update"]
     words: Factor  # of all events
     first: Factor  # of the first event; its tiles are full
+    crossings: tuple[Crossing, ...] = ()  # where a network or a FIFO on the way is limited, from outer to inner levels
+    phases: int = 1  # how often the work around it stops, and starts again
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class Model:
         self.axes = {
             (level.name, axis.name): axis for level in target.levels if level.fanout for axis in level.fanout.axes
         }
+        self.stops = sorted({r.fill for operand in nest.operands.values() for r in self.exposed(operand)})
 
     def residences(self, operand: Operand) -> list[Residence]:
         """Where ``operand`` is kept, outermost first."""
@@ -80,6 +92,35 @@ class Model:
             fill = max((p for p, dim in self.time if p < mark and dim in operand.dims), default=-1)
             result.append(Residence(operand, self.target.index[level], mark, fill))
         return result
+
+    def exposed(self, operand: Operand) -> list[Residence]:
+        """Where ``operand`` is kept in a way that its transfers stop the work."""
+        return [r for r in self.residences(operand)[1:] if not self.target.levels[r.level].overlaps(operand.name)]
+
+    def phases(self, residence: Residence) -> int:
+        """How often exposed transfers outside the fill position of a residence stop the work."""
+        return self.events(max((stop for stop in self.stops if stop < residence.fill), default=-1))
+
+    def crossings(self, parent: int, child: Residence, padding: bool, kept: bool = False) -> tuple[Crossing, ...]:
+        """The words between a parent and a child level at every limited network on their way.
+
+        ``kept``: without the words of the output that start from zero.
+        """
+        found = []
+        for level in self.limited(child.operand.name, parent, child.level):
+            words = self.factor(child.operand, self.chains(level, child), padding).busiest_reads
+            first = self.factor(child.operand, self.chains(level, child, first=True), padding).busiest_reads
+            zero = self.own_words(level, child).busiest_reads if kept else 0
+            found.append(Crossing(level, words - zero, 0 if kept else first))
+        return tuple(found)
+
+    def limited(self, operand: str, parent: int, child: int) -> list[int]:
+        """The levels from ``parent`` down to above ``child`` with a network or a FIFO for ``operand``."""
+        return [
+            i
+            for i, level in enumerate(self.target.levels[:child])
+            if i >= parent and ((level.fanout and level.fanout.link(operand)) or level.prefetched(operand))
+        ]
 
     def macs(self, operand: Operand) -> Residence:
         """The MACs as the innermost residence."""
@@ -150,7 +191,10 @@ class Model:
         padding = self.stored(parent.level) and (child.level == self.bottom or self.stored(child.level))
         words = self.factor(child.operand, self.chains(parent.level, child), padding)
         first = self.factor(child.operand, self.chains(parent.level, child, first=True), padding)
-        return Transfer(child.operand.name, parent.level, child.level, "fill", words, first)
+        crossings = self.crossings(parent.level, child, padding)
+        return Transfer(
+            child.operand.name, parent.level, child.level, "fill", words, first, crossings, self.phases(child)
+        )
 
     def psums(self, parent: Residence, child: Residence, zero: Factor) -> tuple[Transfer, Transfer, Factor]:
         """The output leaves a child level and returns to it.
@@ -169,9 +213,12 @@ class Model:
             drain.busiest_reads - own.busiest_reads,
         )
         from_zero = Factor(drain.writes - back.writes, own.busiest_writes, 0, 0)
+        ends, phases = (name, parent.level, child.level), self.phases(child)
+        out = self.crossings(parent.level, child, False)
+        into = self.crossings(parent.level, child, False, kept=True)
         return (
-            Transfer(name, parent.level, child.level, "drain", drain, first),
-            Transfer(name, parent.level, child.level, "return", back, ZERO),
+            Transfer(*ends, "drain", drain, first, out, phases),
+            Transfer(*ends, "return", back, ZERO, into, phases),
             from_zero,
         )
 
@@ -188,15 +235,16 @@ class Model:
         chains = self.chains(0, residence)
         return prod(largest(axis) for axis in self.axis_uses(residence.operand, chains, self.stored(residence.level)))
 
-    def cycles(self) -> int:
-        """Executed temporal iterations."""
+    def events(self, last: int) -> int:
+        """Executed iterations of the temporal loops up to the position ``last`` of the schedule."""
         chains: dict[str, Chain] = {dim.name: () for dim in self.nest.dims}
         for position, loop, _ in self.loops:
-            chains[loop.dim] += ((loop.step, Use.TIME if position in self.active else Use.ZERO),)
+            counted = position <= last and position in self.active
+            chains[loop.dim] += ((loop.step, Use.TIME if counted else Use.ZERO),)
         return prod(valid(self.nest.bounds[dim], chain, EVENTS) for dim, chain in chains.items())
 
     def run(self) -> Counts:
-        counters = Counters(macs=self.nest.macs, cycles=self.cycles())
+        counters = Counters(macs=self.nest.macs, cycles=self.events(len(self.schedule.items)))
         transfers: list[Transfer] = []
         tiles = {}
         for operand in self.nest.operands.values():
@@ -226,8 +274,13 @@ class Model:
         name = residence.operand.name
         counters.read(self.target.levels[residence.level].name, name, words)
         self.count_hops(residence.level, self.bottom, name, words, counters)
-        own = self.own_words(residence.level, self.macs(self.nest.output)).busiest_reads
-        return Transfer(name, residence.level, self.bottom, "fill", Factor(words, own, words, own), ZERO)
+        macs = self.macs(self.nest.output)
+        own = self.own_words(residence.level, macs).busiest_reads
+        links = tuple(
+            Crossing(i, self.own_words(i, macs).busiest_reads, 0)
+            for i in self.limited(name, residence.level, self.bottom)
+        )
+        return Transfer(name, residence.level, self.bottom, "fill", Factor(words, own, words, own), ZERO, links)
 
     def count_output(self, chain: list[Residence], counters: Counters) -> list[Transfer]:
         name = self.nest.output.name
@@ -255,7 +308,8 @@ class Model:
         counters.read(level, output.name, read)
         self.count_hops(residence.level, self.bottom, output.name, self.nest.macs, counters)
         words = Factor(arriving.reads, arriving.busiest_reads, read, busiest_read)
-        return Transfer(output.name, residence.level, self.bottom, "update", words, ZERO)
+        links = self.crossings(residence.level, self.macs(output), False)
+        return Transfer(output.name, residence.level, self.bottom, "update", words, ZERO, links)
 
     def count_hops(self, parent: int, child: int, operand: str, words: int, counters: Counters) -> None:
         for level in self.target.levels[parent:child]:

@@ -1,84 +1,116 @@
-"""Latency: the busiest of compute and ports, and what cannot overlap; see `docs/semantics.md`."""
+"""Latency: the busiest of compute, ports and networks, and what cannot overlap; see `docs/semantics.md`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-from effc.compiler.cost.counts import Counts, Transfer
-from effc.compiler.target.model import Bank, Target
+from effc.compiler.cost.counts import Counts, Crossing, Transfer
+from effc.compiler.target.model import Bank, Link, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Core cycles of a layer, and what bounds them: ``compute``, ``LEVEL read``, ``LEVEL write`` or ``LEVEL port``."""
+    """Core cycles of a layer, and what bounds them: ``compute``, or a port as ``LEVEL read``, ``LEVEL write`` or
+    ``LEVEL port`` (of a level with several banks ``LEVEL OPERANDS read``), a network as ``ARRAY OPERANDS read``.
+    """
 
     cycles: int
     bound_by: str
-    ports: dict[str, Fraction]  # busy cycles of every port of limited bandwidth
+    ports: dict[str, Fraction]  # busy cycles of every port and network of limited bandwidth
 
 
-def loads(transfer: Transfer) -> Iterator[tuple[int, str, int]]:
-    """The words of a transfer at the ports of its two ends, for the busiest instance: (level, direction, words)."""
-    words = transfer.words
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Busy cycles of a port or a network for a transfer: for all of it, and for its first event."""
+
+    port: str
+    level: int  # of the port, or above the network
+    cycles: Fraction
+    first: Fraction
+
+
+def bank_loads(target: Target, level: int, operand: str, way: str, words: int, first: int = 0) -> Iterator[Load]:
+    """The port of an operand's bank, if its bandwidth is limited; ``way`` is read or write."""
+    place = target.levels[level]
+    bank = place.bank(operand)
+    assert bank is not None
+    name = place.name if len(place.banks) == 1 else f"{place.name} {'+'.join(bank.operands)}"
+    yield from _load(bank, name, level, way, words * target.word_bits, first * target.word_bits)
+
+
+def link_loads(target: Target, crossing: Crossing, operand: str, way: str) -> Iterator[Load]:
+    """The network of an operand below a level, if its bandwidth is limited."""
+    fanout = target.levels[crossing.level].fanout
+    link = fanout.link(operand) if fanout is not None else None
+    if fanout is not None and link is not None:
+        name, bits = f"{fanout.name} {'+'.join(link.operands)}", target.word_bits
+        yield from _load(link, name, crossing.level, way, crossing.words * bits, crossing.first * bits)
+
+
+def _load(port: Bank | Link, name: str, level: int, way: str, bits: int, first: int) -> Iterator[Load]:
+    bandwidth = port.write_bandwidth if way == "write" and not port.shared_port else port.read_bandwidth
+    if bandwidth is not None:
+        yield Load(f"{name} {'port' if port.shared_port else way}", level, bits / bandwidth, first / bandwidth)
+
+
+def loads(target: Target, transfer: Transfer) -> Iterator[Load]:
+    """The limited ports and networks that a transfer passes, from outer to inner, each with its busiest instance."""
+    words, first, operand = transfer.words, transfer.first, transfer.operand
+    inwards = transfer.kind in ("fill", "return")
     if transfer.kind == "update":
-        yield transfer.parent, "write", words.busiest_writes
-        yield transfer.parent, "read", words.busiest_reads
+        yield from bank_loads(target, transfer.parent, operand, "write", words.busiest_writes)
+        yield from bank_loads(target, transfer.parent, operand, "read", words.busiest_reads)
     else:
-        down = transfer.kind != "drain"
-        yield transfer.parent, "read" if down else "write", words.busiest_reads
-        yield transfer.child, "write" if down else "read", words.busiest_writes
+        way = "read" if inwards else "write"
+        yield from bank_loads(target, transfer.parent, operand, way, words.busiest_reads, first.busiest_reads)
+    for crossing in transfer.crossings:
+        yield from link_loads(target, crossing, operand, "read" if inwards else "write")
+    if transfer.child < len(target.levels):
+        way = "write" if inwards else "read"
+        yield from bank_loads(target, transfer.child, operand, way, words.busiest_writes, first.busiest_writes)
 
 
-def bank_of(target: Target, level: int, operand: str) -> Bank | None:
-    return target.levels[level].bank(operand) if level < len(target.levels) else None
-
-
-def busy(bank: Bank | None, direction: str, words: int, word_bits: int) -> Fraction:
-    """The cycles that a port of a bank needs for ``words``; zero where its bandwidth is unlimited."""
-    if bank is None:
-        return Fraction(0)
-    bandwidth = bank.read_bandwidth if direction == "read" or bank.shared_port else bank.write_bandwidth
-    return Fraction(0) if bandwidth is None else words * word_bits / bandwidth
-
-
-def port_loads(target: Target, counts: Counts) -> dict[str, Fraction]:
-    """The busy cycles of every port."""
+def busiest(loads: Iterable[Load], cycles: int) -> tuple[Fraction, str, dict[str, Fraction]]:
+    """The longest of ``cycles`` of compute and what every port is busy for; its name; the busy cycles of all ports."""
     ports: dict[str, Fraction] = {}
-    for transfer in counts.transfers:
-        for level, direction, words in loads(transfer):
-            bank = bank_of(target, level, transfer.operand)
-            cycles = busy(bank, direction, words, target.word_bits)
-            if cycles and bank is not None:
-                names = "" if len(target.levels[level].banks) == 1 else " " + "+".join(bank.operands)
-                port = f"{target.levels[level].name}{names} {'port' if bank.shared_port else direction}"
-                ports[port] = ports.get(port, Fraction(0)) + cycles
-    return ports
+    for load in loads:
+        if load.cycles:
+            ports[load.port] = ports.get(load.port, Fraction(0)) + load.cycles
+    port = max(ports, key=lambda name: ports[name], default="")
+    longest = ports.get(port, Fraction(0))
+    return (longest, port, ports) if longest > cycles else (Fraction(cycles), "compute", ports)
 
 
-def exposed(target: Target, counts: Counts) -> Fraction:
-    """Cycles that do not overlap compute: first fills and last drains, and every transfer of single-buffered levels."""
-    total = Fraction(0)
-    for transfer in counts.transfers:
-        if transfer.child == len(target.levels):
-            continue
-        words = transfer.first if target.levels[transfer.child].double_buffered else transfer.words
-        down = transfer.kind != "drain"
-        outer, inner = ("read", "write") if down else ("write", "read")
-        total += max(
-            busy(bank_of(target, transfer.parent, transfer.operand), outer, words.busiest_reads, target.word_bits),
-            busy(bank_of(target, transfer.child, transfer.operand), inner, words.busiest_writes, target.word_bits),
-        )
-    return total
+def exposed(target: Target, transfer: Transfer) -> Fraction:
+    """The cycles of a transfer that do not overlap the work inside it."""
+    if transfer.child == len(target.levels):
+        return Fraction(0)
+    passed = list(loads(target, transfer))
+    if target.levels[transfer.child].overlaps(transfer.operand):
+        return min(transfer.phases * _longest(load.first for load in passed), _longest(load.cycles for load in passed))
+    level, share = _prefetched(target, transfer)
+    return _longest(load.cycles - share * (load.cycles - load.first) * (load.level < level) for load in passed)
+
+
+def _prefetched(target: Target, transfer: Transfer) -> tuple[int, Fraction]:
+    """The level with a FIFO for a fill that passes it by, and the share of the fill that waits there beforehand."""
+    for crossing in transfer.crossings:
+        bits = target.levels[crossing.level].prefetched(transfer.operand)
+        if bits and transfer.kind == "fill" and crossing.level > transfer.parent:
+            return crossing.level, min(Fraction(1), Fraction(bits, max(1, crossing.first * target.word_bits)))
+    return 0, Fraction(0)
+
+
+def _longest(cycles: Iterable[Fraction]) -> Fraction:
+    return max(cycles, default=Fraction(0))
 
 
 def latency(target: Target, counts: Counts) -> Latency:
     """The cycles of one layer."""
-    ports = port_loads(target, counts)
-    busiest = max(ports, key=lambda name: ports[name], default="")
-    compute = counts.counters.cycles
-    steady = max(Fraction(compute), ports.get(busiest, Fraction(0)))
-    bound_by = busiest if busiest and ports[busiest] > compute else "compute"
-    return Latency(ceil(steady + exposed(target, counts)), bound_by, ports)
+    steady, bound_by, ports = busiest(
+        (load for transfer in counts.transfers for load in loads(target, transfer)), counts.counters.cycles
+    )
+    return Latency(ceil(steady + sum(exposed(target, transfer) for transfer in counts.transfers)), bound_by, ports)

@@ -9,7 +9,7 @@ from math import ceil
 from effc.compiler.cost.counts import Counts
 from effc.compiler.cost.energy import energy_by
 from effc.compiler.cost.evaluate import Evaluation
-from effc.compiler.cost.latency import Latency, busy
+from effc.compiler.cost.latency import Latency, bank_loads, busiest
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
 from effc.ir.graph import Graph, NodeOp
@@ -36,20 +36,14 @@ def count_vector(op: NodeOp, graph: Graph, target: Target) -> Counters:
 
 def vector_latency(target: Target, counters: Counters) -> Latency:
     """The busiest of the lanes and the outermost level's ports; loads and stores overlap the work."""
-    level = target.levels[0]
-    ports: dict[str, Fraction] = {}
-    for direction, table in (("read", counters.reads), ("write", counters.writes)):
-        for (_, operand), words in table.items():
-            bank = level.bank(operand)
-            cycles = busy(bank, direction, words, target.word_bits)
-            if cycles and bank is not None:
-                names = "" if len(level.banks) == 1 else " " + "+".join(bank.operands)
-                port = f"{level.name}{names} {'port' if bank.shared_port else direction}"
-                ports[port] = ports.get(port, Fraction(0)) + cycles
-    busiest = max(ports, key=lambda name: ports[name], default="")
-    longest = ports.get(busiest, Fraction(0))
-    bound_by = busiest if longest > counters.cycles else "compute"
-    return Latency(ceil(max(longest, Fraction(counters.cycles))), bound_by, ports)
+    moved = [
+        load
+        for way, table in (("read", counters.reads), ("write", counters.writes))
+        for (_, operand), words in table.items()
+        for load in bank_loads(target, 0, operand, way, words)
+    ]
+    longest, bound_by, ports = busiest(moved, counters.cycles)
+    return Latency(ceil(longest), bound_by, ports)
 
 
 def evaluate_vector(op: NodeOp, graph: Graph, target: Target) -> Evaluation:

@@ -10,7 +10,7 @@ from math import prod
 from effc.compiler.cost import evaluate
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
 from effc.compiler.search.problem import Problem
-from effc.compiler.target.model import Target
+from effc.compiler.target.model import Bank, Link, Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
 
@@ -106,8 +106,9 @@ def relaxed_bound(
 
 def steady(target: Target) -> bool:
     """Whether no bandwidth is limited: cycles are those of the MACs."""
-    banks = [bank for level in target.levels for bank in level.banks]
-    return all(bank.read_bandwidth is None and bank.write_bandwidth is None for bank in banks)
+    ports: list[Bank | Link] = [bank for level in target.levels for bank in level.banks]
+    ports += [link for level in target.levels if level.fanout for link in level.fanout.links]
+    return all(port.read_bandwidth is None and port.write_bandwidth is None for port in ports)
 
 
 def shared_tiles(problem: Problem) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import cast
 
-from effc.compiler.target.model import FanOut, MeshAxis, Multicast
+from effc.compiler.target.model import OPERAND_TERMS, FanOut, Link, MeshAxis, Multicast
 from effc.compiler.target.statements import statements
 from effc.compiler.target.suggest import did_you_mean, either
 from effc.compiler.target.syntax import Node
@@ -44,7 +44,19 @@ def read_array(values: Values, array: Node) -> FanOut:
         for node, name in zip(nodes, names)
     )
     hop = values.measure(found["hop"].children[0], "access energy") if "hop" in found else Fraction(0)
-    return FanOut(array.name.text, tuple(axes), hop, place=values.source.place(array.name))
+    return FanOut(array.name.text, tuple(axes), hop, _links(values, array, title), values.source.place(array.name))
+
+
+def _links(values: Values, array: Node, title: str) -> tuple[Link, ...]:
+    """The networks of an array; an operand is on one of them at most."""
+    links = array.all("link")
+    values.distinct([operand.name for link in links for operand in link.all("operand")], f"in {title}, operand")
+    found = []
+    for link in links:
+        terms = [operand.name.text for operand in link.all("operand")]
+        operands = tuple(name for name, term in OPERAND_TERMS.items() if term in terms)
+        found.append(Link(operands, *values.rates([node for node in link.children if node.rule != "operand"])))
+    return tuple(found)
 
 
 def _axis_names(values: Values, names: Sequence[Node], title: str) -> tuple[str, ...]:

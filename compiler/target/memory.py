@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Literal, cast
 
-from effc.compiler.target.model import OPERAND_TERMS, Bank, Level
+from effc.compiler.target.model import OPERAND_TERMS, Bank, Level, Prefetch
 from effc.compiler.target.statements import need, statements, word
 from effc.compiler.target.syntax import Node
 from effc.compiler.target.values import Values
@@ -36,15 +35,45 @@ def read_memory(values: Values, memory: Node, outermost: bool) -> Level:
     values.distinct(operands, f"in {title}, operand")
     if outermost:
         _check_outermost(values, memory, stores)
-    habit = {rule: found[rule].words[-1] for rule in ("padding", "buffering", "sliding") if rule in found}
+    habit = {rule: found[rule].words[-1] for rule in ("padding", "sliding") if rule in found}
+    buffering = found.get("buffering")
     return Level(
         name=memory.name.text,
         banks=tuple(_bank(values, store) for store in stores),
         padding=cast(Literal["free", "stored"], habit.get("padding", "free")),
-        double_buffered=habit.get("buffering") == "double",
+        double_buffered=buffering is not None and buffering.words[1] == "double",
+        buffets=_buffets(values, buffering, operands, title) if buffering is not None else (),
         sliding=habit.get("sliding") == "yes",
+        prefetch=_prefetch(values, found["prefetch"], stores, title) if "prefetch" in found else None,
         place=values.source.place(memory.name),
     )
+
+
+def _buffets(values: Values, buffering: Node, kept: Sequence[Node], title: str) -> tuple[str, ...]:
+    """The operands that the memory holds as buffets: all of them, or those listed."""
+    if buffering.words[1] != "buffet":
+        return ()
+    listed = buffering.all("operand")
+    for operand in listed:
+        if operand.name.text not in [node.text for node in kept]:
+            message = f"{title} does not keep '{operand.name.text}'"
+            raise values.source.error(operand.name, message, "operands that it keeps", "keep it here, or leave it out")
+    terms = values.distinct([node.name for node in listed], "operand") or [node.text for node in kept]
+    return tuple(name for name, term in OPERAND_TERMS.items() if term in terms)
+
+
+def _prefetch(values: Values, prefetch: Node, stores: Sequence[_Store], title: str) -> Prefetch:
+    *operands, capacity = prefetch.children
+    kept = [operand.name.text for store in stores for operand in store.keeps]
+    for operand in operands:
+        if operand.name.text in kept:
+            message = f"{title} always keeps '{operand.name.text}'"
+            remedy = "say `buffering double` or `buffering buffet`, and prefetch operands that pass the memory by"
+            raise values.source.error(operand.name, message, "operands that may pass it by", remedy)
+    if capacity.rule == "unbounded":
+        raise values.source.error(capacity, "an unbounded prefetch", "a size", "write for example `8 KiB`")
+    terms = values.distinct([node.name for node in operands], "operand")
+    return Prefetch(tuple(_OPERANDS[term] for term in terms), values.bits(capacity))
 
 
 def _stores(values: Values, memory: Node, title: str, found: Mapping[str, Node], outermost: bool) -> list[_Store]:
@@ -99,7 +128,7 @@ def _bank(values: Values, store: _Store) -> Bank:
     energy = need(values.source, store.found, "energy", store.title, store.at).children
     bandwidth = need(values.source, store.found, "bandwidth", store.title, store.at).children
     area = store.found.get("area")
-    read, write = _rate(values, bandwidth[0]), _rate(values, bandwidth[-1])
+    read, write, shared = values.rates(bandwidth)
     return Bank(
         keeps=tuple(_OPERANDS[operand.name.text] for operand in store.keeps),
         may_keep=tuple(_OPERANDS[operand.name.text] for operand in store.may_keep),
@@ -108,7 +137,7 @@ def _bank(values: Values, store: _Store) -> Bank:
         write_energy=values.measure(energy[-1], "access energy"),
         read_bandwidth=read,
         write_bandwidth=write,
-        shared_port=len(bandwidth) == 1 and read is not None,
+        shared_port=shared,
         area=values.measure(area.children[0], "area") if area else None,
     )
 
@@ -121,18 +150,3 @@ def _bits(values: Values, capacity: Node) -> int | None:
         message, remedy = f"smaller than one word of {word_bits} bit", "write for example `12 words`"
         raise values.source.error(capacity, message, "at least one word", remedy)
     return bits
-
-
-def _rate(values: Values, rate: Node) -> Fraction | None:
-    """Bits per core cycle; None for unlimited."""
-    if rate.first("unlimited"):
-        return None
-    quantity, *link = rate.children
-    value = values.measure(quantity, "bandwidth")
-    if not link:
-        return value
-    if quantity.words[-1] != "cycle":
-        message = "a clock behind a bandwidth that is not per cycle"
-        remedy = "leave the clock out, or write for example `64 bit/cycle @ 60 MHz`"
-        raise values.source.error(link[0], message, "a bandwidth in bit/cycle, byte/cycle or word/cycle", remedy)
-    return value * values.measure(link[0], "frequency") / values.units.clock_mhz

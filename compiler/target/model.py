@@ -57,18 +57,45 @@ class MeshAxis:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A network of a fan-out, from an instance of the level above to all instances below, that operands share."""
+
+    operands: tuple[str, ...]
+    read_bandwidth: Fraction | None = None  # inwards, bits per core cycle; None: unlimited
+    write_bandwidth: Fraction | None = None  # outwards
+    shared_port: bool = False  # both ways take turns
+
+
+@dataclass(frozen=True, slots=True)
 class FanOut:
-    """The mesh of instances below a level."""
+    """The mesh of instances below a level. An operand without a link has a network of unlimited bandwidth."""
 
     name: str
     axes: tuple[MeshAxis, ...]
     hop_energy: Fraction = Fraction(0)  # per word delivered to, or sent by, an instance
+    links: tuple[Link, ...] = ()
     place: str = field(default="", compare=False)  # file:line:col
+
+    def link(self, operand: str) -> Link | None:
+        """The network that carries ``operand``, if its bandwidth is limited."""
+        return next((link for link in self.links if operand in link.operands), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Prefetch:
+    """A FIFO in a level for operands that pass it by: it takes so much of the next fill beforehand, no more."""
+
+    operands: tuple[str, ...]
+    bits: int
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A memory level: its banks, its habits, and the fan-out below it."""
+    """A memory level: its banks, its habits, and the fan-out below it.
+
+    Transfers to and from the level stop the work inside it, unless it is ``double_buffered`` or holds the operand as a
+    buffet: a word that is done with makes room for the next one.
+    """
 
     name: str
     banks: tuple[Bank, ...]
@@ -76,6 +103,8 @@ class Level:
     double_buffered: bool = False  # halves the usable capacity
     sliding: bool = False
     fanout: FanOut | None = None
+    buffets: tuple[str, ...] = ()  # operands
+    prefetch: Prefetch | None = None
     place: str = field(default="", compare=False)  # file:line:col
 
     def bank(self, operand: str) -> Bank | None:
@@ -85,6 +114,14 @@ class Level:
     def keeps(self, operand: str) -> bool:
         """Whether a schedule has to keep ``operand`` here."""
         return any(operand in bank.keeps for bank in self.banks)
+
+    def overlaps(self, operand: str) -> bool:
+        """Whether the work goes on while ``operand`` moves to or from here."""
+        return self.double_buffered or operand in self.buffets
+
+    def prefetched(self, operand: str) -> int:
+        """The bits of the next fill of ``operand`` that wait here while it passes by."""
+        return self.prefetch.bits if self.prefetch is not None and operand in self.prefetch.operands else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from json import dumps
 from textwrap import wrap
 
-from effc.compiler.target.model import OPERAND_TERMS, Bank, FanOut, Level, Target, VectorUnit
+from effc.compiler.target.model import OPERAND_TERMS, Bank, FanOut, Level, Link, Target, VectorUnit
 
 _DECIMALS = 12
 _WIDTH = 100
@@ -68,10 +68,12 @@ class _Show:
             yield from (line for line, is_same in zip((self._access(first), _bandwidth(first)), shared) if is_same)
             for bank in level.banks:
                 yield from self._listed(bank, shared)
-        if not outermost or level.padding == "stored" or level.double_buffered or level.sliding:
+        if not outermost or level.padding == "stored" or level.double_buffered or level.buffets or level.sliding:
             yield f"padding {level.padding}"
-            yield f"buffering {'double' if level.double_buffered else 'single'}"
+            yield f"buffering {_buffering(level)}"
             yield f"sliding windows {'yes' if level.sliding else 'no'}"
+        if level.prefetch is not None:
+            yield f"prefetch {_terms(level.prefetch.operands)} {self._size(level.prefetch.bits)}"
 
     def array(self, fanout: FanOut) -> Iterator[str]:
         for axis in fanout.axes:
@@ -85,6 +87,8 @@ class _Show:
         yield f"reduce {', '.join(axis.name for axis in fanout.axes if axis.reduce) or 'none'}"
         if fanout.hop_energy:
             yield f"hop {self._energy(fanout.hop_energy)}"
+        for link in fanout.links:
+            yield _bandwidth(link, f" {_terms(link.operands)}")
 
     def mac(self) -> Iterator[str]:
         yield f"energy {self._energy(self.target.mac.energy)}"
@@ -132,11 +136,18 @@ class _Show:
         return next(f"{bits // size} {unit}" for unit, size in units if bits % size == 0)
 
 
-def _bandwidth(bank: Bank) -> str:
-    read, write = _rate(bank.read_bandwidth), _rate(bank.write_bandwidth)
-    if bank.shared_port or (bank.read_bandwidth is None and bank.write_bandwidth is None):
-        return f"bandwidth {read}"
-    return f"bandwidth read {read} write {write}"
+def _buffering(level: Level) -> str:
+    if not level.buffets:
+        return "double" if level.double_buffered else "single"
+    some = any(operand not in level.buffets for bank in level.banks for operand in bank.operands)
+    return f"buffet for {_terms(level.buffets)}" if some else "buffet"
+
+
+def _bandwidth(port: Bank | Link, of: str = "") -> str:
+    read, write = _rate(port.read_bandwidth), _rate(port.write_bandwidth)
+    if port.shared_port or (port.read_bandwidth is None and port.write_bandwidth is None):
+        return f"bandwidth{of} {read}"
+    return f"bandwidth{of} read {read} write {write}"
 
 
 def _rate(bandwidth: Fraction | None) -> str:

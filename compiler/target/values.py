@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from json import loads
@@ -48,6 +48,24 @@ class Values:
             expected = f"1 to {_MAX_COUNT - 1}"
             raise self.source.error(at, f"{what} must be a whole number", expected, "write for example `12`")
         return value.numerator
+
+    def rates(self, given: Sequence[Node]) -> tuple[Fraction | None, Fraction | None, bool]:
+        """Bandwidths of reads and of writes in bits per core cycle (None: unlimited), and whether they take turns."""
+        read, write = self._rate(given[0]), self._rate(given[-1])
+        return read, write, len(given) == 1 and read is not None
+
+    def _rate(self, rate: Node) -> Fraction | None:
+        if rate.first("unlimited"):
+            return None
+        quantity, *link = rate.children
+        value = self.measure(quantity, "bandwidth")
+        if not link:
+            return value
+        if quantity.words[-1] != "cycle":
+            message = "a clock behind a bandwidth that is not per cycle"
+            remedy = "leave the clock out, or write for example `64 bit/cycle @ 60 MHz`"
+            raise self.source.error(link[0], message, "a bandwidth in bit/cycle, byte/cycle or word/cycle", remedy)
+        return value * self.measure(link[0], "frequency") / self.units.clock_mhz
 
     def text(self, at: Node) -> str:
         """A text in double quotes."""

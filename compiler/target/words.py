@@ -8,7 +8,7 @@ from effc.compiler.target.suggest import did_you_mean
 
 _BLOCKS = {
     "the target itself": "word clock technology unit leakage goal memory array mac vector",
-    "a memory": "size keeps may bandwidth padding buffering sliding bank",
+    "a memory": "size keeps may bandwidth padding buffering sliding prefetch bank",
     "an array": "unroll multicast reduce hop",
     "the vector unit": "lanes ops",
 }

@@ -18,8 +18,10 @@ from effc.compiler.target import (
     Bank,
     FanOut,
     Level,
+    Link,
     Mac,
     MeshAxis,
+    Prefetch,
     Target,
     VectorUnit,
     bundled_targets,
@@ -108,7 +110,35 @@ def fanouts(draw: st.DrawFn, name: str) -> FanOut:
         )
         for axis in draw(names(count))
     )
-    return FanOut(name, axes, draw(fractions(0)))
+    groups = draw(operand_groups())
+    return FanOut(name, axes, draw(fractions(0)), tuple(Link(group, *draw(rates())) for group in groups))
+
+
+@st.composite
+def operand_groups(draw: st.DrawFn) -> list[tuple[str, ...]]:
+    """Some of the operands, in groups."""
+    numbers = draw(st.lists(st.integers(0, 4), min_size=4, max_size=4))
+    groups = [tuple(o for o, number in zip(OPERAND_TERMS, numbers) if number == n) for n in range(1, 5)]
+    return [group for group in groups if group]
+
+
+@st.composite
+def levels(draw: st.DrawFn, name: str, array: str, word_bits: int, outermost: bool) -> Level:
+    held = draw(banks(word_bits, outermost))
+    kept = {operand for bank in held for operand in bank.operands}
+    double = draw(st.booleans())
+    buffets = () if double else tuple(o for o in OPERAND_TERMS if o in kept and draw(st.booleans()))
+    passing = tuple(o for o in OPERAND_TERMS if o not in kept)
+    return Level(
+        name,
+        held,
+        draw(st.sampled_from(["free", "stored"])),
+        double,
+        draw(st.booleans()),
+        draw(st.none() | fanouts(array)),
+        buffets,
+        draw(st.none() | st.builds(Prefetch, st.just(passing), st.integers(1, 2**40))) if passing else None,
+    )
 
 
 @st.composite
@@ -117,24 +147,14 @@ def targets(draw: st.DrawFn) -> Target:
     called = draw(names(2 * depth + 1))
     word_bits = draw(st.sampled_from([1, 8, 16, 24, 32]))
     unit = draw(st.sampled_from(["pJ", "x"]))
-    levels = tuple(
-        Level(
-            called[i],
-            draw(banks(word_bits, outermost=i == 0)),
-            draw(st.sampled_from(["free", "stored"])),
-            draw(st.booleans()),
-            draw(st.booleans()),
-            draw(st.none() | fanouts(called[depth + i])),
-        )
-        for i in range(depth)
-    )
+    chain = tuple(draw(levels(called[i], called[depth + i], word_bits, i == 0)) for i in range(depth))
     ops = st.lists(st.from_regex("[A-Z][A-Za-z0-9]{0,20}", fullmatch=True), min_size=1, max_size=40, unique=True)
     vectors = st.builds(VectorUnit, ops.map(tuple), st.integers(1, 2**31 - 1), fractions(0))
     return Target(
         name=called[-1],
         word_bits=word_bits,
         clock_mhz=draw(fractions(1)),
-        levels=levels,
+        levels=chain,
         mac=Mac(draw(fractions(0)), draw(st.none() | fractions(1))),
         vector=draw(st.none() | vectors),
         energy_unit=unit,

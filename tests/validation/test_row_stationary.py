@@ -15,7 +15,7 @@ from effc.backends.accel import run_nest
 from effc.compiler.cost import Evaluation, evaluate
 from effc.compiler.dataflows import active_pes, row_stationary
 from effc.compiler.errors import InputError
-from effc.compiler.target import load_target
+from effc.compiler.target import Target, load_target
 from effc.ir import Nest, nests, parse_schedule, print_schedule
 
 TABLES = json.loads((Path(__file__).parent / "eyeriss_jssc2017.json").read_text(encoding="utf-8"))
@@ -110,6 +110,26 @@ def test_traffic_is_of_the_published_size(name: str) -> None:
     found = evaluated(nest_of(layer), layer)
     assert 1 < layer["groups"] * megabytes(found, "DRAM") / layer["DRAM_MB"] < 2.1
     assert 1 < layer["groups"] * megabytes(found, "GLB") / layer["GLB_MB"] < 1.5
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_latency(name: str) -> None:
+    """Processing is what the chip does once its data are there: latency with a DRAM that never keeps it waiting."""
+    layer = LAYERS[name]
+    nest = nest_of(layer, pads=True)
+    schedule = row_stationary(nest, **layer["mapping"], target=EYERISS)
+    processing, total = (evaluate(nest, schedule, target) for target in (without_dram(EYERISS), EYERISS))
+    per_ms = 1000 * EYERISS.clock_mhz / layer["groups"]
+    assert processing.cycles > processing.counters.cycles == pytest.approx(processing.cycles, rel=0.2)
+    assert float(processing.cycles / per_ms) == pytest.approx(layer["processing_ms"], rel=0.1)
+    assert float(total.cycles / per_ms) == pytest.approx(layer["total_ms"], rel=0.1)
+
+
+def without_dram(target: Target) -> Target:
+    """The target with an outermost level of unlimited bandwidth."""
+    outermost = target.levels[0]
+    banks = (replace(bank, read_bandwidth=None, write_bandwidth=None, shared_port=False) for bank in outermost.banks)
+    return replace(target, levels=(replace(outermost, banks=tuple(banks)), *target.levels[1:]))
 
 
 def test_groups_run_one_after_another() -> None:
