@@ -16,6 +16,8 @@ VERBS = {
     "verify": "cli_artefact:verify",
     "report": "cli_artefact:report",
     "show": "cli_artefact:show",
+    "asm": "cli_asm:asm",
+    "disasm": "cli_asm:disasm",
     "opt": "cli_opt:opt",
     "map": "cli_map:map_",
     "evaluate": "cli_map:evaluate",
@@ -131,6 +133,8 @@ _HELP = {
     "verify": "compare a compiled model with onnxruntime, and its counters with the cost model",
     "report": "show the report of a compiled model",
     "show": "show a compiled model, or one layer, as loop nests, as IR or as assembly",
+    "asm": "turn the text of a program into its binary form",
+    "disasm": "print a program, from its binary form or from a compiled model",
     "opt": "run passes over the text of a graph",
     "map": "find schedules for a list of layers, without any ONNX model",
     "evaluate": "count and cost a nest with its loops, given as text",
@@ -185,6 +189,16 @@ def _show(parser: Parser) -> None:
     _artefact(parser)
     parser.add_argument("--layer", metavar="NAME", help="one layer, by its name or that of its ONNX node")
     parser.add_argument("--as", dest="form", choices=("loops", "ir", "asm"), default="loops", help="the form")
+
+
+def _asm(parser: Parser) -> None:
+    parser.add_argument("program", metavar="PROGRAM.asm", help="the text of a program (- is stdin)")
+    parser.add_argument("-o", "--output", metavar="PROGRAM.bin", required=True, help="write the binary form there")
+
+
+def _disasm(parser: Parser) -> None:
+    parser.add_argument("program", metavar="PROGRAM.bin|OUT.effx", help="what `effc asm` or `effc compile -o` wrote")
+    parser.add_argument("-o", "--output", metavar="PROGRAM.asm", help="write the text there instead of stdout")
 
 
 def _opt(parser: Parser) -> None:
@@ -274,6 +288,8 @@ _ADD: dict[str, Callable[[Parser], None]] = {
     "verify": _verify,
     "report": _report,
     "show": _show,
+    "asm": _asm,
+    "disasm": _disasm,
     "opt": _opt,
     "map": _map,
     "evaluate": _evaluate,

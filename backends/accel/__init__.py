@@ -3,6 +3,8 @@
 from effc.backends.accel.asm_parser import parse_program as parse_program
 from effc.backends.accel.assembler import print_layer as print_layer
 from effc.backends.accel.assembler import print_program as print_program
+from effc.backends.accel.binary import decode_program as decode_program
+from effc.backends.accel.binary import encode_program as encode_program
 from effc.backends.accel.emit import emit as emit
 from effc.backends.accel.faults import MachineFault as MachineFault
 from effc.backends.accel.isa import Program as Program

@@ -28,6 +28,7 @@ from effc.backends.accel.isa import (
     Program,
     Region,
     Slot,
+    other_version,
 )
 from effc.ir.errors import source_error
 from effc.ir.graph import NodeOp
@@ -170,10 +171,17 @@ class _Parser:
 
     def program(self) -> Program:
         line = self.next("effc")
-        if line.number_() != VERSION:
-            line.place -= 1
-            line.fail(f"version {VERSION} of the instruction set")
+        token, version = line.tokens[line.place :][:1], line.number_()
         line.finish()
+        if version != VERSION:
+            raise source_error(
+                self.filename,
+                self.text,
+                line.number,
+                token[0].column,
+                len(token[0].text),
+                *other_version(version),
+            )
         line = self.next("program")
         name = line.name()
         line.expect("target")

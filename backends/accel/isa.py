@@ -19,6 +19,16 @@ VERSION = 1
 """Of the instruction set; a program names the version that it is written for."""
 
 
+def other_version(version: int) -> tuple[str, str, str]:
+    """What is wrong with a program of another version of the instruction set, what is expected, and what to do."""
+    older = version < VERSION
+    return (
+        f"the program is for version {version} of the instruction set, {'an older' if older else 'a newer'} one",
+        f"version {VERSION}",
+        "compile the model again" if older else "use the effc that wrote it",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class LoopDigit:
     """A digit of a dim that loop register ``register`` counts; a step of the register is ``step`` indices."""

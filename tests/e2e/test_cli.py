@@ -132,6 +132,18 @@ def test_show_prints_what_can_be_parsed(folder: Path, capsys: Capture) -> None:
     assert capsys.readouterr().out.count("nest ") == 4
 
 
+def test_programs_as_text_and_as_bytes(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    text, binary = tmp_path / "small.asm", tmp_path / "small.bin"
+    assert effc_("disasm", folder / "small.effx", "-o", text) == 0
+    assert effc_("asm", text, "-o", binary) == 0
+    assert effc_("disasm", binary) == 0
+    assert capsys.readouterr().out == text.read_text()
+    assert effc_("asm", text, "-o", "-") == 2
+    binary.write_bytes(binary.read_bytes()[:99])
+    assert effc_("disasm", binary) == 2
+    assert "small.bin:byte 9" in capsys.readouterr().err
+
+
 def test_what_was_shown_can_be_evaluated(folder: Path, tmp_path: Path, capsys: Capture) -> None:
     assert effc_("show", folder / "small.effx", "--layer", "conv1") == 0
     text = tmp_path / "conv1.txt"

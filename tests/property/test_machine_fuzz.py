@@ -14,15 +14,15 @@ from mutants import mutated, small_program
 from small import remembered_search, write_small
 
 import effc
-from effc.backends.accel import Machine, MachineFault, parse_program
+from effc.backends.accel import Machine, MachineFault, decode_program, encode_program, parse_program, print_program
 from effc.backends.accel.limits import Limits
 from effc.compiler.cli import main
 from effc.compiler.container import write_container
 from effc.ir.errors import InputError
 
 LIMITS = Limits(words=2**16, table=2**14, work=2**21)
-FAMILY = 50
-"""How many mutants each program has."""
+FAMILY = 25
+"""How many mutants of each form a program has."""
 
 
 def outcome(machine: Machine, text: str, arrays: dict[str, object]) -> str:
@@ -40,6 +40,19 @@ def outcome(machine: Machine, text: str, arrays: dict[str, object]) -> str:
     return "ran"
 
 
+def binary_outcome(machine: Machine, text: str, arrays: dict[str, object], random: Random) -> str:
+    """The same of the binary form of a program, some of its bytes changed."""
+    data = bytearray(encode_program(parse_program(text)))
+    for _ in range(random.choice([1, 1, 2, 5])):
+        data[random.randrange(5, len(data))] = random.choice([0, 1, 2, 127, 255, random.randrange(256)])
+    try:
+        mutant = print_program(decode_program(bytes(data)))
+    except InputError as error:
+        assert str(error)
+        return "rejected"
+    return outcome(machine, mutant, arrays)
+
+
 def outcomes(seeds: range) -> Counter[str]:
     found: Counter[str] = Counter()
     for seed in seeds:
@@ -50,6 +63,7 @@ def outcomes(seeds: range) -> Counter[str]:
             mutant = mutated(text, random)
             try:
                 found[outcome(machine, mutant, dict(case.arrays))] += 1
+                found[binary_outcome(machine, text, dict(case.arrays), random)] += 1
             except Exception:
                 print(f"mutant {number} of seed {seed}:\n{mutant}", file=sys.stderr)
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -12,8 +13,9 @@ from cases import random_case
 
 from effc.backends.accel.asm_parser import parse_program
 from effc.backends.accel.assembler import instruction_text, print_layer, print_program
+from effc.backends.accel.binary import decode_program, encode_program
 from effc.backends.accel.emit import emit
-from effc.backends.accel.isa import Fill, Loop, Mac, NestLayer, NodeLayer, Program
+from effc.backends.accel.isa import VERSION, Fill, Loop, Mac, NestLayer, NodeLayer, Program
 from effc.backends.accel.machine import graph_of
 from effc.compiler.target import load_target
 from effc.ir import nests
@@ -51,6 +53,9 @@ def test_text_is_lossless(seed: int) -> None:
     assert parse_program(text) == made
     assert notes(parse_program(text)) == notes(made)
     assert print_program(parse_program(text)) == text
+    binary = decode_program(encode_program(made))
+    assert binary == made
+    assert print_program(binary) == text
 
 
 def test_names_may_be_anything() -> None:
@@ -62,6 +67,41 @@ def test_names_may_be_anything() -> None:
     slots = tuple(replace(base.slots[0], name=name, shape=None, address=None) for name in names)
     made = replace(base, name=names[4], slots=slots, inputs=names[:2], outputs=names[3:], layers=(NodeLayer(node),))
     assert parse_program(print_program(made)) == made
+    assert decode_program(encode_program(made)) == made
+
+
+def test_a_binary_program_of_another_version() -> None:
+    data = encode_program(program())
+    assert data[:5] == b"EFFB" + bytes([2 * VERSION])
+    for version, age, remedy in (
+        (VERSION - 1, "an older", "compile the model again"),
+        (VERSION + 1, "a newer", "use the effc that wrote it"),
+    ):
+        with pytest.raises(InputError) as caught:
+            decode_program(b"EFFB" + bytes([2 * version]) + data[5:], "x.bin")
+        assert str(caught.value).splitlines() == [
+            f"x.bin:byte 4: error: the program is for version {version} of the instruction set, {age} one",
+            f"  expected: version {VERSION}",
+            f"  remedy:   {remedy}",
+        ]
+
+
+def test_damaged_binaries_are_rejected_or_mean_something_else() -> None:
+    """Cut, changed or random bytes: an error with its place, or another program; memory stays within the file's."""
+    made, random = encode_program(program()), Random(3)
+    for cut in range(len(made)):
+        with pytest.raises(InputError, match=r"x\.bin:byte"):
+            decode_program(made[:cut], "x.bin")
+    with pytest.raises(InputError, match="the end of the program"):
+        decode_program(made + b"\0")
+    for _ in range(2000):
+        data = bytearray(made)
+        for _ in range(random.choice([1, 2, 9])):
+            data[random.randrange(len(data))] = random.randrange(256)
+        with suppress(InputError):
+            encode_program(decode_program(bytes(data)))
+        with suppress(InputError):
+            decode_program(made[:5] + random.randbytes(60))
 
 
 def test_size_does_not_depend_on_trip_counts() -> None:
@@ -96,7 +136,8 @@ def test_instructions_as_text() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "place", "message"),
     [
-        ("effc 1", "effc 2", "1:6", "unexpected '2'"),
+        ("effc 1", "effc 9", "1:6", "the program is for version 9 of the instruction set, a newer one"),
+        ("effc 1", "effc 0", "1:6", "the program is for version 0 of the instruction set, an older one"),
         ("mac ", "mack ", "27:5", "unexpected 'mack'"),
         ("loop t0", "loop 0", "24:8", "unexpected '0'"),
         ("fill W spad from DRAM", "fill W spad to DRAM", "25:17", "unexpected 'to'"),
