@@ -1,8 +1,9 @@
-# make demo      compile ResNet-18 for Eyeriss, run it on the simulated machine, verify it, print the report
-# make test      the quick tests
-# make validate  the quick tests and the long checks
-# make lint      ruff and mypy
-# make clean     remove the environment and everything that was built
+# make demo          compile ResNet-18 for Eyeriss, run it on the simulated machine, verify it, print the report
+# make test          the quick tests
+# make validate      the quick tests and the long checks
+# make conformance   ONNX's own tests, with effc as the backend, on two targets
+# make lint          ruff and mypy
+# make clean         remove the environment and everything that was built
 #
 # Needs Python 3.11 or newer; `make PYTHON=python3.12 demo` takes another one than python3.
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 MODELS := build/models
 
-.PHONY: demo test validate lint clean
+.PHONY: demo test validate conformance lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed $(MODELS)/resnet18.onnx
@@ -25,6 +26,9 @@ test: $(VENV)/installed-dev
 
 validate: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n $(JOBS)
+
+conformance: $(VENV)/installed-dev
+	$(BIN)/python -m pytest tests/validation/test_conformance.py -n $(JOBS)
 
 # Only some versions of ruff format Markdown.
 lint: $(VENV)/installed-dev

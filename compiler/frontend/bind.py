@@ -35,8 +35,8 @@ def bind(inputs: Iterable[onnx.ValueInfoProto], batch: int, dims: Mapping[str, i
     symbols = [symbol for value in inputs for symbol in _symbols(value)]
     known = dict.fromkeys(symbol.name for symbol in symbols)
     for name, value in {"the batch": batch, **dims}.items():
-        if not 1 <= value <= MOST:
-            raise InputError(f"{name} is {value}", expected=f"from 1 to {MOST}")
+        if not 0 <= value <= MOST:
+            raise InputError(f"{name} is {value}", expected=f"from 0 to {MOST}")
     if unknown := [name for name in dims if name not in known]:
         names = ", ".join(known) or "none: every dim has a fixed size"
         raise InputError(f"no input has a dim '{unknown[0]}'", expected=f"a symbolic dim of the model ({names})")
@@ -50,6 +50,17 @@ def bind(inputs: Iterable[onnx.ValueInfoProto], batch: int, dims: Mapping[str, i
                 f"dim '{symbol.name}', axis {symbol.axis} of the input '{symbol.input}', has no value",
                 remedy=f"give --dim {symbol.name}=VALUE",
             )
+    return values
+
+
+def sizes(inputs: Iterable[onnx.ValueInfoProto], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The values that arrays of these shapes give the symbolic dims of ``inputs``; the first one, if they disagree."""
+    values: dict[str, int] = {}
+    for value in inputs:
+        shape = shapes.get(value.name, ())
+        if len(shape) == len(value.type.tensor_type.shape.dim):
+            for symbol in _symbols(value):
+                values.setdefault(symbol.name, shape[symbol.axis])
     return values
 
 

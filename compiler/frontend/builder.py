@@ -46,11 +46,11 @@ class Builder:
         self.constants[name] = value
         return name
 
-    def add_nest(self, nest: Nest, uses: Mapping[str, View], op: str, origin: str) -> None:
-        """``nest``, named after ``origin``, the ONNX node it comes from."""
+    def add_nest(self, nest: Nest, uses: Mapping[str, View], op: str, origin: str, part: str = "") -> None:
+        """``nest``, named after ``origin``, the ONNX node it comes from, and the ``part`` of it, if it has several."""
         if max(nest.macs, *(operand.words for operand in nest.operands.values())) >= LIMIT:
             raise NotANest(f"{nest.macs} multiply-accumulates: too many to count")
-        word = identifier(origin)
+        word = identifier(f"{origin}_{part}" if part else origin)
         name = word if word == origin else _free(word, self._op_names)
         self.ops.append(NestOp(replace(nest, name=name), dict(uses), op, origin))
 

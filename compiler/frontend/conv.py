@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,8 +13,13 @@ from effc.ir.nest import BIAS_NAME, OUTPUT_NAME, Axis, Dim, Nest, Operand
 
 AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
-OUTER, INNER = ("P", "Q"), ("R", "S")
-"""The dims of the outputs and of the taps, per spatial axis."""
+OUTER = {1: ("P",), 2: ("P", "Q"), 3: ("Z", "P", "Q")}
+"""The dims of the outputs, per spatial axis, by the number of axes."""
+
+INNER = {1: ("R",), 2: ("R", "S"), 3: ("T", "R", "S")}
+"""The dims of the taps. Depth, Z and T, plays the roles of P and R."""
+
+ROLE = {"Z": "P", "T": "R"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ def conv(node: Node, build: Builder) -> None:
     x, image = node.operand(0)
     w, filters = node.operand(1)
     y, result = node.result()
-    if len(image) not in (3, 4):
+    if len(image) - 2 not in OUTER:
         raise NotANest(f"{len(image) - 2}-D convolution")
     channels = _channels(node, image, filters)
     windows = _windows(node, image[2:], filters[2:])
@@ -71,20 +77,20 @@ def conv(node: Node, build: Builder) -> None:
     bias = _bias(node, filters[0])
     nest = _nest(image[0], channels, windows, bias is not None)
     uses = {
-        "I": View(x, 0, _grouped(row_major(image), 1, channels.inputs, channels.groups)),
-        "W": View(w, 0, _grouped(row_major(filters), 0, channels.filters, channels.groups)),
-        OUTPUT_NAME: View(y, 0, _grouped(row_major(result), 1, channels.filters, channels.groups)),
+        "I": View(x, 0, grouped(row_major(image), 1, channels.inputs, channels.groups)),
+        "W": View(w, 0, grouped(row_major(filters), 0, channels.filters, channels.groups)),
+        OUTPUT_NAME: View(y, 0, grouped(row_major(result), 1, channels.filters, channels.groups)),
     }
     if bias is not None:
-        uses[BIAS_NAME] = View(bias, 0, _grouped((1,), 0, channels.filters, channels.groups))
+        uses[BIAS_NAME] = View(bias, 0, grouped((1,), 0, channels.filters, channels.groups))
     build.add_nest(nest, uses, "Conv", node.name)
 
 
 def _nest(batch: int, channels: Channels, windows: list[Window], bias: bool) -> Nest:
     n, k, c = Dim("N", batch, "N"), Dim("K", channels.filters, "K"), Dim("C", channels.inputs, "C")
     g = (Dim("G", channels.groups, "G"),) if channels.groups > 1 else ()
-    outer = [Dim(name, window.outputs, name) for name, window in zip(OUTER, windows)]
-    inner = [Dim(name, window.taps, name) for name, window in zip(INNER, windows)]
+    outer = spatial_dims(OUTER, (window.outputs for window in windows))
+    inner = spatial_dims(INNER, (window.taps for window in windows))
     slides = tuple(window.axis(p.name, r.name) for window, p, r in zip(windows, outer, inner))
     return Nest(
         "conv",
@@ -95,7 +101,13 @@ def _nest(batch: int, channels: Channels, windows: list[Window], bias: bool) -> 
     )
 
 
-def _grouped(strides: tuple[int, ...], axis: int, size: int, groups: int) -> tuple[int, ...]:
+def spatial_dims(names: Mapping[int, tuple[str, ...]], bounds: Iterable[int]) -> list[Dim]:
+    """A dim per spatial axis, called as ``OUTER`` or ``INNER`` say."""
+    sizes = list(bounds)
+    return [Dim(name, size, ROLE.get(name, name)) for name, size in zip(names[len(sizes)], sizes)]
+
+
+def grouped(strides: tuple[int, ...], axis: int, size: int, groups: int) -> tuple[int, ...]:
     """The strides of a tensor whose channel axis is split into groups of ``size``."""
     group = (strides[axis] * size,) if groups > 1 else ()
     return (*strides[:axis], *group, *strides[axis:])

@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from effc.compiler.errors import InputError
 from effc.compiler.frontend import bind, fold, infer
 from effc.compiler.frontend.builder import Builder
-from effc.compiler.frontend.lowerings import LOWERINGS, REASONS, load_offered
+from effc.compiler.frontend.lowerings import EXPANSIONS, LOWERINGS, REASONS, load_offered, multiplies
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.read import check, guard, load_onnx, skeleton
 from effc.compiler.frontend.subgraphs import captured, spliced, subgraphs
@@ -80,6 +80,7 @@ class _Frontend:
         self.context.opset_import.extend(onnx.helper.make_opsetid(*entry) for entry in self.versions.items())
         self.context.functions.extend(shell.functions)
         self.host = host
+        self.host_reasons: dict[str, str] = {}  # of nodes that could not be expanded
         self.types: dict[str, onnx.TypeProto] = {}
         self.declared = {value.name: value.type for value in (*shell.graph.value_info, *model.graph.output)}
         for name, array in constants.items():
@@ -132,6 +133,8 @@ class _Frontend:
         kinds = self._infer(node, outside)
         as_op = partial(self._op, node, outside)
         values = fold.fold(node, kinds, as_op, self.budget)
+        if values is None and self._expanded(node, kinds):
+            return
         for i, output in enumerate(proto.output):
             value = None if values is None else values[i]
             if output:
@@ -149,6 +152,35 @@ class _Frontend:
         self.lower(spliced(proto, branch, self.build.fresh))
         return True
 
+    def _expanded(self, node: Node, kinds: list[onnx.TypeProto]) -> bool:
+        """Lower the simpler nodes that a node stands for, if it does."""
+        entry = EXPANSIONS.get(node.key)
+        if entry is None or node.name in self.host or not multiplies(node.proto):
+            return False
+        try:
+            nodes, version = entry.function(node, self.build.fresh)
+        except NotANest as why:
+            if node.key not in LOWERINGS:
+                self.host_reasons[node.name] = str(why)
+            return False
+        self.declared |= {
+            name: kind for name, kind in zip(node.proto.output, kinds) if name and kind.WhichOneof("value")
+        }
+        before, self.versions = self.versions, {**self.versions, "": version}
+        context, self.context = self.context, self._context_at(version)
+        self.lower(nodes)
+        self.versions, self.context = before, context
+        return True
+
+    def _context_at(self, version: int) -> onnx.ModelProto:
+        """The context for nodes of another operator set."""
+        context = onnx.ModelProto()
+        context.CopyFrom(self.context)
+        for entry in context.opset_import:
+            if entry.domain == "":
+                entry.version = version
+        return context
+
     def _infer(self, node: Node, outside: tuple[str, ...]) -> list[onnx.TypeProto]:
         if node.key == ("", "Constant"):
             return []
@@ -161,6 +193,8 @@ class _Frontend:
         reason = "" if node.proto.domain else REASONS.get(node.proto.op_type, "")
         if node.name in self.host:
             reason = self.host[node.name]
+        elif node.name in self.host_reasons:
+            reason = self.host_reasons[node.name]
         elif entry is not None:
             try:
                 return entry.function(node, self.build)

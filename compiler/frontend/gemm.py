@@ -22,10 +22,10 @@ def gemm(node: Node, build: Builder) -> None:
     left, right, alpha = _scaled_operands(node, build, float(node.attributes.get("alpha", 1.0)))
     bias = _bias(node, build, beta, addend, n) if addend is not None and alpha == 1.0 else None
     rest = addend is not None and bias is None
-    product = build.add_tensor(f"{y}_product", "float32", (m, n)) if rest or alpha != 1.0 else y
+    product = build.add_tensor(f"{y}_product", node.dtype, (m, n)) if rest or alpha != 1.0 else y
     _add_product(node, build, left, right, bias, product)
     if alpha != 1.0:
-        scaled = build.add_tensor(f"{y}_scaled", "float32", (m, n)) if rest else y
+        scaled = build.add_tensor(f"{y}_scaled", node.dtype, (m, n)) if rest else y
         _multiply(node, build, product, alpha, scaled)
         product = scaled
     if addend is not None and rest:
@@ -99,11 +99,11 @@ def _addend(node: Node, build: Builder, beta: float, shape: tuple[int, ...]) -> 
         return name
     if value is not None:
         return _scaled(build, name, value, beta)
-    scaled = build.add_tensor(f"{name}_scaled", "float32", shape)
+    scaled = build.add_tensor(f"{name}_scaled", node.dtype, shape)
     _multiply(node, build, name, beta, scaled)
     return scaled
 
 
 def _multiply(node: Node, build: Builder, name: str, factor: float, output: str) -> None:
-    constant = build.add_constant(f"{output}_factor", np.array(factor, np.float32))
+    constant = build.add_constant(f"{output}_factor", np.array(factor).astype(node.dtype))
     build.add_node("Mul", f"{node.name}_mul", (name, constant), output)

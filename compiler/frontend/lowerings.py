@@ -1,9 +1,13 @@
-"""The table of lowerings: which ONNX operators become nests, and why others do not.
+"""The tables of lowerings: which ONNX operators become nests, and why others do not.
 
     def conv(node: Node, build: Builder) -> None: ...
 
 A lowering adds nests, tensors and constants to the builder, or raises ``NotANest`` with the reason before it has added
 an op. Then, as for every operator without a lowering, the ONNX node itself becomes an op.
+
+    def recurrent(node: Node, fresh: Fresh) -> list[onnx.NodeProto]: ...
+
+An expansion gives simpler nodes that take the place of one, and are lowered in turn; or it raises ``NotANest``.
 """
 
 from __future__ import annotations
@@ -13,12 +17,19 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import NamedTuple
 
+import onnx
+
 from effc.compiler.errors import InputError
+from effc.compiler.frontend import bodies, einsum, unroll
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
+from effc.compiler.frontend.conv_transpose import conv_transpose
 from effc.compiler.frontend.gemm import gemm
 from effc.compiler.frontend.matmul import matmul
 from effc.compiler.frontend.node import Node
+from effc.compiler.frontend.recurrent import recurrent
+from effc.compiler.frontend.subgraphs import Fresh, subgraphs
+from effc.compiler.frontend.writer import OPSET
 
 GROUP = "effc.lowerings"
 """The entry points under which other packages offer lowerings."""
@@ -34,11 +45,54 @@ class Lowering(NamedTuple):
 
 
 LOWERINGS: dict[tuple[str, str], Lowering] = {
-    ("", "Conv"): Lowering(conv, "1-D, 2-D; groups, strides, dilations, any padding; float32"),
-    ("", "Gemm"): Lowering(gemm, "any; a constant row C is a bias, other C an Add; float32"),
-    ("", "MatMul"): Lowering(matmul, "any rank, batched, broadcast; float32"),
+    ("", "Conv"): Lowering(conv, "1-D, 2-D, 3-D; groups, strides, dilations, any padding"),
+    ("", "ConvTranspose"): Lowering(conv_transpose, "1-D, 2-D, 3-D, any attributes; a nest per phase of the strides"),
+    ("", "Einsum"): Lowering(einsum.einsum, "any equation of two operands and more; a nest for each product"),
+    ("", "Gemm"): Lowering(gemm, "any; a constant row C is a bias, other C an Add"),
+    ("", "MatMul"): Lowering(matmul, "any rank, batched, broadcast"),
 }
 """By domain and operator."""
+
+Nodes = tuple[list[onnx.NodeProto], int]
+"""The nodes that take the place of one, and the version of the operator set that they are written in."""
+
+
+class Expansion(NamedTuple):
+    """A row of the second table."""
+
+    function: Callable[[Node, Fresh], Nodes]
+    forms: str
+
+
+def _written(function: Callable[[Node, Fresh], list[onnx.NodeProto]]) -> Callable[[Node, Fresh], Nodes]:
+    return lambda node, fresh: (function(node, fresh), OPSET)
+
+
+def _own(function: Callable[[Node, Fresh], list[onnx.NodeProto]]) -> Callable[[Node, Fresh], Nodes]:
+    """The nodes are of the operator set of the model."""
+    return lambda node, fresh: (function(node, fresh), node.version)
+
+
+_RECURRENT = Expansion(_written(recurrent), "up to 1024 steps; a nest for all inputs, and one for each step")
+_BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
+
+EXPANSIONS: dict[tuple[str, str], Expansion] = {
+    **dict.fromkeys((("", "LSTM"), ("", "GRU"), ("", "RNN")), _RECURRENT),
+    **dict.fromkeys((("", "Attention"), ("", "LinearAttention"), ("", "CausalConvWithState")), _BODY),
+    ("", "Einsum"): Expansion(_own(einsum.pairs), "any equation of two operands and more; a nest for each product"),
+    ("", "Loop"): Expansion(_own(unroll.loop), "a known number of turns, with products in its body: those are nests"),
+    ("", "Scan"): Expansion(_own(unroll.scan), "sequences of known length, with products in its body: those are nests"),
+}
+"""By domain and operator; an operator that is in both tables is expanded where it can be."""
+
+
+def multiplies(proto: onnx.NodeProto) -> bool:
+    """Whether a node, or one in its subgraphs, is of an operator that becomes nests."""
+    inner = list(subgraphs(proto))
+    if inner:
+        return any(multiplies(node) for graph in inner for node in graph.node)
+    return (proto.domain, proto.op_type) in LOWERINGS or (proto.domain, proto.op_type) in EXPANSIONS
+
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 """Operators of ONNX's own domain that give the same words another shape."""
@@ -50,10 +104,8 @@ REASONS: dict[str, str] = {
         ("NonZero", "Unique", "Compress", "NonMaxSuppression"), "the shape of its result depends on the data"
     ),
     **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), "control flow"),
-    **dict.fromkeys(("ConvTranspose", "DeformConv"), "no nest for this kind of convolution"),
+    "DeformConv": "every tap is an interpolation at a place that depends on the data",
     **dict.fromkeys(("ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul"), "quantised: nests are float32"),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), "no nest for recurrent operators"),
-    **dict.fromkeys(("Attention", "Einsum"), "no nest for this kind of product"),
 }
 """Why operators of ONNX's own domain are no nests, where there is more to say than that they are none."""
 
@@ -90,6 +142,8 @@ class Row(NamedTuple):
 def operator_table() -> list[Row]:
     """What becomes of ONNX's operators: the nests, then what never is one and why, then the rest."""
     load_offered()
-    nests = [Row(f"{domain}.{op}" if domain else op, entry.forms, "accel") for (domain, op), entry in LOWERINGS.items()]
-    others = [Row(op, reason, "host") for op, reason in REASONS.items() if ("", op) not in LOWERINGS]
+    forms = {key: entry.forms for key, entry in EXPANSIONS.items()}
+    forms |= {key: entry.forms for key, entry in LOWERINGS.items()}
+    nests = [Row(f"{domain}.{op}" if domain else op, text, "accel") for (domain, op), text in forms.items()]
+    others = [Row(op, reason, "host") for op, reason in REASONS.items() if ("", op) not in forms]
     return [*sorted(nests), *sorted(others), Row("any other", "as the target's vector unit can", "vector or host")]

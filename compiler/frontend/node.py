@@ -12,6 +12,9 @@ import onnx
 from effc.compiler.errors import InputError
 from effc.ir.graph import Array, Tensor
 
+NEST_TYPES = ("float32", "float16", "bfloat16")
+"""Types of elements that nests have; sums are float32 until they are stored."""
+
 
 class NotANest(Exception):  # noqa: N818 - it reports no error
     """The node runs on the vector unit or the host; the text is the reason."""
@@ -55,6 +58,12 @@ class Node:
         """Name and shape of an input that a nest can read."""
         return self._operand(self.input(position))
 
+    @property
+    def dtype(self) -> str:
+        """The type of the elements of the output."""
+        tensor = self.outputs[0]
+        return "" if tensor is None else tensor.dtype
+
     def result(self) -> tuple[str, tuple[int, ...]]:
         """Name and shape of the output, if a nest can write it."""
         return self._operand(self.outputs[0])
@@ -72,7 +81,7 @@ class Node:
     def _operand(self, tensor: Tensor | None) -> tuple[str, tuple[int, ...]]:
         if tensor is None:
             raise self.error("an input or output is missing")
-        if tensor.dtype != "float32":
+        if tensor.dtype not in NEST_TYPES:
             raise NotANest(f"{tensor.dtype or 'unknown type'}: nests compute in float32")
         if tensor.shape is None:
             raise NotANest(f"the shape of '{tensor.name}' is only known at run time")

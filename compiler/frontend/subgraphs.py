@@ -7,6 +7,9 @@ from typing import Any
 
 import onnx
 
+Fresh = Callable[[str], str]
+"""A name that is free, the one given if it is."""
+
 
 def captured(proto: onnx.NodeProto) -> list[str]:
     """The tensors that the subgraphs of a node read from outside, each once."""
@@ -20,14 +23,11 @@ def subgraphs(proto: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from attribute.graphs
 
 
-def spliced(proto: onnx.NodeProto, branch: str, fresh: Callable[[str], str]) -> list[onnx.NodeProto]:
-    """The nodes of a branch of an ``If``, to stand in its place; initializers become constants.
-
-    What the branch defines gets a ``fresh`` name; what it puts out gets the names of the node's outputs.
-    """
+def spliced(proto: onnx.NodeProto, branch: str, fresh: Fresh) -> list[onnx.NodeProto]:
+    """The nodes of a branch of an ``If``, to stand in its place; what it puts out gets the names of the outputs."""
     graph = next(attribute.g for attribute in proto.attribute if attribute.name == branch)
     place = next(filter(None, proto.output), branch)
-    names = {name: fresh(f"{place}/{name}") for name in _defined(graph)}
+    names = names_of_initializers(graph, place, fresh)
     computed = {name for node in graph.node for name in node.output}
     copies = []
     for inner, outer in zip((value.name for value in graph.output), proto.output):
@@ -37,11 +37,32 @@ def spliced(proto: onnx.NodeProto, branch: str, fresh: Callable[[str], str]) -> 
         elif outer:
             copies.append((inner, outer))
     return [
-        *(_node("Constant", [], names[tensor.name], value=tensor) for tensor in graph.initializer),
-        *(_node("Constant", [], names[t.values.name], sparse_value=t) for t in graph.sparse_initializer),
-        *(_renamed(node, names) for node in graph.node),
+        *initializers(graph, names),
+        *inlined(graph, names, place, fresh),
         *(_node("Identity", [names.get(inner, inner)], outer) for inner, outer in copies),
     ]
+
+
+def names_of_initializers(graph: onnx.GraphProto, place: str, fresh: Fresh) -> dict[str, str]:
+    """A fresh name for every initializer of a subgraph."""
+    known = [*graph.initializer, *(tensor.values for tensor in graph.sparse_initializer)]
+    return {tensor.name: fresh(f"{place}/{tensor.name}") for tensor in known}
+
+
+def initializers(graph: onnx.GraphProto, names: Mapping[str, str]) -> Iterator[onnx.NodeProto]:
+    """The initializers of a subgraph as constants."""
+    for tensor in graph.initializer:
+        yield _node("Constant", [], names[tensor.name], value=tensor)
+    for sparse in graph.sparse_initializer:
+        yield _node("Constant", [], names[sparse.values.name], sparse_value=sparse)
+
+
+def inlined(graph: onnx.GraphProto, names: dict[str, str], place: str, fresh: Fresh) -> list[onnx.NodeProto]:
+    """The nodes of a subgraph; what ``names`` does not rename gets a fresh name, and is in it then."""
+    for name in _defined(graph):
+        if name not in names:
+            names[name] = fresh(f"{place}/{name}")
+    return [renamed(node, names) for node in graph.node]
 
 
 def _node(op: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
@@ -69,7 +90,8 @@ def _defined(graph: onnx.GraphProto) -> Iterable[str]:
     yield from (name for node in graph.node for name in node.output if name)
 
 
-def _renamed(proto: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
+def renamed(proto: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
+    """A node with other names for its tensors, those that its subgraphs read from outside included."""
     copy = onnx.NodeProto()
     copy.CopyFrom(proto)
     _rename_all(copy.input, names)

@@ -1,0 +1,81 @@
+"""Operators that ONNX itself defines by a function of simpler ones: the function takes their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from effc.compiler.frontend.node import Node, NotANest
+from effc.compiler.frontend.subgraphs import Fresh, renamed
+from effc.ir.graph import Tensor
+
+
+def body(node: Node, fresh: Fresh) -> tuple[list[onnx.NodeProto], int]:
+    """The nodes of an operator's function, and the operator set they are written in."""
+    node.operand(0)
+    schema = onnx.defs.get_schema(node.proto.op_type, node.version, node.proto.domain)
+    function = _function(schema, node)
+    if function is None:
+        raise NotANest("no nest for this kind of product")
+    names = _names(function, node, fresh)
+    nodes = []
+    for inner in function.node:
+        proto = renamed(inner, names)
+        proto.name = fresh(f"{node.name}/{inner.name or next(filter(None, inner.output), inner.op_type)}_node")
+        _resolve(proto, {attribute.name: attribute for attribute in node.proto.attribute})
+        nodes.append(proto)
+    versions = {entry.domain: entry.version for entry in function.opset_import}
+    return nodes, versions.get("", schema.since_version)
+
+
+def _function(schema: Any, node: Node) -> onnx.FunctionProto | None:
+    """The function that fits the node's inputs and attributes."""
+    if not schema.has_context_dependent_function:
+        return schema.function_body if schema.has_function else None
+    versions = [version for version in schema.context_dependent_function_opset_versions if version <= node.version]
+    if not versions:
+        return None
+    types = [_type(tensor).SerializeToString() for tensor in node.inputs]
+    data = schema.get_context_dependent_function_with_opset_version(
+        max(versions), node.proto.SerializeToString(), types
+    )
+    return onnx.FunctionProto.FromString(data) if data else None
+
+
+def _type(tensor: Tensor | None) -> onnx.TypeProto:
+    if tensor is None or not tensor.dtype or "(" in tensor.dtype:
+        return onnx.TypeProto()
+    element = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(tensor.dtype))
+    kind: onnx.TypeProto = onnx.helper.make_tensor_type_proto(element, tensor.shape)
+    return kind
+
+
+def _names(function: onnx.FunctionProto, node: Node, fresh: Fresh) -> dict[str, str]:
+    """The name in the model of every tensor of the function; empty for an input that is omitted."""
+    inputs, outputs = list(node.proto.input), list(node.proto.output)
+    names = {formal: inputs[i] if i < len(inputs) else "" for i, formal in enumerate(function.input)}
+    for i, formal in enumerate(function.output):
+        if i < len(outputs) and outputs[i]:
+            names[formal] = outputs[i]
+    for inner in function.node:
+        for name in filter(None, inner.output):
+            if name not in names:
+                names[name] = fresh(f"{node.name}/{name}")
+    return names
+
+
+def _resolve(proto: onnx.NodeProto, given: Mapping[str, onnx.AttributeProto]) -> None:
+    """Put in the values of the attributes that refer to the node's own."""
+    for i in reversed(range(len(proto.attribute))):
+        attribute = proto.attribute[i]
+        if not attribute.ref_attr_name:
+            continue
+        if attribute.ref_attr_name not in given:
+            del proto.attribute[i]
+            continue
+        name = attribute.name
+        attribute.CopyFrom(given[attribute.ref_attr_name])
+        attribute.name = name
