@@ -11,3 +11,4 @@ from effc.backends.accel.isa import Program as Program
 from effc.backends.accel.machine import Machine as Machine
 from effc.backends.accel.machine import RunResult as RunResult
 from effc.backends.accel.machine import run_nest as run_nest
+from effc.backends.accel.machine import run_zeros as run_zeros

@@ -39,13 +39,16 @@ class Block:
 
 
 class Engine:
-    """One nest layer, ready to run; ``dram`` holds its operands."""
+    """One nest layer, ready to run; ``dram`` holds its operands. ``zeros``: whether to look for them."""
 
-    def __init__(self, layer: NestLayer, target: Target, dram: Memory, dtype: npt.DTypeLike, exact: bool) -> None:
+    def __init__(
+        self, layer: NestLayer, target: Target, dram: Memory, dtype: npt.DTypeLike, exact: bool, zeros: bool = False
+    ) -> None:
         layer, self.batch = (layer, NO_BATCH) if exact else batched(layer, target)
         self.layer, self.target = layer, target
         self.dims = {setting.name: Dimension(setting, target) for setting in layer.dims}
         self.counters = Counters()
+        self.gates, self.gated = target.mac.gates if zeros else (), 0
         self.output = next(o.name for o in layer.operands if o.kind == "write")
         self.bias = next((o.name for o in layer.operands if o.kind == "bias"), None)
         self.stores = self._stores(dram, dtype, exact)
@@ -122,7 +125,7 @@ class Engine:
         stores = {operand.name: self.innermost(operand.name) for operand in self.layer.operands}
         reads = tuple(operand.name for operand in self.layer.operands if operand.kind == "read")
         bottom = len(self.target.levels)
-        array = ArrayPass(stores, self.dims, reads, self.output, self.bias, Window(low, high), bottom)
+        array = ArrayPass(stores, self.dims, reads, self.output, self.bias, Window(low, high), bottom, self.gates)
         action = partial(self._mac, array)
         for register in reversed(range(depth, high)):
             action = partial(self._repeat, register, action)
@@ -214,6 +217,7 @@ class Engine:
         counters, bottom = self.counters, len(self.target.levels)
         counters.macs += tally.macs
         counters.cycles += tally.cycles
+        self.gated += tally.gated
         for operand, (read, received) in tally.reads.items():
             store = array.stores[operand]
             counters.read(store.level, operand, read)

@@ -6,7 +6,7 @@ result.outputs["y"], result.counters["conv1"].reads["DRAM", "W"]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from effc.ir.errors import InputError
 from effc.ir.graph import Graph, NestOp, Tensor, View
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
+from effc.ir.zeros import Coded, ZeroCounts
 
 Value = Any
 Array = npt.NDArray[Any]
@@ -38,11 +39,14 @@ Progress = Callable[[int, str], None]
 
 @dataclass
 class RunResult:
-    """What a run gave: the outputs, every tensor if asked for, and the counters of every layer by name."""
+    """What a run gave: the outputs, every tensor if asked for, and the counters of every layer by name; of every layer
+    on the array its zeros, if they were looked for.
+    """
 
     outputs: dict[str, Value]
     tensors: dict[str, Value] = field(default_factory=dict)
     counters: dict[str, Counters] = field(default_factory=dict)
+    zeros: dict[str, ZeroCounts] = field(default_factory=dict)
 
 
 class Machine:
@@ -50,7 +54,8 @@ class Machine:
 
     ``exact``: every memory keeps a valid bit for each word, and a word that was never written faults where it is read.
     Otherwise only DRAM and the memories of partial sums do; elsewhere such a word is NaN, and a layer whose output has
-    a NaN runs again exactly. A program that exceeds the ``limits`` is a fault.
+    a NaN runs again exactly. A program that exceeds the ``limits`` is a fault. ``zeros``: count what the target gates
+    and compresses, too, which takes about twice as long.
     """
 
     def __init__(
@@ -59,8 +64,9 @@ class Machine:
         dtype: npt.DTypeLike = np.float32,
         exact: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - it is immutable
+        zeros: bool = False,
     ) -> None:
-        self.target, self.dtype, self.limits = target, np.dtype(dtype), limits
+        self.target, self.dtype, self.limits, self.zeros = target, np.dtype(dtype), limits, zeros
         self.exact = exact or self.dtype.kind != "f"
 
     def run(
@@ -172,11 +178,28 @@ class _Run:
         output = Box(written.base, tuple(axis.size for axis in written.axes), written.strides)
         if not machine.exact:
             with suppress(MachineFault):
-                counters = Engine(layer, machine.target, self.dram, machine.dtype, False).run()
+                counters = self.engine(layer, False)
                 if not np.isnan(output.view(self.dram.data, 0)).any():
                     return counters
             self.dram.forget(output)
-        return Engine(layer, machine.target, self.dram, machine.dtype, True).run()
+        return self.engine(layer, True)
+
+    def engine(self, layer: NestLayer, exact: bool) -> Counters:
+        """Run a layer on the array, and count its zeros if they are looked for."""
+        machine = self.machine
+        engine = Engine(layer, machine.target, self.dram, machine.dtype, exact, machine.zeros)
+        counters = engine.run()
+        if machine.zeros:
+            self.result.zeros[layer.name] = ZeroCounts(engine.gated, dict(self.stored(layer)))
+        return counters
+
+    def stored(self, layer: NestLayer) -> Iterator[tuple[tuple[str, str], Coded]]:
+        """The tensors of a layer that the DRAM keeps in a code."""
+        outermost, word_bits = self.machine.target.levels[0], self.machine.target.word_bits
+        for operand in layer.operands:
+            if (code := outermost.code(operand.name)) is not None:
+                box = Box(operand.base, tuple(axis.size for axis in operand.axes), operand.strides)
+                yield (outermost.name, operand.name), code.encode(box.view(self.dram.data, 0), word_bits)
 
     def node(self, layer: NodeLayer) -> Counters:
         node, counters = layer.node, Counters()
@@ -235,9 +258,14 @@ def run_nest(
     exact: bool = False,
 ) -> tuple[Array, Counters]:
     """Run one nest, its operands given by name: its output and its counters."""
-    program = emit(graph_of(nest, schedule, arrays), target)
-    result = Machine(target, dtype, exact).run(program, {}, arrays)
+    result = Machine(target, dtype, exact).run(emit(graph_of(nest, schedule, arrays), target), {}, arrays)
     return result.outputs[nest.output.name], result.counters[nest.name]
+
+
+def run_zeros(nest: Nest, schedule: Schedule, target: Target, arrays: Mapping[str, Array]) -> ZeroCounts:
+    """Run one nest on data: the MACs that were gated, and what its tensors take where the target compresses them."""
+    result = Machine(target, zeros=True).run(emit(graph_of(nest, schedule, arrays), target), {}, arrays)
+    return result.zeros[nest.name]
 
 
 def graph_of(nest: Nest, schedule: Schedule, arrays: Mapping[str, Array]) -> Graph:

@@ -16,7 +16,7 @@ from effc.backends.accel.boxes import Box, Words
 from effc.backends.accel.digits import Bools, Dimension, Ints
 from effc.backends.accel.frame import Name
 from effc.backends.accel.gathers import BiasGather, Gather, Layout, PsumGather, Window
-from effc.backends.accel.memory import Memory
+from effc.backends.accel.memory import ZERO, Memory
 from effc.backends.accel.moves import Addresses
 from effc.backends.accel.parts import Memo, Patterns
 from effc.backends.accel.stores import Store
@@ -40,10 +40,14 @@ class Tally:
     reads: dict[str, tuple[int, int]]
     updates: int
     first: int
+    gated: int = 0  # MACs on a zero, where zeros are looked for
 
 
 class ArrayPass:
-    """The array pass at one place in the code: registers as in ``window``. ``reads`` are one or two operands."""
+    """The array pass at one place in the code: registers as in ``window``. ``reads`` are one or two operands.
+
+    ``gates``: the operands whose zeros are looked for.
+    """
 
     def __init__(
         self,
@@ -54,8 +58,9 @@ class ArrayPass:
         bias: str | None,
         window: Window,
         bottom: int,
+        gates: tuple[str, ...] = (),
     ) -> None:
-        self.stores, self.dims, self.window = stores, dims, window
+        self.stores, self.dims, self.window, self.gates = stores, dims, window, gates
         self.reads, self.output, self.bias = reads, output, bias
         self.reduced = frozenset(dims) - {d for axis in stores[output].operand.axes for d in axis.dims}
         self.labels = self._labels()
@@ -126,6 +131,11 @@ class ArrayPass:
             rows = np.ones((1, 1, m, k), columns.dtype)
         else:
             rows = self._read(self.rows, layout, running, memories, tally).reshape(-1, batches, m, k)
+        if self.gates:
+            live = np.matmul(
+                self._live(self.rows, rows, layout, running), self._live(self.columns, columns, layout, running)
+            )
+            tally.gated = tally.macs - int(live.sum())
         values = self._reduce(np.matmul(rows, columns), layout)
         self._update(values, layout, running, memories, tally)
         return tally
@@ -137,6 +147,14 @@ class ArrayPass:
         operand = gather.store.operand.name
         tally.reads[operand] = (read, received)
         return fetch(memories[operand], addresses, base)
+
+    def _live(self, gather: Gather | None, values: Words, layout: Layout, running: Sequence[int]) -> Words:
+        """One for every word that lets its MACs work: one that is there, and not zero if the operand gates."""
+        if gather is None or gather.store.operand.name in self.gates:
+            return (values != 0).astype(np.float64)
+        addresses, *_ = gather(running, layout)
+        there: Words = np.ones(values.shape) if isinstance(addresses, Box) else addresses != ZERO
+        return there.reshape(values.shape).astype(np.float64)
 
     def _reduce(self, product: Words, layout: Layout) -> Words:
         """Sum over the lanes that share a word of the output's memory."""

@@ -5,29 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
+from effc.compiler.cost.zeros import NOTHING, Savings
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
 
 
-def access_energy(target: Target, counters: Counters) -> dict[str, Fraction]:
-    """The energy of a layer by component: each level, each fan-out by its name, ``MAC``."""
+def access_energy(target: Target, counters: Counters, saved: Savings = NOTHING) -> dict[str, Fraction]:
+    """The energy of a layer by component: each level, each fan-out by its name, ``MAC``; less what zeros save."""
     result = {level.name: Fraction(0) for level in target.levels}
     for level in target.levels:
         for bank in level.banks:
             for operand in bank.operands:
-                result[level.name] += bank.read_energy * counters.reads.get((level.name, operand), 0)
-                result[level.name] += bank.write_energy * counters.writes.get((level.name, operand), 0)
+                read, written = moved_words(target, counters, saved, level.name, operand)
+                result[level.name] += bank.read_energy * read + bank.write_energy * written
         if level.fanout is not None:
             words = sum(words for (name, _), words in counters.hops.items() if name == level.name)
             result[level.fanout.name] = level.fanout.hop_energy * words
-    result["MAC"] = target.mac.energy * counters.macs
+    result["MAC"] = target.mac.energy * (counters.macs - saved.gated)
     return result
 
 
-def energy_by(target: Target, counters: Counters, cycles: int) -> dict[str, Fraction]:
+def moved_words(
+    target: Target, counters: Counters, saved: Savings, level: str, operand: str
+) -> tuple[Fraction, Fraction]:
+    """Words read and written that are paid for: without those that are gated, in a code by its bits."""
+    key = level, operand
+    if key in saved.coded:
+        read, written = saved.coded[key]
+        return Fraction(read, target.word_bits), Fraction(written, target.word_bits)
+    return Fraction(counters.reads.get(key, 0) - saved.reads.get(key, 0)), Fraction(counters.writes.get(key, 0))
+
+
+def energy_by(target: Target, counters: Counters, cycles: int, saved: Savings = NOTHING) -> dict[str, Fraction]:
     """``access_energy`` and the leakage over ``cycles``, where the target leaks."""
     leakage = {"leakage": target.leakage * cycles} if target.leakage else {}
-    return {**access_energy(target, counters), **leakage}
+    return {**access_energy(target, counters, saved), **leakage}
 
 
 def to_pj(target: Target, energy: Fraction) -> Fraction | None:

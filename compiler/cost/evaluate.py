@@ -10,12 +10,16 @@ from effc.compiler.cost.counts import Counts, count
 from effc.compiler.cost.energy import energy_by
 from effc.compiler.cost.latency import Latency, latency
 from effc.compiler.cost.legal import capacity_problems, mesh_problems, placement_problems
+from effc.compiler.cost.zeros import NOTHING, Savings, savings
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
 from effc.ir.errors import InputError
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
 from effc.ir.verify import verify_schedule
+from effc.ir.zeros import Density
+
+Zeros = Mapping[str, Density | Fraction]
 
 OBJECTIVES = ("energy", "latency", "edp", "dram")
 
@@ -29,6 +33,7 @@ class Evaluation:
     latency: Latency
     utilization: Fraction  # MACs per cycle and MAC of the array
     dram_words: int  # read and written at the outermost level
+    savings: Savings = NOTHING  # what zeros save, where densities were given
 
     @property
     def counters(self) -> Counters:
@@ -51,33 +56,38 @@ class Evaluation:
         return self.energy * self.cycles if objective == "edp" else Fraction(self.dram_words)
 
 
-def price(nest: Nest, target: Target, counts: Counts) -> Evaluation:
-    """Energy and latency of counts."""
-    counters, time = counts.counters, latency(target, counts)
+def price(nest: Nest, target: Target, counts: Counts, zeros: Zeros | None = None) -> Evaluation:
+    """Energy and latency of counts, for data of which some is zero if densities are given."""
+    saved = savings(target, counts, zeros) if zeros else NOTHING
+    counters, time = counts.counters, latency(target, counts, saved.density)
     outermost = target.levels[0].name
     moved = [*counters.reads.items(), *counters.writes.items()]
     return Evaluation(
         counts,
-        energy_by(target, counters, time.cycles),
+        energy_by(target, counters, time.cycles, saved),
         time,
         Fraction(nest.macs, time.cycles * target.instances(len(target.levels))),
         sum(words for (level, _), words in moved if level == outermost),
+        saved,
     )
 
 
-def try_schedule(nest: Nest, schedule: Schedule, target: Target) -> Evaluation | list[str]:
+def try_schedule(nest: Nest, schedule: Schedule, target: Target, zeros: Zeros | None = None) -> Evaluation | list[str]:
     """The cost of a well-formed schedule, or why it is not legal on the target."""
     found = placement_problems(nest, schedule, target) + mesh_problems(nest, schedule, target)
     if found:
         return found
     counts = count(nest, schedule, target)
-    return capacity_problems(target, counts) or price(nest, target, counts)
+    return capacity_problems(target, counts) or price(nest, target, counts, zeros)
 
 
-def evaluate(nest: Nest, schedule: Schedule, target: Target) -> Evaluation:
-    """The cost of a schedule; raises InputError if it is malformed or not legal on the target."""
+def evaluate(nest: Nest, schedule: Schedule, target: Target, zeros: Zeros | None = None) -> Evaluation:
+    """The cost of a schedule; raises InputError if it is malformed or not legal on the target.
+
+    ``zeros`` gives operands their densities: a share of words that are not zero, or a ``Density`` as measured.
+    """
     verify_schedule(nest, schedule)
-    found = try_schedule(nest, schedule, target)
+    found = try_schedule(nest, schedule, target, zeros)
     if isinstance(found, list):
         raise InputError(
             f"the schedule of {nest.name} is not legal on {target.name}: {found[0]}",

@@ -108,9 +108,10 @@ def _longest(cycles: Iterable[Fraction]) -> Fraction:
     return max(cycles, default=Fraction(0))
 
 
-def latency(target: Target, counts: Counts) -> Latency:
-    """The cycles of one layer."""
+def latency(target: Target, counts: Counts, density: Fraction = Fraction(1)) -> Latency:
+    """The cycles of one layer; of those of compute, the share ``density`` where zeros are skipped."""
+    compute = ceil(counts.counters.cycles * density) if target.mac.skips else counts.counters.cycles
     steady, bound_by, ports = busiest(
-        (load for transfer in counts.transfers for load in loads(target, transfer)), counts.counters.cycles
+        (load for transfer in counts.transfers for load in loads(target, transfer)), compute
     )
     return Latency(ceil(steady + sum(exposed(target, transfer) for transfer in counts.transfers)), bound_by, ports)

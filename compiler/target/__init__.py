@@ -4,6 +4,7 @@ from effc.compiler.target.load import bundled_targets, load_target, target_names
 from effc.compiler.target.model import (
     OPERAND_TERMS,
     Bank,
+    Coding,
     FanOut,
     Level,
     Link,
@@ -19,6 +20,7 @@ from effc.compiler.target.show import print_target
 __all__ = [
     "OPERAND_TERMS",
     "Bank",
+    "Coding",
     "FanOut",
     "Level",
     "Link",

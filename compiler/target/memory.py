@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
-from effc.compiler.target.model import OPERAND_TERMS, Bank, Level, Prefetch
+from effc.compiler.target.model import OPERAND_TERMS, Bank, Coding, Level, Prefetch
 from effc.compiler.target.statements import need, statements, word
 from effc.compiler.target.syntax import Node
 from effc.compiler.target.values import Values
+from effc.ir.zeros import PACK_BITS, Code
 
 _OPERANDS = {term: name for name, term in OPERAND_TERMS.items()}
 
@@ -45,6 +46,7 @@ def read_memory(values: Values, memory: Node, outermost: bool) -> Level:
         buffets=_buffets(values, buffering, operands, title) if buffering is not None else (),
         sliding=habit.get("sliding") == "yes",
         prefetch=_prefetch(values, found["prefetch"], stores, title) if "prefetch" in found else None,
+        codings=_codings(values, memory, operands, title),
         place=values.source.place(memory.name),
     )
 
@@ -53,13 +55,35 @@ def _buffets(values: Values, buffering: Node, kept: Sequence[Node], title: str) 
     """The operands that the memory holds as buffets: all of them, or those listed."""
     if buffering.words[1] != "buffet":
         return ()
-    listed = buffering.all("operand")
-    for operand in listed:
-        if operand.name.text not in [node.text for node in kept]:
-            message = f"{title} does not keep '{operand.name.text}'"
-            raise values.source.error(operand.name, message, "operands that it keeps", "keep it here, or leave it out")
-    terms = values.distinct([node.name for node in listed], "operand") or [node.text for node in kept]
+    listed = [operand.name for operand in buffering.all("operand")]
+    _check_kept(values, listed, kept, title)
+    terms = values.distinct(listed, "operand") or [node.text for node in kept]
     return tuple(name for name, term in OPERAND_TERMS.items() if term in terms)
+
+
+def _codings(values: Values, memory: Node, kept: Sequence[Node], title: str) -> tuple[Coding, ...]:
+    """The codes of a memory; an operand is kept in one of them at most."""
+    codings = memory.all("coding")
+    listed = [operand.name for coding in codings for operand in coding.all("operand")]
+    values.distinct(listed, f"in {title}, operand")
+    _check_kept(values, listed, kept, title)
+    found = []
+    for coding in codings:
+        terms, code = [operand.name.text for operand in coding.all("operand")], coding.children[-1]
+        bits = values.bits(code.children[0]) if code.rule == "rlc" else None
+        if bits is not None and bits > PACK_BITS - 1:
+            raise values.source.error(
+                code.children[0], "runs of too many bits", f"less than {PACK_BITS}", "write `rlc 5 bit`"
+            )
+        found.append(Coding(tuple(name for name, term in OPERAND_TERMS.items() if term in terms), Code(bits)))
+    return tuple(found)
+
+
+def _check_kept(values: Values, listed: Sequence[Node], kept: Sequence[Node], title: str) -> None:
+    for operand in listed:
+        if operand.text not in [node.text for node in kept]:
+            message = f"{title} does not keep '{operand.text}'"
+            raise values.source.error(operand, message, "operands that it keeps", "keep it here, or leave it out")
 
 
 def _prefetch(values: Values, prefetch: Node, stores: Sequence[_Store], title: str) -> Prefetch:

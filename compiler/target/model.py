@@ -12,6 +12,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
+from effc.ir.zeros import Code
+
 Multicast = Literal["none", "tiles", "words"]
 
 OPERAND_TERMS = {"I": "ifmap", "W": "filter", "O": "psum", "B": "bias"}
@@ -90,6 +92,14 @@ class Prefetch:
 
 
 @dataclass(frozen=True, slots=True)
+class Coding:
+    """A code that a memory keeps some operands in."""
+
+    operands: tuple[str, ...]
+    code: Code
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """A memory level: its banks, its habits, and the fan-out below it.
 
@@ -105,6 +115,7 @@ class Level:
     fanout: FanOut | None = None
     buffets: tuple[str, ...] = ()  # operands
     prefetch: Prefetch | None = None
+    codings: tuple[Coding, ...] = ()
     place: str = field(default="", compare=False)  # file:line:col
 
     def bank(self, operand: str) -> Bank | None:
@@ -119,6 +130,10 @@ class Level:
         """Whether the work goes on while ``operand`` moves to or from here."""
         return self.double_buffered or operand in self.buffets
 
+    def code(self, operand: str) -> Code | None:
+        """The code that ``operand`` is kept in here, if there is one."""
+        return next((coding.code for coding in self.codings if operand in coding.operands), None)
+
     def prefetched(self, operand: str) -> int:
         """The bits of the next fill of ``operand`` that wait here while it passes by."""
         return self.prefetch.bits if self.prefetch is not None and operand in self.prefetch.operands else 0
@@ -126,8 +141,14 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Mac:
+    """A MAC is gated where a word of one of the operands ``gates`` is zero: it spends nothing, and the other read
+    operands are not read. If it ``skips``, it takes no cycle either.
+    """
+
     energy: Fraction
     area: Fraction | None = None  # um2 of one MAC
+    gates: tuple[str, ...] = ()
+    skips: bool = False
 
 
 @dataclass(frozen=True, slots=True)

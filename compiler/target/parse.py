@@ -10,11 +10,12 @@ from typing import Literal, cast
 from effc.compiler.errors import InputError
 from effc.compiler.target.array import read_array
 from effc.compiler.target.memory import read_memory
-from effc.compiler.target.model import Level, Mac, Target, VectorUnit
+from effc.compiler.target.model import OPERAND_TERMS, Level, Mac, Target, VectorUnit
 from effc.compiler.target.statements import statements
 from effc.compiler.target.syntax import Node, Source
 from effc.compiler.target.units import FIXED, Units, kind_of
 from effc.compiler.target.values import Values, measure, whole
+from effc.ir.nest import READ_NAMES
 
 MAX_CHARACTERS = 2**20
 
@@ -101,7 +102,18 @@ def _check_parent(values: Values, array: Node, levels: Sequence[Level]) -> None:
 def _mac(values: Values, mac: Node) -> Mac:
     found = statements(values.source, mac, "mac", replace(mac, length=len("mac")), ("cost",))
     area = values.measure(found["area"].children[0], "area") if "area" in found else None
-    return Mac(values.measure(found["cost"].children[0], "energy"), area)
+    gates, skips = _zeros(values, found["zeros"]) if "zeros" in found else ((), False)
+    return Mac(values.measure(found["cost"].children[0], "energy"), area, gates, skips)
+
+
+def _zeros(values: Values, zeros: Node) -> tuple[tuple[str, ...], bool]:
+    """The operands whose zeros stop a MAC, and whether it then takes no cycle."""
+    terms = values.distinct([operand.name for operand in zeros.all("operand")], "operand")
+    expected = [", ".join(OPERAND_TERMS[name] for name in READ_NAMES[:count]) for count in (1, 2)]
+    if set(terms) not in [set(text.split(", ")) for text in expected]:
+        message, remedy = f"zeros of {', '.join(terms)} cannot stop a MAC", f"write `{zeros.words[0]} on {expected[0]}`"
+        raise values.source.error(zeros, message, " or ".join(expected), remedy)
+    return READ_NAMES[: len(terms)], zeros.words[0] == "skip"
 
 
 def _vector(values: Values, vector: Node) -> VectorUnit:

@@ -75,6 +75,10 @@ class _Show:
         if level.prefetch is not None:
             yield f"prefetch {_terms(level.prefetch.operands)} {self._size(level.prefetch.bits)}"
 
+        for coding in level.codings:
+            runs = coding.code.run_bits
+            yield f"compress {_terms(coding.operands)} {'bitmask' if runs is None else f'rlc {runs} bit'}"
+
     def array(self, fanout: FanOut) -> Iterator[str]:
         for axis in fanout.axes:
             if axis.unroll is not None:
@@ -93,6 +97,8 @@ class _Show:
     def mac(self) -> Iterator[str]:
         yield f"energy {self._energy(self.target.mac.energy)}"
         yield from _area(self.target.mac.area)
+        if self.target.mac.gates:
+            yield f"{'skip' if self.target.mac.skips else 'gate'} on {_terms(self.target.mac.gates)}"
 
     def vector(self, vector: VectorUnit) -> Iterator[str]:
         yield f"lanes {vector.lanes}"

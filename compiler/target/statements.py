@@ -6,9 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from effc.compiler.target.syntax import Node, Source
 
-_REPEATABLE = {"", "axis", "memory", "array", "bank", "holder", "unroll", "multicast", "link"}
+_REPEATABLE = {"", "axis", "memory", "array", "bank", "holder", "coding", "unroll", "multicast", "link"}
 
-_WORDS = {"cost": "energy", "may_keep": "may keep", "sliding": "sliding windows", "link": "bandwidth"}
+_WORDS = {
+    "cost": "energy",
+    "may_keep": "may keep",
+    "sliding": "sliding windows",
+    "link": "bandwidth",
+    "coding": "compress",
+    "zeros": "gate",
+}
 """The words of statements whose rule has another name."""
 
 _EXAMPLES = {

@@ -8,8 +8,9 @@ from effc.compiler.target.suggest import did_you_mean
 
 _BLOCKS = {
     "the target itself": "word clock technology unit leakage goal memory array mac vector",
-    "a memory": "size keeps may bandwidth padding buffering sliding prefetch bank",
+    "a memory": "size keeps may bandwidth padding buffering sliding prefetch compress bank",
     "an array": "unroll multicast reduce hop",
+    "the MACs": "gate skip",
     "the vector unit": "lanes ops",
 }
 """Where a statement belongs, by its first word."""

@@ -16,6 +16,7 @@ from effc.compiler.errors import InputError
 from effc.compiler.target import (
     OPERAND_TERMS,
     Bank,
+    Coding,
     FanOut,
     Level,
     Link,
@@ -34,6 +35,7 @@ from effc.compiler.target import (
 from effc.compiler.target.show import decimal
 from effc.compiler.target.units import number
 from effc.ir.nest import ROLES
+from effc.ir.zeros import Code
 
 quick = settings(derandomize=True, deadline=None, database=None, max_examples=80)
 
@@ -138,7 +140,20 @@ def levels(draw: st.DrawFn, name: str, array: str, word_bits: int, outermost: bo
         draw(st.none() | fanouts(array)),
         buffets,
         draw(st.none() | st.builds(Prefetch, st.just(passing), st.integers(1, 2**40))) if passing else None,
+        draw(codings(kept)),
     )
+
+
+@st.composite
+def codings(draw: st.DrawFn, kept: set[str]) -> tuple[Coding, ...]:
+    groups = [tuple(operand for operand in group if operand in kept) for group in draw(operand_groups())]
+    return tuple(Coding(group, Code(draw(st.none() | st.integers(1, 63)))) for group in groups if group)
+
+
+@st.composite
+def macs(draw: st.DrawFn) -> Mac:
+    gates = draw(st.sampled_from([(), ("I",), ("I", "W")]))
+    return Mac(draw(fractions(0)), draw(st.none() | fractions(1)), gates, bool(gates) and draw(st.booleans()))
 
 
 @st.composite
@@ -155,7 +170,7 @@ def targets(draw: st.DrawFn) -> Target:
         word_bits=word_bits,
         clock_mhz=draw(fractions(1)),
         levels=chain,
-        mac=Mac(draw(fractions(0)), draw(st.none() | fractions(1))),
+        mac=draw(macs()),
         vector=draw(st.none() | vectors),
         energy_unit=unit,
         pj_per_unit=Fraction(1) if unit == "pJ" else draw(st.none() | fractions(1)),
