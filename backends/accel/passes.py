@@ -154,7 +154,8 @@ class ArrayPass:
             return (values != 0).astype(np.float64)
         addresses, *_ = gather(running, layout)
         there: Words = np.ones(values.shape) if isinstance(addresses, Box) else addresses != ZERO
-        return there.reshape(values.shape).astype(np.float64)
+        live: Words = there.reshape(values.shape).astype(np.float64)
+        return live
 
     def _reduce(self, product: Words, layout: Layout) -> Words:
         """Sum over the lanes that share a word of the output's memory."""
