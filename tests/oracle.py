@@ -152,7 +152,7 @@ class Costs:
         loops = tuple(item for item in schedule.items if not isinstance(item, Keep))
         if loops not in self.meshes:
             legal = not mesh_problems(self.nest, schedule, self.target)
-            self.meshes[loops] = legal, Model(self.nest, schedule, self.target).cycles()
+            self.meshes[loops] = legal, Model(self.nest, schedule, self.target).events(len(schedule.items))
         legal, cycles = self.meshes[loops]
         if not legal:
             return None

@@ -17,8 +17,9 @@ class Certificate:
     """How good a schedule is, in the objective's unit.
 
     No schedule of the space costs less than ``lower_bound``. ``optimal`` says that ``value`` equals it.
-    ``floor_dram_words``: words that any schedule on any target moves at the outermost level. ``space``: the number of
-    schedules, where it was counted; ``expanded``: how many were costed.
+    ``floor_dram_words``: words that every schedule moves at the outermost level, see ``floor.py``. ``space``: the
+    number of schedules, where it was counted; ``expanded``: how many were costed. ``search_s``: seconds, next to none
+    if the answer was on disk.
     """
 
     status: Literal["optimal", "bounded"]

@@ -1,0 +1,38 @@
+"""The door of the search: what is asked, answered with a certificate that says how few words must move, too."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from effc.compiler.search import find
+from effc.compiler.search.find import Progress
+from effc.compiler.search.floor import dram_floor
+from effc.compiler.search.result import Best
+from effc.compiler.target.model import Target
+from effc.ir.nest import Nest
+
+
+def search(
+    nest: Nest,
+    target: Target,
+    objective: str = "energy",
+    *,
+    perfect_factors: bool = False,
+    time_limit: float | None = None,
+    progress: Progress | None = None,
+) -> Best:
+    """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
+
+    ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
+    ``time_limit`` is in seconds; ``progress`` is called with every better answer on the way. Out of time, the search
+    returns the best schedule that it has. Raises InputError if no schedule is legal.
+    """
+    began = time.perf_counter()
+    best = find.search(
+        nest, target, objective, perfect_factors=perfect_factors, time_limit=time_limit, progress=progress
+    )
+    left = None if time_limit is None else time_limit - (time.perf_counter() - began)
+    floor = dram_floor(nest, target, left)
+    certificate = replace(best.certificate, floor_dram_words=floor, search_s=time.perf_counter() - began)
+    return replace(best, certificate=certificate)
