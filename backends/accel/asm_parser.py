@@ -15,6 +15,7 @@ from effc.backends.accel.isa import (
     Drain,
     End,
     Fill,
+    Give,
     Instruction,
     Layer,
     Loop,
@@ -28,6 +29,7 @@ from effc.backends.accel.isa import (
     Program,
     Region,
     Slot,
+    Take,
     other_version,
 )
 from effc.ir.errors import source_error
@@ -307,8 +309,10 @@ class _Parser:
         loops = line.number_()
         line.expect("window")
         window = line.number_()
+        line.expect("buffers")
+        buffers = line.number_()
         line.finish()
-        return Region(level, operand, base, extents, loops, window)
+        return Region(level, operand, base, extents, loops, window, buffers)
 
 
 def _digit(line: _Line) -> LoopDigit | MeshDigit:
@@ -346,8 +350,8 @@ def _instruction(line: _Line) -> Instruction:
 
 def _operation(line: _Line) -> Instruction:
     word = line.peek()
-    if word not in ("loop", "end", "mac", "fill", "open", "drain"):
-        line.fail("an instruction: `loop`, `end`, `fill`, `open`, `mac` or `drain`")
+    if word not in ("loop", "end", "mac", "fill", "open", "drain", "take", "give"):
+        line.fail("an instruction: `loop`, `end`, `fill`, `open`, `take`, `mac`, `give` or `drain`")
     line.place += 1
     if word == "loop":
         return Loop(line.register(), line.note)
@@ -356,6 +360,8 @@ def _operation(line: _Line) -> Instruction:
     if word == "mac":
         return Mac(line.note)
     operand, level = line.name(), line.name()
+    if word in ("take", "give"):
+        return Take(operand, level, line.note) if word == "take" else Give(operand, level, line.note)
     line.expect("to" if word == "drain" else "from")
     parent = line.name()
     if word == "fill":

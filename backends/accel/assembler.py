@@ -18,6 +18,7 @@ from effc.backends.accel.isa import (
     Drain,
     End,
     Fill,
+    Give,
     Instruction,
     Layer,
     Loop,
@@ -31,6 +32,7 @@ from effc.backends.accel.isa import (
     Program,
     Region,
     Slot,
+    Take,
 )
 from effc.ir.nest import Axis
 
@@ -60,6 +62,10 @@ def instruction_text(instruction: Instruction) -> str:
             return f"open {_name(operand)} {_name(level)} from {_name(parent)}"
         case Drain(operand, level, parent):
             return f"drain {_name(operand)} {_name(level)} to {_name(parent)}"
+        case Take(operand, level):
+            return f"take {_name(operand)} {_name(level)}"
+        case Give(operand, level):
+            return f"give {_name(operand)} {_name(level)}"
         case Mac():
             return "mac"
 
@@ -140,7 +146,7 @@ def _axis(axis: Axis) -> str:
 
 def _region(region: Region) -> str:
     line = f"region {_name(region.operand)} {_name(region.level)} at {region.base} {list(region.extents)}"
-    return line + f" loops {region.loops} window {region.window}"
+    return line + f" loops {region.loops} window {region.window} buffers {region.buffers}"
 
 
 def _quoted(text: str) -> str:

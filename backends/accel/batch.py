@@ -32,6 +32,8 @@ from effc.backends.accel.isa import (
     NestLayer,
     Open,
     Region,
+    Take,
+    Token,
 )
 from effc.backends.accel.stores import NO_BATCH
 from effc.compiler.target.model import Target
@@ -63,7 +65,7 @@ def points(dims: dict[str, Dimension], low: int) -> int:
 def is_chain(layer: NestLayer) -> bool:
     """Whether the code is a chain of loops around one mac, each region being moved once, inside its own loops."""
     loops = {(region.operand, region.level): region.loops for region in layer.regions}
-    depth, passes, seen = 0, 0, Counter[tuple[type[Move], str, str]]()
+    depth, passes, seen = 0, 0, Counter[tuple[type[Move | Token], str, str]]()
     for instruction in layer.code:
         if isinstance(instruction, Loop):
             depth += 1
@@ -77,7 +79,7 @@ def is_chain(layer: NestLayer) -> bool:
             passes += 1
         else:
             seen[type(instruction), instruction.operand, instruction.level] += 1
-            early = isinstance(instruction, (Fill, Open))
+            early = isinstance(instruction, (Fill, Open, Take))
             if early == bool(passes) or depth != loops[instruction.operand, instruction.level]:
                 return False
     opened = {key[1:] for key in seen if key[0] is Open}

@@ -6,8 +6,8 @@
     program        its fields, in the order of `isa.py`
 
 A number is written in groups of seven bits, the lowest first, the top bit set where more follow; its own lowest bit is
-its sign. A text is the number of a string, several values are their count and then each, what may be absent or of several
-kinds is preceded by a number that says which. Notes are part of the program: nothing is lost.
+its sign. A text is the number of a string, several values are their count and then each, what may be absent or of
+several kinds is preceded by a number that says which. Notes are part of the program: nothing is lost.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import (
     End,
     Fill,
+    Give,
     Loop,
     LoopDigit,
     Mac,
@@ -18,6 +19,8 @@ from effc.backends.accel.isa import (
     NestLayer,
     OperandSetting,
     Region,
+    Take,
+    Token,
 )
 from effc.backends.accel.limits import Limits, over_limits, over_size
 from effc.compiler.target.model import Target
@@ -164,6 +167,12 @@ def _regions(layer: NestLayer, target: Target) -> Faults:
             yield MachineFault(f"{name}: the level cannot hold it", level=at, expected="a bank for it")
         elif len(region.extents) != len(operands[region.operand].axes) or min(region.extents, default=1) < 0:
             yield MachineFault(f"{name}: extents {list(region.extents)}", level=at, expected="one for each axis")
+        elif region.buffers != 1 and (region.buffers != 2 or not target.level(at).overlaps(region.operand)):
+            yield MachineFault(
+                f"{name}: {region.buffers} buffers",
+                level=at,
+                expected="1, or 2 where the level is double buffered or holds the operand as a buffet",
+            )
         elif not 0 <= region.window <= region.loops <= len(registers) or region.base < 0:
             yield MachineFault(
                 f"{name}: loops {region.loops} window {region.window}",
@@ -221,12 +230,25 @@ def _code(layer: NestLayer, target: Target) -> Faults:
                 yield MachineFault(
                     f"mac inside {depth} loops", pc=pc, expected=f"{needed} loops, which select its tiles"
                 )
+        elif isinstance(instruction, (Take, Give)):
+            for fault in _token(loops, instruction, depth):
+                fault.pc = pc
+                yield fault
         else:
             for fault in _move(layer, target, loops, instruction, depth):
                 fault.pc = pc
                 yield fault
     if depth:
         yield MachineFault("a loop has no end", expected="an end for every loop")
+
+
+def _token(loops: dict[tuple[str, str], int], token: Token, depth: int) -> Faults:
+    if (token.operand, token.level) not in loops:
+        yield MachineFault(f"{token.operand} has no region there", level=token.level, expected="a region")
+    elif depth != (needed := loops[token.operand, token.level]):
+        yield MachineFault(
+            f"it stands inside {depth} loops", level=token.level, expected=f"{needed} loops, which select the tile"
+        )
 
 
 def _move(layer: NestLayer, target: Target, loops: dict[tuple[str, str], int], move: Move, depth: int) -> Faults:

@@ -24,6 +24,7 @@ from effc.backends.accel.isa import (
     Drain,
     End,
     Fill,
+    Give,
     Instruction,
     Layer,
     Loop,
@@ -36,6 +37,7 @@ from effc.backends.accel.isa import (
     OperandSetting,
     Program,
     Region,
+    Take,
 )
 from effc.backends.accel.layout import place_tensors
 from effc.backends.accel.tiles import axis_tile
@@ -131,7 +133,8 @@ class _Mapped:
             base = used.get(bank, 0)
             used[bank] = base + prod(extents)
             window = self._window(operand, loops) if level.sliding else 0
-            regions.append(Region(level.name, operand.name, base, tuple(extents), loops, window))
+            buffers = 2 if level.overlaps(operand.name) and not self._returns_at_once(operand, loops) else 1
+            regions.append(Region(level.name, operand.name, base, tuple(extents), loops, window, buffers))
         return regions
 
     def _fill_depth(self, operand: Operand, mark: int) -> int:
@@ -151,6 +154,24 @@ class _Mapped:
         while window < loops and self.registers[loops - 1 - window][1].dim == dim:
             window += 1
         return window
+
+    def _returns_at_once(self, operand: Operand, loops: int) -> bool:
+        """Whether a tile of partial sums may return in the step after it left, so that it has to arrive first."""
+        if operand is not self.nest.output or not loops:
+            return False
+        position, loop = self.registers[loops - 1]
+        summed = any(self.registers[r][1].dim not in operand.dims for r in range(loops))
+        return summed and self._shortest(loop.dim, position) < 2
+
+    def _shortest(self, dim: str, position: int) -> int:
+        """The least trip count of a loop of a dim, with which it runs in some ragged tile further out."""
+        extents = {self.nest.bounds[dim]}
+        for place, loop, _ in self.schedule.loops(self.nest):
+            if loop.dim == dim and place < position:
+                last = {rest - (trips(rest, loop.step) - 1) * loop.step for rest in extents if isinstance(loop, For)}
+                extents = {min(rest, loop.step) for rest in extents} | last
+        step = self.registers[[place for place, _ in self.registers].index(position)][1].step
+        return min(trips(rest, step) for rest in extents)
 
     # Code
 
@@ -176,11 +197,15 @@ class _Mapped:
                     yield Open(operand, region.level, parent, note)
                 else:
                     yield Fill(operand, region.level, parent, region.window > 0, note)
+                yield Take(operand, region.level, note)
 
     def _ends(self, regions: list[Region], depth: int) -> Iterator[Instruction]:
         for region in reversed(regions):
-            if region.loops == depth and region.operand == self.nest.output.name:
-                yield Drain(region.operand, region.level, self._parent(region), self._note(self._mark(region)))
+            if region.loops == depth:
+                operand, note = region.operand, self._note(self._mark(region))
+                yield Give(operand, region.level, note)
+                if operand == self.nest.output.name:
+                    yield Drain(operand, region.level, self._parent(region), note)
 
     def _parent(self, region: Region) -> str:
         levels = [level for _, level in self.schedule.keeps(region.operand)]

@@ -18,11 +18,12 @@ from effc.backends.accel.digits import Dimension
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.fills import FillLists
 from effc.backends.accel.gathers import Window
-from effc.backends.accel.isa import Drain, End, Fill, Instruction, Loop, Mac, NestLayer, Open
+from effc.backends.accel.isa import Drain, End, Fill, Give, Instruction, Loop, Mac, NestLayer, Open, Take
 from effc.backends.accel.memory import Memory
 from effc.backends.accel.passes import ArrayPass, Tally
 from effc.backends.accel.psums import PsumLists
 from effc.backends.accel.stores import NO_BATCH, Store
+from effc.backends.accel.tokens import Tokens
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
 
@@ -55,7 +56,7 @@ class Engine:
         self.registers = {r: dim for dim in self.dims.values() for r in dim.registers}
         self.running = [0] * len(self.registers)
         self.depth = 0
-        self.open: dict[Store, Store] = {}  # tiles of partial sums, and where they came from
+        self.tokens = Tokens(self.stores.values())
         self.code = self._parse()
 
     def _stores(self, dram: Memory, dtype: npt.DTypeLike, exact: bool) -> dict[tuple[str, str], Store]:
@@ -103,6 +104,9 @@ class Engine:
     def _action(self, instruction: Instruction, depth: int) -> Action:
         if isinstance(instruction, Mac):
             return self._pass(depth)
+        if isinstance(instruction, (Take, Give)):
+            store = self.stores[instruction.operand, instruction.level]
+            return partial(self.tokens.take if isinstance(instruction, Take) else self.tokens.give, store)
         assert isinstance(instruction, (Fill, Open, Drain))
         child = self.stores[instruction.operand, instruction.level]
         parent = self.stores[instruction.operand, instruction.parent]
@@ -136,8 +140,11 @@ class Engine:
     def run(self) -> Counters:
         """Run the code from its first instruction to its last."""
         self._run(self.code)
-        for store in self.open:
-            raise MachineFault(f"{store.operand.name} was never drained", self.layer.name, level=store.level)
+        try:
+            self.tokens.finish()
+        except MachineFault as fault:
+            fault.layer = self.layer.name
+            raise
         return self.counters
 
     def _run(self, block: Block) -> None:
@@ -172,6 +179,7 @@ class Engine:
 
     def _fill(self, lists: FillLists) -> None:
         child, parent, operand = lists.child, lists.parent, lists.child.operand.name
+        self.tokens.fill(child, parent)
         move, addresses = lists(self.running)
         addresses.run(child.memory, move.base, parent.memory, move.parent_base)
         self.counters.read(parent.level, operand, move.read)
@@ -180,10 +188,7 @@ class Engine:
 
     def _open(self, lists: PsumLists) -> None:
         child, parent, operand = lists.child, lists.parent, lists.child.operand.name
-        if child in self.open:
-            raise MachineFault(f"{operand} is open already", level=child.level, expected="a drain before the next open")
-        self._require_open(parent)
-        self.open[child] = parent
+        self.tokens.fill(child, parent)
         move, addresses = lists(self.running)
         back = addresses.start(child.memory, move.base, parent.memory, move.parent_base)
         self.counters.read(parent.level, operand, back)
@@ -192,24 +197,16 @@ class Engine:
 
     def _drain(self, lists: PsumLists) -> None:
         child, parent, operand = lists.child, lists.parent, lists.child.operand.name
-        self._require_open(child)
-        if (origin := self.open.pop(child)) is not parent:
-            raise MachineFault(
-                f"{operand} was opened from {origin.level}", level=child.level, expected="a drain to there"
-            )
-        self._require_open(parent)
+        self.tokens.drain(child, parent)
         move, addresses = lists(self.running)
         addresses.drain(child.memory, move.base, parent.memory, move.parent_base)
         self.counters.read(child.level, operand, move.received)
         self.counters.write(parent.level, operand, addresses.distinct)
         self._hop(operand, parent.position, child.position, move.received)
 
-    def _require_open(self, store: Store) -> None:
-        if store.region is not None and store not in self.open:
-            raise MachineFault(f"{store.operand.name} is not open", level=store.level, expected="an open before it")
-
     def _mac(self, array: ArrayPass) -> None:
-        self._require_open(array.stores[self.output])
+        for store in array.stores.values():
+            self.tokens.use(store)
         memories = {name: store.memory for name, store in array.stores.items()}
         self._count(array, array.run(self.running, memories))
 

@@ -15,7 +15,7 @@ from typing import Literal
 from effc.ir.graph import NodeOp
 from effc.ir.nest import Axis
 
-VERSION = 1
+VERSION = 2
 """Of the instruction set; a program names the version that it is written for."""
 
 
@@ -74,6 +74,7 @@ class Region:
 
     The registers ``t0 .. t(loops-1)`` select the tile; of those, the last ``window`` ones slide it: words that stay
     keep their addresses. ``extents`` are the words along each axis of the operand, the last axis packed densest.
+    ``buffers``: 2 where the next tile may arrive while this one is in use, else 1.
     """
 
     level: str
@@ -82,6 +83,7 @@ class Region:
     extents: tuple[int, ...]
     loops: int
     window: int = 0
+    buffers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +133,33 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """Whoever uses the tile of an operand at ``level`` waits until it is complete: takes its token."""
+
+    operand: str
+    level: str
+    note: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """Whoever uses the tile is done: gives the token back, to the next fill or, of partial sums, to the drain."""
+
+    operand: str
+    level: str
+    note: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Mac:
     """One array pass: multiply and accumulate over every loop register that does not run, on every busy lane."""
 
     note: str = field(default="", compare=False)
 
 
-Instruction = Loop | End | Fill | Open | Drain | Mac
+Instruction = Loop | End | Fill | Open | Drain | Take | Give | Mac
 Move = Fill | Open | Drain
+Token = Take | Give
 
 
 @dataclass(frozen=True, slots=True)

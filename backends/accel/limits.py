@@ -12,7 +12,7 @@ from math import prod
 
 from effc.backends.accel.digits import Dimension
 from effc.backends.accel.faults import MachineFault
-from effc.backends.accel.isa import End, Loop, Mac, NestLayer, Region
+from effc.backends.accel.isa import Drain, End, Fill, Loop, Mac, NestLayer, Open, Region
 from effc.compiler.target.model import Target
 from effc.ir.nest import Axis
 
@@ -97,7 +97,7 @@ def _work(layer: NestLayer, dims: dict[str, Dimension], words: dict[tuple[str, s
             depth -= 1
         elif isinstance(instruction, Mac):
             work += points
-        else:
+        elif isinstance(instruction, (Fill, Open, Drain)):
             work += times[-1] * words[instruction.operand, instruction.level]
         work += times[-1] * STEP
     return work

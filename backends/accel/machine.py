@@ -151,7 +151,11 @@ class _Run:
         span = _span(slot)
         assert self.dram.valid is not None
         if not self.dram.valid[span].all():
-            raise MachineFault(f"tensor {name} has words that were never written", level=self.dram.level)
+            raise MachineFault(
+                f"tensor {name} has words that were never written",
+                level=self.dram.level,
+                expected="layers that write all of it",
+            )
         dtype = word_type(slot.dtype) if self.machine.dtype == np.float32 else self.machine.dtype
         return self.dram.data[span].astype(dtype).reshape(slot.shape)
 

@@ -115,15 +115,25 @@ def test_a_layer_reads_as_loops() -> None:
     code = [line.strip() for line in text.splitlines() if not line.strip().startswith(("nest", "dim", "read", "write"))]
     assert [line for line in code if not line.startswith("region")] == [
         "fill I GLB from DRAM                          ; keep I @ GLB",
+        "take I GLB                                    ; keep I @ GLB",
         "open O GLB from DRAM                          ; keep O @ GLB",
+        "take O GLB                                    ; keep O @ GLB",
         "fill I spad from GLB                          ; keep I @ spad",
+        "take I spad                                   ; keep I @ spad",
         "loop t0                                       ; for N in 0..256 by 64",
         "fill W spad from DRAM                       ; keep W @ spad",
+        "take W spad                                 ; keep W @ spad",
         "open O spad from GLB                        ; keep O @ spad",
+        "take O spad                                 ; keep O @ spad",
         "mac                                         ; for M in 0..4, for N in 0..64, for K in 0..8",
+        "give O spad                                 ; keep O @ spad",
         "drain O spad to GLB                         ; keep O @ spad",
+        "give W spad                                 ; keep W @ spad",
         "end",
+        "give I spad                                   ; keep I @ spad",
+        "give O GLB                                    ; keep O @ GLB",
         "drain O GLB to DRAM                           ; keep O @ GLB",
+        "give I GLB                                    ; keep I @ GLB",
     ]
 
 
@@ -136,16 +146,16 @@ def test_instructions_as_text() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "place", "message"),
     [
-        ("effc 1", "effc 9", "1:6", "the program is for version 9 of the instruction set, a newer one"),
-        ("effc 1", "effc 0", "1:6", "the program is for version 0 of the instruction set, an older one"),
-        ("mac ", "mack ", "27:5", "unexpected 'mack'"),
-        ("loop t0", "loop 0", "24:8", "unexpected '0'"),
-        ("fill W spad from DRAM", "fill W spad to DRAM", "25:17", "unexpected 'to'"),
-        ("loops 1 window 0", "loops 1", "19:37", "unexpected the end of the line"),
+        ("effc 2", "effc 9", "1:6", "the program is for version 9 of the instruction set, a newer one"),
+        ("effc 2", "effc 1", "1:6", "the program is for version 1 of the instruction set, an older one"),
+        ("mac ", "mack ", "32:5", "unexpected 'mack'"),
+        ("loop t0", "loop 0", "27:8", "unexpected '0'"),
+        ("fill W spad from DRAM", "fill W spad to DRAM", "28:17", "unexpected 'to'"),
+        ("loops 1 window 0 buffers 1", "loops 1", "19:37", "unexpected the end of the line"),
         ("[4, 8]", "[4 8]", "4:23", "unexpected '8'"),
         ("dram ", "drum ", "3:1", "unexpected 'drum'"),
         ("t0*64", "x0*64", "11:15", "unexpected 'x0'"),
-        ("end", "end end", "29:7", "unexpected 'end'"),
+        ("end", "end end", "36:7", "unexpected 'end'"),
     ],
 )
 def test_errors_have_a_place(old: str, new: str, place: str, message: str) -> None:

@@ -17,6 +17,7 @@ from effc.backends.accel.isa import (
     Drain,
     End,
     Fill,
+    Give,
     Instruction,
     Loop,
     LoopDigit,
@@ -26,6 +27,7 @@ from effc.backends.accel.isa import (
     Open,
     Program,
     Region,
+    Take,
 )
 from effc.backends.accel.machine import Machine, graph_of
 from effc.compiler.target.model import Bank, FanOut, Level, MeshAxis, Target
@@ -95,16 +97,24 @@ def test_banks_overflow() -> None:
 
 
 def test_a_fault_says_where_and_why() -> None:
-    code = tuple(i for i in layer().code if not (isinstance(i, Fill) and i.operand == "W"))
-    found = fault(replace(layer(), code=code), exact=True)
+    found = fault(with_code(lambda code: code.pop(index(Take, 2))), exact=True)
     assert str(found).splitlines() == [
-        "fault: word 0 was never written",
+        "fault: W is full, not taken",
         "  layer:       conv1d",
-        "  instruction: 6: mac",
+        f"  instruction: {index(Mac) - 1}: mac",
         "  loops:       t0 = 0, t1 = 0",
         "  level:       spad",
-        "  expected:    a move that writes it first",
+        "  expected:    a take before it",
     ]
+
+
+def test_a_word_that_was_never_written() -> None:
+    made = program()
+    slots = tuple(replace(slot, constant=False) if slot.name == "W" else slot for slot in made.slots)
+    with pytest.raises(MachineFault, match="word 16 was never written") as caught:
+        Machine(target()).run(replace(made, slots=slots), {}, ARRAYS)
+    assert (caught.value.level, caught.value.instruction) == ("DRAM", "fill W spad from DRAM")
+    assert caught.value.loops == {"t0": 0}
 
 
 def with_code(change: Callable[[list[Instruction]], Any]) -> NestLayer:
@@ -120,7 +130,8 @@ def index(wanted: type[Instruction], number: int = 0) -> int:  # type: ignore[va
 CODE: list[tuple[str, Callable[[list[Instruction]], Any]]] = [
     ("loops nest in order", lambda code: code.__setitem__(index(Loop), Loop(1))),
     ("loops nest in order", lambda code: code.__setitem__(index(Mac), Loop(9))),
-    ("a loop has no end", lambda code: code.pop(index(End))),
+    ("a loop has no end", lambda code: code.append(Loop(0))),
+    ("it stands inside 2 loops", lambda code: code.pop(index(End))),
     ("end without loop", lambda code: code.append(End())),
     ("mac inside 0 loops", lambda code: code.append(Mac())),
     ("it stands inside 0 loops", lambda code: code.insert(0, code[index(Fill, 2)])),
@@ -130,12 +141,22 @@ CODE: list[tuple[str, Callable[[list[Instruction]], Any]]] = [
     ("O is a write operand", lambda code: code.append(Fill("O", "GLB", "DRAM"))),
     ("I is a read operand", lambda code: code.append(Drain("I", "GLB", "DRAM"))),
     ("a sweep of a region that does not slide", lambda code: code.append(Fill("I", "GLB", "DRAM", True))),
-    ("O is open already", lambda code: code.insert(index(Mac), code[index(Open, 1)])),
-    ("O is not open", lambda code: code.pop(index(Open, 1))),
-    ("O was never drained", lambda code: code.pop(index(Drain, 1))),
+    ("deadlock: O is taken", lambda code: code.insert(index(Mac), code[index(Open, 1)])),
+    ("deadlock: O is free", lambda code: code.pop(index(Open, 1))),
+    ("deadlock: W is free", lambda code: code.pop(index(Fill, 1))),
+    ("deadlock: W is taken", lambda code: code.pop(index(Give, 2))),
+    ("deadlock: I is taken", lambda code: code.pop(index(Give, 1))),
+    ("W is full, not taken", lambda code: code.pop(index(Take, 2))),
+    ("O is full, not taken", lambda code: code.pop(index(Take, 4))),
+    ("I is free, not taken", lambda code: code.insert(index(Mac), Give("I", "spad"))),
+    ("deadlock: I is taken", lambda code: code.insert(index(Mac), Take("I", "spad"))),
+    ("it stands inside 0 loops", lambda code: code.insert(0, Take("I", "spad"))),
+    ("W has no region there", lambda code: code.append(Give("W", "GLB"))),
+    ("I is taken at the end: it was never given back", lambda code: code.pop()),
+    ("O is done at the end: it was never drained", lambda code: code.pop(index(Drain, 1))),
     ("O was opened from GLB", lambda code: code.__setitem__(index(Drain), Drain("O", "spad", "DRAM"))),
     ("X has no region there", lambda code: code.append(Fill("X", "GLB", "DRAM"))),
-    ("O is not open", lambda code: code.append(Drain("O", "GLB", "DRAM"))),
+    ("deadlock: O is free", lambda code: code.append(Drain("O", "GLB", "DRAM"))),
 ]
 
 
@@ -157,6 +178,7 @@ def with_dim(name: str, *digits: LoopDigit | MeshDigit) -> NestLayer:
 
 
 SETTINGS: list[tuple[str, NestLayer]] = [
+    ("region of I at spad: 2 buffers", with_region("I", "spad", buffers=2)),
     ("overlaps another one", with_region("O", "GLB", base=3)),
     ("has 2 words along axis 1", with_region("I", "spad", extents=(1, 1, 3))),
     ("extents [2, 3]", with_region("I", "spad", extents=(2, 3))),
@@ -186,6 +208,8 @@ def test_a_parent_tile_that_changes_more_often_than_the_childs() -> None:
     regions = [replace(r, loops=1, window=0) if r.operand == "I" and r.level == "GLB" else r for r in layer().regions]
     regions = [replace(r, loops=0, window=0) if r.operand == "I" and r.level == "spad" else r for r in regions]
     code = list(layer().code)
-    code.insert(index(Loop) + 1, code.pop(0))
+    drain = code.index(Give("I", "GLB"))
+    code.insert(index(End, 1), code.pop(drain))
+    code[index(Loop) + 1 : index(Loop) + 1] = [code.pop(0), code.pop(0)]
     found = fault(replace(layer(), regions=tuple(regions), code=tuple(code)))
     assert "more loops select the parent's tile than the child's" in str(found)
