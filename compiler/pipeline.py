@@ -93,11 +93,13 @@ def _send_to_host(graph: Graph, solved: Solved, host: dict[str, str]) -> None:
 
 def standard_passes() -> tuple[Pass, ...]:
     """The rewrites that every model gets."""
+    from effc.compiler.passes.absorb_layouts import AbsorbLayouts
     from effc.compiler.passes.dead_ops import DeadOps
     from effc.compiler.passes.fold_batchnorm import FoldBatchNorm
+    from effc.compiler.passes.fold_bias import FoldBias
     from effc.compiler.passes.remove_identities import RemoveIdentities
 
-    return RemoveIdentities(), FoldBatchNorm(), DeadOps()
+    return RemoveIdentities(), AbsorbLayouts(), FoldBatchNorm(), FoldBias(), DeadOps()
 
 
 def placing_passes(target: Target) -> tuple[Pass, ...]:

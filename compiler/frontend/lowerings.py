@@ -25,6 +25,7 @@ from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.conv_transpose import conv_transpose
 from effc.compiler.frontend.gemm import gemm
+from effc.compiler.frontend.integers import integer_product, requantised_product
 from effc.compiler.frontend.matmul import matmul
 from effc.compiler.frontend.node import Node
 from effc.compiler.frontend.recurrent import recurrent
@@ -74,11 +75,14 @@ def _own(function: Callable[[Node, Fresh], list[onnx.NodeProto]]) -> Callable[[N
 
 
 _RECURRENT = Expansion(_written(recurrent), "up to 1024 steps; a nest for all inputs, and one for each step")
+_INTEGERS = "a nest of the centred values, where float32 holds every sum exactly"
 _BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
 
 EXPANSIONS: dict[tuple[str, str], Expansion] = {
     **dict.fromkeys((("", "LSTM"), ("", "GRU"), ("", "RNN")), _RECURRENT),
     **dict.fromkeys((("", "Attention"), ("", "LinearAttention"), ("", "CausalConvWithState")), _BODY),
+    **dict.fromkeys((("", "MatMulInteger"), ("", "ConvInteger")), Expansion(_written(integer_product), _INTEGERS)),
+    **dict.fromkeys((("", "QLinearMatMul"), ("", "QLinearConv")), Expansion(_written(requantised_product), _INTEGERS)),
     ("", "Einsum"): Expansion(_own(einsum.pairs), "any equation of two operands and more; a nest for each product"),
     ("", "Loop"): Expansion(_own(unroll.loop), "a known number of turns, with products in its body: those are nests"),
     ("", "Scan"): Expansion(_own(unroll.scan), "sequences of known length, with products in its body: those are nests"),
@@ -105,7 +109,6 @@ REASONS: dict[str, str] = {
     ),
     **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), "control flow"),
     "DeformConv": "every tap is an interpolation at a place that depends on the data",
-    **dict.fromkeys(("ConvInteger", "QLinearConv", "MatMulInteger", "QLinearMatMul"), "quantised: nests are float32"),
 }
 """Why operators of ONNX's own domain are no nests, where there is more to say than that they are none."""
 

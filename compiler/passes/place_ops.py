@@ -9,6 +9,9 @@ from effc.compiler.passes.registry import register_pass
 from effc.compiler.target.model import Target
 from effc.ir.graph import Graph, NodeOp
 
+TYPES = ("float32", "float16", "bfloat16")
+"""Types of elements of the vector unit, which computes in float32."""
+
 
 @register_pass
 @dataclass(frozen=True)
@@ -51,6 +54,6 @@ def _unfit(name: str, graph: Graph) -> str:
         return f"the shape of '{name}' is only known at run time"
     if 0 in tensor.shape:
         return f"'{name}' has no elements"
-    if tensor.dtype != "float32" and name not in graph.constants:
+    if tensor.dtype not in TYPES and name not in graph.constants:
         return f"'{name}' is {tensor.dtype}: the vector unit computes in float32"
     return ""

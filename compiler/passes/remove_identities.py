@@ -7,14 +7,18 @@ from dataclasses import dataclass, field, replace
 
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.dead_ops import reads, without_unused_tensors
+from effc.compiler.passes.layout import LAYOUT_OPS, layouts
 from effc.compiler.passes.registry import register_pass
-from effc.ir.graph import Graph, NestOp, NodeOp, Op
+from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op
 
 
 @register_pass
 @dataclass(frozen=True)
 class RemoveIdentities(Pass):
-    """Remove Identity, and Dropout where it does nothing, which is everywhere but in training.
+    """Remove operators that give back what they get, whatever that is.
+
+    Identity, Dropout but in training, Cast to the same type, Reshape to the same shape, the addition of zeros, the
+    product with ones, Where with a known condition that always picks the same side.
 
     op Relu "relu1" (x) -> (t)
     op Dropout "drop1" (t) -> (u)
@@ -51,9 +55,9 @@ def _names(graph: Graph) -> _Names:
     captured = {name for op in graph.ops if isinstance(op, NodeOp) for name in op.captures}
     read = {name for op in graph.ops for name in reads(op)} | {*graph.outputs}
     for op in graph.ops:
-        if not isinstance(op, NodeOp) or not _is_identity(op, graph, read):
+        if not isinstance(op, NodeOp) or not _source(op, graph, read):
             continue
-        source, copy = names.final(op.inputs[0]), op.outputs[0]
+        source, copy = names.final(_source(op, graph, read)), op.outputs[0]
         if copy not in graph.outputs and copy not in captured:
             names.instead[copy] = source
         elif source not in fixed and source not in graph.outputs and source not in captured and copy not in captured:
@@ -64,12 +68,53 @@ def _names(graph: Graph) -> _Names:
     return names
 
 
-def _is_identity(op: NodeOp, graph: Graph, read: set[str]) -> bool:
-    if op.domain or op.op not in ("Identity", "Dropout") or any(name in read for name in op.outputs[1:]):
-        return False
+def _source(op: NodeOp, graph: Graph, read: set[str]) -> str:
+    """The input that an op gives back as it is; empty if it gives anything else."""
+    if op.domain or any(name in read for name in op.outputs[1:]):
+        return ""
+    if op.op == "Identity" or (op.op == "Dropout" and _does_not_train(op, graph)):
+        return op.inputs[0]
+    if op.op in _NEUTRAL or op.op in ("Where", "Cast") or op.op in LAYOUT_OPS:
+        return next((name for name in op.inputs if name and _is_copy(op, name, graph)), "")
+    return ""
+
+
+def _does_not_train(op: NodeOp, graph: Graph) -> bool:
     training = op.inputs[2] if len(op.inputs) > 2 else ""
     known = graph.constants.get(training)
-    return op.op == "Identity" or (op.version >= 7 and (not training or (known is not None and not known.any())))
+    return op.version >= 7 and (not training or (known is not None and not known.any()))
+
+
+_NEUTRAL = {"Add": (0, (0, 1)), "Sub": (0, (0,)), "Mul": (1, (0, 1)), "Div": (1, (0,))}
+"""What changes nothing as the other operand, and the places of those that it leaves alone."""
+
+
+def _is_copy(op: NodeOp, name: str, graph: Graph) -> bool:
+    """Whether the only output of an op is its input ``name``."""
+    source, result = graph.tensors[name], graph.tensors[op.outputs[0]]
+    if source.shape is None or (source.dtype, source.shape) != (result.dtype, result.shape):
+        return False
+    if op.op in _NEUTRAL:
+        neutral, places = _NEUTRAL[op.op]
+        place = op.inputs.index(name)
+        other = graph.constants.get(op.inputs[1 - place])
+        return place in places and other is not None and _is_all(other, neutral)
+    if op.op == "Where":
+        condition = graph.constants.get(op.inputs[0])
+        return condition is not None and _is_all(condition, 1 if op.inputs.index(name) == 1 else 0)
+    if op.op == "Cast":
+        return True
+    layout = layouts(op, graph).get(op.outputs[0])
+    return op.inputs[0] == name and layout is not None and layout.is_plain
+
+
+def _is_all(value: Array, number: int) -> bool:
+    """Whether every word is that number; not looked at where there are very many."""
+    return value.size <= SMALL and value.dtype.kind in "biuf" and bool((value == number).all())
+
+
+SMALL = 1 << 20
+"""Words of a constant that is compared with a number."""
 
 
 def _renamed(op: Op, final: Callable[[str], str]) -> Op:

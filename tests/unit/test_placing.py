@@ -38,13 +38,14 @@ def placed(made: onnx.ModelProto) -> list[tuple[str, str]]:
         (model([node("Cosh", "x", "y")], {"x": (2, 3)}), ("host", "no Cosh on the vector unit")),
         (model([node("Reshape", "x s", "y")], {"x": (2, 3)}, {"s": np.array([6])}), ("host", VIEW)),
         (
-            model([node("Relu", "x", "y")], {"x": (2, 3)}, element=TensorProto.FLOAT16),
-            ("host", "'x' is float16: the vector unit computes in float32"),
+            model([node("Relu", "x", "y")], {"x": (2, 3)}, element=TensorProto.DOUBLE),
+            ("host", "'x' is float64: the vector unit computes in float32"),
         ),
+        (model([node("Relu", "x", "y")], {"x": (2, 3)}, element=TensorProto.FLOAT16), ("vector", "")),
         (model([node("Relu", "x", "y")], {"x": None}), ("host", "the shape of 'x' is only known at run time")),
         (
-            model([node("Conv", "x w", "y")], {"x": (1, 1, 3, 3, 3)}, {"w": random((1, 1, 2, 2, 2))}),
-            ("host", "3-D convolution"),
+            model([node("Conv", "x w", "y")], {"x": (1, 1, 3, 3, 3, 3)}, {"w": random((1, 1, 2, 2, 2, 2))}),
+            ("host", "4-D convolution"),
         ),
         (
             model([node("MaxPool", "x", "y i", kernel_shape=[2])], {"x": (1, 1, 4)}, outputs="y"),

@@ -1,0 +1,196 @@
+"""Layouts around nests are taken into their views, and constants into their biases: against onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from onnx_models import assert_equal_to_onnxruntime, model, node, ops, random
+
+from effc.compiler.frontend.from_onnx import lower
+from effc.compiler.passes.layout import Layout, through
+from effc.compiler.pipeline import standard_passes
+from effc.ir.graph import Graph, View
+from effc.ir.nest import BIAS_NAME
+
+
+def optimised(made: onnx.ModelProto) -> Graph:
+    """The graph after the standard passes, equal to onnxruntime."""
+    graph = lower(made)
+    for item in standard_passes():
+        graph = item.run(graph)
+    return assert_equal_to_onnxruntime(made, graph)
+
+
+def random_layouts(rng: np.random.Generator, shape: tuple[int, ...], name: str) -> Iterator[tuple[Any, ...]]:
+    """Up to four layout operators in a row: (node, shape of its output, constants)."""
+    for i in range(int(rng.integers(1, 5))):
+        kind = rng.choice(["Transpose", "Reshape", "Slice", "Expand", "Gather", "Unsqueeze"])
+        result, constants, attributes, inputs = list(shape), {}, {}, f"{name}{i}"
+        if kind == "Transpose":
+            perm = rng.permutation(len(shape)).tolist()
+            result, attributes = [shape[axis] for axis in perm], {"perm": perm}
+        elif kind == "Reshape":
+            place = int(rng.integers(0, len(shape)))
+            if place and rng.integers(2):
+                result[place - 1 : place + 1] = [shape[place - 1] * shape[place]]
+            elif shape[place] % 2 == 0:
+                result[place : place + 1] = [2, shape[place] // 2]
+            constants = {f"{name}{i}_s": np.array(result)}
+        elif kind == "Slice":
+            axis = int(rng.integers(0, len(shape)))
+            start, step = int(rng.integers(0, shape[axis])), int(rng.choice([-2, -1, 1, 2]))
+            result[axis] = len(range(shape[axis])[start::step])
+            ends = -(1 << 40) if step < 0 else 1 << 40
+            values = {"a": [start], "b": [ends], "c": [axis], "d": [step]}
+            constants = {f"{name}{i}_{key}": np.array(value) for key, value in values.items()}
+        elif kind == "Expand":
+            if 1 in result:
+                result[result.index(1)] = 3
+            constants = {f"{name}{i}_s": np.array(result)}
+        elif kind == "Gather":
+            axis = int(rng.integers(0, len(shape)))
+            constants = {f"{name}{i}_g": np.array([int(rng.integers(0, shape[axis]))])}
+            result[axis], attributes = 1, {"axis": axis}
+        else:
+            axis = int(rng.integers(0, len(shape) + 1))
+            result.insert(axis, 1)
+            constants = {f"{name}{i}_u": np.array([axis])}
+        shape = tuple(result)
+        yield node(str(kind), " ".join([inputs, *constants]), f"{name}{i + 1}", **attributes), shape, constants
+
+
+def random_product(seed: int) -> onnx.ModelProto:
+    """Layouts of both operands, a product, an addition perhaps, and layouts of the result."""
+    rng = np.random.default_rng(seed)
+    nodes: list[onnx.NodeProto] = []
+    constants: dict[str, Any] = {}
+    ends = []
+    for name, shape in (("x", (2, 4, 6)), ("z", (4, 1, 6))):
+        steps = list(random_layouts(rng, shape, name))
+        nodes += [made for made, _, _ in steps]
+        constants |= {key: value for _, _, known in steps for key, value in known.items()}
+        ends.append((steps[-1][0].output[0], steps[-1][1]))
+    (left, a), (right, b) = ends
+    rows, columns = int(np.prod(a[:-1])), int(np.prod(b)) // b[-1]
+    inner = int(np.gcd(a[-1], b[-1]))
+    constants |= {"sa": np.array([rows * (a[-1] // inner), inner]), "sb": np.array([inner, columns * b[-1] // inner])}
+    nodes += [node("Reshape", f"{left} sa", "left"), node("Reshape", f"{right} sb", "right")]
+    nodes.append(node("MatMul", "left right", "product"))
+    shape = (rows * (a[-1] // inner), columns * b[-1] // inner)
+    if rng.integers(2):
+        constants["bias"] = random((shape[1],) if rng.integers(2) else (1,))
+        nodes.append(node("Add", "product bias", "o0"))
+    else:
+        nodes.append(node("Identity", "product", "o0"))
+    steps = list(random_layouts(rng, shape, "o"))
+    nodes += [made for made, _, _ in steps]
+    constants |= {key: value for _, _, known in steps for key, value in known.items()}
+    nodes.append(node("Relu", steps[-1][0].output[0], "y"))
+    return model(nodes, {"x0": (2, 4, 6), "z0": (4, 1, 6)}, constants)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_layouts(seed: int) -> None:
+    optimised(random_product(seed))
+
+
+def attention_model(batch: int = 1) -> onnx.ModelProto:
+    """Attention of two heads as exporters write it, from one projection of queries, keys and values."""
+    nodes = [
+        node("MatMul", "x w", "t"),
+        node("Add", "t b", "qkv"),
+        node("Reshape", "qkv s5", "heads"),
+        node("Transpose", "heads", "first", perm=[2, 0, 3, 1, 4]),
+        node("Split", "first", "q1 k1 v1", axis=0),
+        *(node("Squeeze", f"{name}1 zero", name) for name in "qkv"),
+        node("Transpose", "k", "kt", perm=[0, 1, 3, 2]),
+        node("MatMul", "q kt", "scores"),
+        node("Softmax", "scores", "p", axis=-1),
+        node("MatMul", "p v", "mixed"),
+        node("Transpose", "mixed", "back", perm=[0, 2, 1, 3]),
+        node("Reshape", "back s3", "rows"),
+        node("MatMul", "rows w2", "t2"),
+        node("Add", "b2 t2", "y"),
+    ]
+    constants = {"w": random((8, 24)), "b": random((24,)), "w2": random((8, 8)), "b2": random((8,))}
+    constants |= {"s5": np.array([batch, 5, 3, 2, 4]), "s3": np.array([batch, 5, 8]), "zero": np.array([0])}
+    return model(nodes, {"x": (batch, 5, 8)}, constants)
+
+
+def test_attention_is_products_and_softmax() -> None:
+    graph = optimised(attention_model())
+    assert ops(graph) == ["MATMUL", "MATMUL", "Softmax", "MATMUL", "MATMUL"]
+    assert [op.nest.bias is not None for op in graph.nests] == [True, False, False, True]
+
+
+def test_an_output_is_written_where_a_transpose_would_put_it() -> None:
+    made = model([node("MatMul", "x w", "t"), node("Transpose", "t", "y")], {"x": (3, 4)}, {"w": random((4, 5))})
+    (op,) = optimised(made).nests
+    assert op.uses["O"] == View("y", 0, (1, 3))
+
+
+def test_a_tensor_that_others_read_stays() -> None:
+    nodes = [node("MatMul", "x w", "t"), node("Transpose", "t", "y"), node("Relu", "t", "z")]
+    graph = optimised(model(nodes, {"x": (3, 4)}, {"w": random((4, 5))}, outputs="y z"))
+    assert ops(graph) == ["MATMUL", "Transpose", "Relu"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "folds"), [((5,), True), ((1, 5), True), ((1,), True), ((), True), ((3, 1), True), ((3, 5), False)]
+)
+def test_which_constants_become_a_bias(shape: tuple[int, ...], folds: bool) -> None:
+    nodes = [node("MatMul", "x w", "t"), node("Add", "b t", "y")]
+    graph = optimised(model(nodes, {"x": (3, 4)}, {"w": random((4, 5)), "b": random(shape)}))
+    assert ops(graph) == (["MATMUL"] if folds else ["MATMUL", "Add"])
+    assert (BIAS_NAME in graph.nests[0].uses) == folds
+
+
+def test_a_sum_that_broadcasts_the_product_is_no_bias() -> None:
+    nodes = [node("MatMul", "x w", "t"), node("Add", "t b", "y")]
+    assert ops(optimised(model(nodes, {"x": (1, 4)}, {"w": random((4, 5)), "b": random((3, 1))}))) == ["MATMUL", "Add"]
+
+
+def test_what_changes_nothing_is_removed() -> None:
+    nodes = [
+        node("Cast", "x", "a", to=TensorProto.FLOAT),
+        node("Reshape", "a shape", "b"),
+        node("Add", "zeros b", "c"),
+        node("Mul", "c one", "d"),
+        node("Where", "no x d", "e"),
+        node("Div", "one e", "f"),
+        node("Sub", "zeros f", "y"),
+    ]
+    constants = {"shape": np.array([3, 2]), "zeros": np.zeros((1, 2), np.float32), "one": np.array(1, np.float32)}
+    constants["no"] = np.zeros((3, 1), bool)
+    assert ops(optimised(model(nodes, {"x": (3, 2)}, constants))) == ["Div", "Sub"]
+
+
+def test_an_addition_that_broadcasts_is_kept() -> None:
+    made = model([node("Add", "x zeros", "y")], {"x": (1, 2)}, {"zeros": np.zeros((3, 1), np.float32)})
+    assert ops(optimised(made)) == ["Add"]
+
+
+def test_views_through_layouts() -> None:
+    transposed = Layout("x", (4, 3), 0, (1, 4))  # of x [3, 4]
+    assert through(View("y", 0, (3, 1)), (4, 3), transposed) == View("x", 0, (1, 4))
+    assert through(View("y", 9, (-3, 1)), (4, 3), transposed) == View("x", 3, (-1, 4))
+    assert through(View("y", 0, (1,)), (12,), transposed) is None  # its stride would change on the way
+    assert through(View("y", 3, (1,)), (3,), transposed) == View("x", 1, (4,))
+    assert through(View("y", 0, (1,)), (12,), Layout("x", (3, 4), 0, (4, 1))) == View("x", 0, (1,))
+
+
+def test_layouts_of_other_operator_sets() -> None:
+    """Slice with attributes, Split with sizes."""
+    nodes = [
+        helper.make_node("Slice", ["x"], ["a"], starts=[1], ends=[100], axes=[1]),
+        helper.make_node("Split", ["a"], ["b", "c"], axis=1, split=[1, 2]),
+        node("MatMul", "c w", "y"),
+    ]
+    graph = optimised(model(nodes, {"x": (3, 4)}, {"w": random((2, 5))}, opset=9))
+    assert ops(graph) == ["MATMUL"]
+    assert graph.nests[0].uses["I"] == View("x", 2, (4, 1))
