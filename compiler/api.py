@@ -47,6 +47,7 @@ def compile(  # noqa: A001 - it is what users look for
     dims: Mapping[str, int] | None = None,
     *,
     passes: str | Iterable[Pass] = (),
+    constraints: str | Path = "",
     time_limit: float | None = None,
     jobs: int = 1,
     dump_after: str = "",
@@ -59,7 +60,8 @@ def compile(  # noqa: A001 - it is what users look for
     """Compile an ONNX model for a target.
 
     ``dims`` gives symbolic dims their values, the batch dim takes ``batch``. ``passes``, values or a text as
-    ``effc opt`` takes it, run before ops get their places. ``time_limit`` bounds the search, in seconds; ``jobs`` is
+    ``effc opt`` takes it, run before ops get their places. ``constraints``: a dataflow, a file, or the text of one, as
+    `docs/mapping.md` has it. ``time_limit`` bounds the search, in seconds; ``jobs`` is
     how many processes search. ``cache``: whether solved nests are kept on disk, or in which folder. ``progress`` is
     called with (nest, done, of how many), ``improved`` with (nest, best schedule so far), ``stages`` with a stage's
     name.
@@ -69,10 +71,21 @@ def compile(  # noqa: A001 - it is what users look for
     own = tuple(parse_pipeline(passes, machine)) if isinstance(passes, str) else tuple(passes)
     _check("objective", objective, OBJECTIVES)
     _check("backend", backend, BACKENDS)
-    options = Options(objective, backend, batch, dims or {}, own, time_limit, jobs)
+    options = Options(objective, backend, batch, dims or {}, own, time_limit, jobs, constraints_text(constraints))
     instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
     watch = Watch(progress or nobody, improved or nobody)
     return _compile(_Model(model), machine, options, instruments, watch, open_cache(cache), began)
+
+
+def constraints_text(given: str | Path) -> str:
+    """The text of constraints: of a dataflow by its name, of a file, or as it is."""
+    from effc.compiler.search.constraint_text import parse_constraints, read_constraints
+    from effc.compiler.search.constraints import DATAFLOWS
+
+    if isinstance(given, Path) or given in DATAFLOWS:
+        return read_constraints(given)
+    parse_constraints(given)
+    return given
 
 
 def open_cache(given: bool | str | Path) -> Cache | None:
@@ -107,20 +120,24 @@ def search(
     objective: Objective = "energy",
     *,
     perfect_factors: bool = False,
+    constraints: str | Path = "",
     time_limit: float | None = None,
     cache: bool | str | Path = False,
     progress: Callable[[Best], None] | None = None,
 ) -> Best:
     """The best schedule of a nest on a target, with its certificate.
 
-    ``time_limit`` is in seconds. ``cache``: whether solved nests are kept on disk, or in which folder. ``progress`` is
-    called with every better answer on the way. An ``InputError`` if no schedule is legal.
+    ``constraints``: a dataflow, a file, or the text of one, as `docs/mapping.md` has it; the certificate is relative to
+    them. ``time_limit`` is in seconds. ``cache``: whether solved nests are kept on disk, or in which folder.
+    ``progress`` is called with every better answer on the way. An ``InputError`` if no schedule is legal.
     """
+    from effc.compiler.search.constraint_text import parse_constraints
     from effc.compiler.search.task import Task
     from effc.compiler.search.workers import solve_all
 
     _check("objective", objective, OBJECTIVES)
-    task = Task(nest, find_target(target), objective, perfect_factors)
+    rules = parse_constraints(constraints_text(constraints)).of(nest.name)
+    task = Task(nest, find_target(target), objective, perfect_factors, rules)
     tell = None if progress is None else lambda number, best: progress(best)
     (answer,) = solve_all([task], time_limit=time_limit, cache=open_cache(cache), improved=tell)
     if isinstance(answer, InputError):

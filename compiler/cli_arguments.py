@@ -156,7 +156,6 @@ def _compile(parser: Parser) -> None:
     parser.add_argument(
         "--dim", type=_dim, action="append", default=[], metavar="NAME=VALUE", help="the size of a symbolic dim"
     )
-    parser.add_argument("--constrain", metavar="FILE|PRESET", help="not supported yet")
     parser.add_argument("--verify", action="store_true", help="run the program and compare, as `effc verify` does")
     _reports(parser)
     _dumps(parser)
@@ -260,6 +259,11 @@ def _target(parser: Parser) -> None:
 
 def _search(parser: Parser) -> None:
     parser.add_argument("--objective", choices=OBJECTIVES, default="energy", help="what the schedules minimise")
+    parser.add_argument(
+        "--constrain",
+        metavar="FILE|PRESET",
+        help="only schedules of a dataflow (weight-stationary, ...) or as a file says",
+    )
     parser.add_argument("--time-limit", type=_seconds, metavar="S", help="seconds that the search may take in all")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes that search; as many as there are CPUs")
     parser.add_argument("--no-cache", action="store_true", help="search again, and keep nothing on disk")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effc.compiler.cli_load import load_files
-from effc.compiler.cli_output import REPORTS, cache_of, check_outputs, progress, write_reports
+from effc.compiler.cli_output import REPORTS, cache_of, check_outputs, constraints_of, progress, write_reports
 from effc.compiler.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def compile_(arguments: Namespace) -> int:
             arguments.batch,
             dict(arguments.dim),
             passes=arguments.passes,
+            constraints=constraints_of(arguments),
             time_limit=arguments.time_limit,
             jobs=arguments.jobs or os.cpu_count() or 1,
             dump_after=arguments.dump_after,
@@ -70,5 +71,3 @@ def _refuse(arguments: Namespace) -> None:
         raise InputError("--numeric target is not supported yet", "effc compile", "--numeric reference")
     if arguments.backend == "gpu":
         raise InputError("the gpu backend is not supported yet", "effc compile", "--backend accel or cpu")
-    if arguments.constrain:
-        raise InputError("--constrain is not supported yet", "effc compile", remedy="leave it out")

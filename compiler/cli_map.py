@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import effc
-from effc.compiler.cli_output import cache_of, check_outputs, owns_stdout, progress, write_json
+from effc.compiler.cli_output import cache_of, check_outputs, constraints_of, owns_stdout, progress, write_json
 from effc.compiler.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,14 @@ def map_(arguments: Namespace) -> int:
     target = find_target(arguments.target)
     nests = read_layers(Path(arguments.layers))
     jobs = arguments.jobs or os.cpu_count() or 1
-    scheduler = ScheduleNests(target, arguments.objective, arguments.time_limit, jobs, arguments.perfect_factors)
+    scheduler = ScheduleNests(
+        target,
+        arguments.objective,
+        arguments.time_limit,
+        jobs,
+        arguments.perfect_factors,
+        constraints_of(arguments),
+    )
     found: dict[str, Best] = {}
     code = done = 0
     try:

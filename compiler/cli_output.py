@@ -88,6 +88,15 @@ def cache_of(arguments: Namespace) -> bool | str:
     return not arguments.no_cache and (arguments.cache_dir or True)
 
 
+def constraints_of(arguments: Namespace) -> str:
+    """The text of the constraints that were given."""
+    if not arguments.constrain:
+        return ""
+    from effc.compiler.search.constraint_text import read_constraints
+
+    return read_constraints(arguments.constrain)
+
+
 class Progress:
     """A line on stderr that says what is being done."""
 

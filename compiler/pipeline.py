@@ -39,6 +39,7 @@ class Options:
     passes: tuple[Pass, ...] = ()
     time_limit: float | None = None
     jobs: int = 1
+    constraints: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def placing_passes(target: Target) -> tuple[Pass, ...]:
 
 def scheduler(target: Target, options: Options) -> ScheduleNests:
     """The pass that gives every nest its schedule."""
-    return ScheduleNests(target, options.objective, options.time_limit, options.jobs)
+    return ScheduleNests(target, options.objective, options.time_limit, options.jobs, constraints=options.constraints)
 
 
 def stage_names(options: Options, target: Target) -> list[str]:

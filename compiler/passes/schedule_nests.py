@@ -17,6 +17,7 @@ from effc.ir.schedule import Schedule
 if TYPE_CHECKING:
     from effc.compiler.search.cache import Cache
     from effc.compiler.search.result import Best
+    from effc.compiler.search.task import Task
 
 Objective = Literal["energy", "latency", "edp", "dram"]
 Progress = Callable[[str, int, int], None]
@@ -59,6 +60,7 @@ class ScheduleNests(Pass):
     time_limit: float | None = None  # seconds for all nests together
     jobs: int = 1  # processes
     perfect_factors: bool = False  # only divisors, no sliding windows
+    constraints: str = ""  # their text, as `docs/mapping.md` has it
 
     def run(self, graph: Graph) -> Graph:
         solved = self.solve(graph)
@@ -80,28 +82,35 @@ class ScheduleNests(Pass):
                 results[op.name] = given(op.nest, op.schedule, self.target, self.objective)
         return Solved(graph.with_ops(tuple(_scheduled(op, results) for op in graph.ops)), results, refused)
 
+    def task(self, nest: Nest) -> Task:
+        """What the search is asked of a nest."""
+        from effc.compiler.search.constraint_text import parse_constraints
+        from effc.compiler.search.task import Task
+
+        rules = parse_constraints(self.constraints).of(nest.name) if self.constraints else ()
+        return Task(nest, self.target, self.objective, self.perfect_factors, rules)
+
     def each(
         self, nests: list[Nest], watch: Watch | None = None, cache: Cache | None = None
     ) -> Iterator[tuple[str, Best | InputError]]:
         """What the search says of each nest, in their order; equal ones are searched once."""
-        from effc.compiler.search.task import Task
         from effc.compiler.search.workers import solve_all
 
         watch = watch or Watch()
-        alike: dict[Nest, list[Nest]] = {}
+        alike: dict[Task, list[Nest]] = {}
         for nest in nests:
-            alike.setdefault(_nameless(nest), []).append(nest)
+            alike.setdefault(_nameless(self.task(nest)), []).append(nest)
         groups = list(alike.values())
-        tasks = [Task(group[0], self.target, self.objective, self.perfect_factors) for group in groups]
+        tasks = [self.task(group[0]) for group in groups]
 
         def improved(number: int, best: Best) -> None:
             for nest in groups[number]:
                 watch.improved(nest.name, replace(best, nest=nest))
 
         found = solve_all(tasks, jobs=self.jobs, time_limit=self.time_limit, cache=cache, improved=improved)
-        answers: dict[Nest, Best | InputError] = {}
+        answers: dict[Task, Best | InputError] = {}
         for nest in nests:
-            key = _nameless(nest)
+            key = _nameless(self.task(nest))
             if key not in answers:
                 answers[key] = next(found)
                 watch.done(nest.name, len(answers), len(groups))
@@ -130,8 +139,8 @@ def _renamed(error: InputError, old: str, new: str) -> InputError:
     return InputError(error.message.replace(old, new), error.place, error.expected, error.remedy)
 
 
-def _nameless(nest: Nest) -> Nest:
-    return replace(nest, name="")
+def _nameless(task: Task) -> Task:
+    return replace(task, nest=replace(task.nest, name=""))
 
 
 def _scheduled(op: Op, results: Mapping[str, Best]) -> Op:

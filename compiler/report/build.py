@@ -229,6 +229,7 @@ def certificate_info(certificate: Certificate) -> CertificateInfo:
         space=certificate.space,
         expanded=certificate.expanded,
         search_s=certificate.search_s,
+        relative_to=certificate.relative_to,
     )
 
 

@@ -109,7 +109,10 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class CertificateInfo:
-    """How good a schedule is, in the unit of the objective; ``gap`` is a fraction of ``value``."""
+    """How good a schedule is, in the unit of the objective; ``gap`` is a fraction of ``value``.
+
+    ``relative_to``: the constraints that all of it is relative to, if there are any.
+    """
 
     status: Literal["optimal", "bounded"]
     value: Number
@@ -119,6 +122,7 @@ class CertificateInfo:
     space: int | None
     expanded: int | None
     search_s: Number | None
+    relative_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

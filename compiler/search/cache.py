@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from effc.compiler.cost import evaluate
 from effc.compiler.errors import CacheWarning
+from effc.compiler.search.constraints import narrowed, relative_to, satisfies
 from effc.compiler.search.find import without_windows
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.search.task import Task
@@ -153,6 +154,8 @@ def _verified(task: Task, entry: dict[str, Any]) -> Best | None:
     value, bound = Fraction(entry["value"]), Fraction(entry["lower_bound"])
     if evaluation.value(task.objective) != value or bound > value:
         return None
+    if not satisfies(task.nest, narrowed(task.nest, task.target, task.constraints), task.constraints, schedule):
+        return None
     certificate = Certificate(
         status="optimal" if value == bound else "bounded",
         value=value,
@@ -161,5 +164,6 @@ def _verified(task: Task, entry: dict[str, Any]) -> Best | None:
         space=entry["space"],
         expanded=entry["expanded"],
         search_s=0.0,
+        relative_to=relative_to(task.constraints),
     )
     return Best(task.nest, task.target, task.objective, schedule, evaluation, certificate)

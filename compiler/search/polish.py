@@ -42,7 +42,7 @@ def neighbours(nest: Nest, target: Target, schedule: Schedule) -> Iterator[Sched
         most = extent if isinstance(loop, For) else _room(nest, target, schedule, position)
         for count in {trips(extent, loop.step) + 1, trips(extent, loop.step) - 1, most}:
             if 1 <= count <= min(most, extent):
-                yield _counted(nest, schedule, position, count)
+                yield with_count(nest, schedule, position, count)
 
 
 def _swapped(schedule: Schedule) -> Iterator[Schedule]:
@@ -65,7 +65,7 @@ def _room(nest: Nest, target: Target, schedule: Schedule, position: int) -> int:
     return size // used
 
 
-def _counted(nest: Nest, schedule: Schedule, position: int, count: int) -> Schedule:
+def with_count(nest: Nest, schedule: Schedule, position: int, count: int) -> Schedule:
     """One loop of a dim gets ``count`` trips, the others keep theirs; the outermost takes what is left."""
     changed = schedule.items[position]
     assert not isinstance(changed, Keep)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
-from effc.compiler.search import find
+from effc.compiler.search import constrained, find
+from effc.compiler.search.constraints import Rules
 from effc.compiler.search.find import Progress
 from effc.compiler.search.floor import dram_floor
 from effc.compiler.search.result import Best
@@ -19,19 +21,20 @@ def search(
     objective: str = "energy",
     *,
     perfect_factors: bool = False,
+    constraints: Rules = (),
     time_limit: float | None = None,
     progress: Progress | None = None,
 ) -> Best:
     """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
 
     ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
-    ``time_limit`` is in seconds; ``progress`` is called with every better answer on the way. Out of time, the search
-    returns the best schedule that it has. Raises InputError if no schedule is legal.
+    ``constraints``: only schedules that satisfy them; the certificate is relative to them. ``time_limit`` is in
+    seconds; ``progress`` is called with every better answer on the way. Out of time, the search returns the best
+    schedule that it has. Raises InputError if no schedule is legal.
     """
     began = time.perf_counter()
-    best = find.search(
-        nest, target, objective, perfect_factors=perfect_factors, time_limit=time_limit, progress=progress
-    )
+    chosen = partial(constrained.search, rules=constraints) if constraints else partial(find.search, progress=progress)
+    best = chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=time_limit)
     left = None if time_limit is None else time_limit - (time.perf_counter() - began)
     floor = dram_floor(nest, target, left)
     certificate = replace(best.certificate, floor_dram_words=floor, search_s=time.perf_counter() - began)

@@ -13,6 +13,7 @@ import effc.compiler.cost
 import effc.compiler.search
 import effc.compiler.target
 import effc.ir
+from effc.compiler.search.constraints import Rules
 from effc.compiler.target.model import Target
 from effc.compiler.target.show import print_target
 from effc.ir.nest import Nest
@@ -26,18 +27,24 @@ CODE = (".py", ".lark", ".c", ".h", ".so", ".pyd")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A nest to schedule on a target. ``perfect_factors``: only steps that divide, and no sliding windows."""
+    """A nest to schedule on a target.
+
+    ``perfect_factors``: only steps that divide, and no sliding windows. ``constraints``: rules to satisfy.
+    """
 
     nest: Nest
     target: Target
     objective: str = "energy"
     perfect_factors: bool = False
+    constraints: Rules = ()
 
     @property
     def key(self) -> str:
         """A digest of the task and of the code that solves it; the nest's name is no part of it."""
         nest, target = print_nest(replace(self.nest, name="nest")), print_target(self.target)
-        return sha256(json.dumps([version(), nest, target, self.objective, self.perfect_factors]).encode()).hexdigest()
+        rules = [str(rule) for rule in self.constraints]
+        about = [version(), nest, target, self.objective, self.perfect_factors, rules]
+        return sha256(json.dumps(about).encode()).hexdigest()
 
 
 @cache

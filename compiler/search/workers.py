@@ -17,6 +17,7 @@ from multiprocessing.queues import SimpleQueue
 from threading import current_thread, main_thread
 
 from effc.compiler.search.cache import Cache
+from effc.compiler.search.constrained import ConstraintError
 from effc.compiler.search.result import Best
 from effc.compiler.search.task import Task
 from effc.ir.errors import InputError
@@ -71,9 +72,12 @@ def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None]
             task.target,
             task.objective,
             perfect_factors=task.perfect_factors,
+            **({"constraints": task.constraints} if task.constraints else {}),
             time_limit=time_limit,
             progress=improved,
         )
+    except ConstraintError:
+        raise
     except InputError as refusal:
         return refusal
 
