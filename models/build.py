@@ -1,4 +1,4 @@
-"""Writes the models as ONNX files: `python models/build.py resnet18 [-o DIR]`, or `all`."""
+"""Writes the models as ONNX files: `python models/build.py resnet18 [-o DIR]`, `bert --tiny`, or `all`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import onnx
 from alexnet import alexnet
+from dense import deeplab, unet
 from digits import digits
 from mobilenetv2 import mobilenetv2
 from resnet import resnet18, resnet50
+from speech import ds_cnn, lstm
 from squeezenet import squeezenet
+from transformers import bert, gpt2, llama, vit, whisper
 from vgg16 import vgg16
 
 MODELS: dict[str, Callable[[bool], onnx.ModelProto]] = {
@@ -23,11 +26,27 @@ MODELS: dict[str, Callable[[bool], onnx.ModelProto]] = {
     "squeezenet": squeezenet,
     "digits": digits,
 }
+"""Classifiers of images; the argument says whether they have weights."""
+
+NETWORKS: dict[str, Callable[[bool], onnx.ModelProto]] = {
+    "bert": bert,
+    "gpt2": gpt2,
+    "llama": llama,
+    "vit": vit,
+    "whisper": whisper,
+    "unet": unet,
+    "deeplab": deeplab,
+    "ds_cnn": ds_cnn,
+    "lstm": lstm,
+}
+"""Networks of all other kinds; the argument asks for a tiny one of the same structure."""
 
 
 def build(name: str, weights: bool = True) -> onnx.ModelProto:
-    """The model of that name; without weights, its parameters are graph inputs."""
-    return MODELS[name](weights)
+    """The model of that name; without weights, its parameters are graph inputs. ``bert_tiny`` is a tiny BERT."""
+    if name in MODELS:
+        return MODELS[name](weights)
+    return NETWORKS[name.removesuffix("_tiny")](name.endswith("_tiny"))
 
 
 def write(name: str, folder: Path) -> Path:
@@ -42,11 +61,15 @@ def write(name: str, folder: Path) -> Path:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Write benchmark models as ONNX files.")
-    parser.add_argument("model", choices=[*MODELS, "all"])
+    parser.add_argument("model", choices=[*MODELS, *NETWORKS, "all"])
     parser.add_argument("-o", "--output", type=Path, default=Path("build/models"), metavar="DIR")
+    parser.add_argument("--tiny", action="store_true", help="NAME_tiny.onnx: the same structure in a few kilobytes")
     arguments = parser.parse_args()
-    for name in MODELS if arguments.model == "all" else [arguments.model]:
-        path = write(name, arguments.output)
+    if arguments.tiny and arguments.model in MODELS:
+        parser.error(f"there is no tiny {arguments.model}: one of {', '.join(NETWORKS)}")
+    names = [*NETWORKS] if arguments.tiny else [*MODELS, *NETWORKS]
+    for name in names if arguments.model == "all" else [arguments.model]:
+        path = write(f"{name}_tiny" if arguments.tiny else name, arguments.output)
         print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 
