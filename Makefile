@@ -30,6 +30,9 @@ validate: $(VENV)/installed-dev
 conformance: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/validation/test_conformance.py -n $(JOBS)
 
+validation: $(VENV)/installed
+	$(BIN)/python benchmarks/published.py
+
 # Only some versions of ruff format Markdown.
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

@@ -150,12 +150,11 @@ class ArrayPass:
 
     def _live(self, gather: Gather | None, values: Words, layout: Layout, running: Sequence[int]) -> Words:
         """One for every word that lets its MACs work: one that is there, and not zero if the operand gates."""
-        if gather is None or gather.store.operand.name in self.gates:
-            return (values != 0).astype(np.float64)
-        addresses, *_ = gather(running, layout)
-        there: Words = np.ones(values.shape) if isinstance(addresses, Box) else addresses != ZERO
-        live: Words = there.reshape(values.shape).astype(np.float64)
-        return live
+        live: Words = values != 0
+        if gather is not None and gather.store.operand.name not in self.gates:
+            addresses, *_ = gather(running, layout)
+            live = np.ones(values.shape) if isinstance(addresses, Box) else (addresses != ZERO).reshape(values.shape)
+        return np.asarray(live, np.float64)
 
     def _reduce(self, product: Words, layout: Layout) -> Words:
         """Sum over the lanes that share a word of the output's memory."""

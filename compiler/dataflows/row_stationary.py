@@ -67,10 +67,10 @@ def row_stationary(nest: Nest, m: int, n: int, e: int, p: int, q: int, r: int, t
     An ``InputError`` if the parameters exceed the nest, the array or a memory, or if the target is not built like
     Eyeriss: a buffer, an array of PEs whose first axis adds psums up, a scratchpad in each PE.
     """
-    chip, names, table = _chip(target), _names(nest), _Table(m, n, e, p, q, r, t)
+    chip, names, table = chip_of(target), roles_of(nest), _Table(m, n, e, p, q, r, t)
     extents = {role: nest.bounds[name] for role, name in names.items()}
     _check_extents(nest, table, extents)
-    grid = _grid(e, t, chip.columns)
+    grid = grid_of(e, t, chip.columns)
     if (rows := extents.get("R", 1) * r * grid.stacked * grid.folds) > chip.rows:
         sets = f"{r} x {t} sets of {extents.get('R', 1)} x {e} PEs"
         raise _misfit(nest, f"{sets} take {rows} rows of the array, {target.name} has {chip.rows}")
@@ -104,7 +104,7 @@ class _Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chip:
+class Chip:
     """The parts of a target that is built like Eyeriss: names of levels, names and sizes of axes."""
 
     buffer: str
@@ -116,7 +116,7 @@ class _Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class _Grid:
+class Grid:
     """How sets lie on the array: strips of ``width`` columns, ``folds`` of them one above the other; of the sets for
     further filters, as many ``beside`` each other as the columns allow, and ``stacked`` rows of those.
     """
@@ -127,14 +127,14 @@ class _Grid:
     stacked: int
 
 
-def _grid(e: int, t: int, columns: int) -> _Grid:
+def grid_of(e: int, t: int, columns: int) -> Grid:
     folds = trips(e, columns)
     width = trips(e, folds)
     beside = min(t, columns // width)
-    return _Grid(width, folds, beside, trips(t, beside))
+    return Grid(width, folds, beside, trips(t, beside))
 
 
-def _items(table: _Table, chip: _Chip, grid: _Grid, bias: bool) -> Iterator[Item]:
+def _items(table: _Table, chip: Chip, grid: Grid, bias: bool) -> Iterator[Item]:
     """The items of the mapping, loops by the roles of dims."""
     m, n, e, p, q, r, t = astuple(table)
     yield from (For("P", e), For("N", n), For("K", m), Keep(OUTPUT_NAME, chip.buffer))
@@ -167,12 +167,12 @@ def _repeating(nest: Nest, items: list[Item]) -> Iterator[Item]:
             extent[item.dim] = item.step
 
 
-def _chip(target: Target) -> _Chip:
+def chip_of(target: Target) -> Chip:
     levels = target.levels
     arrays = [level.fanout for level in levels if level.fanout is not None]
     if len(levels) == 3 and len(arrays) == 1 and levels[1].fanout is arrays[0] and len(arrays[0].axes) == 2:
         y, x = arrays[0].axes
-        return _Chip(levels[1].name, levels[2].name, y.name, x.name, y.size, x.size)
+        return Chip(levels[1].name, levels[2].name, y.name, x.name, y.size, x.size)
     raise InputError(
         f"{target.name} has no place for the row-stationary mapping",
         expected="three levels: DRAM, a buffer with an array of PEs of two axes below it, a scratchpad in every PE",
@@ -180,7 +180,7 @@ def _chip(target: Target) -> _Chip:
     )
 
 
-def _names(nest: Nest) -> dict[str, str]:
+def roles_of(nest: Nest) -> dict[str, str]:
     """The dims by role; those of groups apart, of which there may be several."""
     dims = [dim for dim in nest.dims if dim.role != "G"]
     names = {dim.role: dim.name for dim in dims}
