@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from effc.compiler.replay import TimeloopCounts
     from effc.compiler.search.cache import Cache
 
-OBJECTIVES = ("energy", "latency", "edp", "dram")
+OBJECTIVES = ("energy", "latency", "edp", "dram", "pareto")
 BACKENDS = ("accel", "cpu")
 CONVENTIONS = ("effc", "timeloop")
 

@@ -28,7 +28,7 @@ VERBS = {
 }
 """The verbs, and the functions that do them."""
 
-OBJECTIVES = ("energy", "latency", "edp", "dram")
+OBJECTIVES = ("energy", "latency", "edp", "dram", "pareto")
 
 EPILOG = """\
 exit codes:
@@ -215,6 +215,7 @@ def _map(parser: Parser) -> None:
     _search(parser)
     parser.add_argument("--perfect-factors", action="store_true", help="only divisors, no sliding windows")
     parser.add_argument("--json", metavar="FILE", help="write the layers there (- is stdout)")
+    parser.add_argument("--csv", metavar="FILE", help="write them, or the points of their fronts, as CSV (- is stdout)")
 
 
 def _evaluate(parser: Parser) -> None:

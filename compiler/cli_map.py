@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import effc
-from effc.compiler.cli_output import cache_of, check_outputs, constraints_of, owns_stdout, progress, write_json
+from effc.compiler.cli_output import (
+    cache_of,
+    check_outputs,
+    constraints_of,
+    owns_stdout,
+    progress,
+    write_json,
+    write_result,
+)
 from effc.compiler.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +34,7 @@ def map_(arguments: Namespace) -> int:
     from effc.compiler.passes.schedule_nests import ScheduleNests, Watch
     from effc.compiler.report import nest_layer
 
-    check_outputs(arguments, "json")
+    check_outputs(arguments, "json", "csv")
     target = find_target(arguments.target)
     nests = read_layers(Path(arguments.layers))
     jobs = arguments.jobs or os.cpu_count() or 1
@@ -83,12 +91,17 @@ def _write(arguments: Namespace, layers: list[Layer], target: Target, objective:
     from effc.compiler.report.codec import encode
 
     write_json(arguments.json, {"layers": encode(layers)})
-    if layers and not owns_stdout(arguments, "json"):
-        from effc.compiler.report.rows import layer_table, words_table
+    shown = _report(layers, target, objective, path)
+    if getattr(arguments, "csv", None):
+        from effc.compiler.report.csv_ import to_csv
+
+        write_result(arguments.csv, to_csv(shown))
+    if layers and not owns_stdout(arguments, "json", "csv"):
+        from effc.compiler.report.rows import front_table, layer_table, words_table
         from effc.compiler.report.tables import console_for, print_table
 
-        shown = _report(layers, target, objective, path)
-        for table in (layer_table(shown), words_table(shown)):
+        fronts = [front_table(shown)] if any(layer.front for layer in layers) else []
+        for table in (layer_table(shown), *fronts, words_table(shown)):
             print_table(table, console_for())
 
 

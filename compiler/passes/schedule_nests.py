@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from effc.compiler.search.result import Best
     from effc.compiler.search.task import Task
 
-Objective = Literal["energy", "latency", "edp", "dram"]
+Objective = Literal["energy", "latency", "edp", "dram", "pareto"]
 Progress = Callable[[str, int, int], None]
 """Called with the name of a nest, how many are done, and how many there are."""
 
@@ -125,10 +125,10 @@ def given(nest: Nest, schedule: Schedule, target: Target, objective: str) -> Bes
     """A schedule that someone else found, costed as it is."""
     from effc.compiler.cost import evaluate
     from effc.compiler.search.bounds import floor_dram_words, lower_bound
-    from effc.compiler.search.result import Best, Certificate
+    from effc.compiler.search.result import Best, Certificate, measure
 
     evaluation = evaluate(nest, schedule, target)
-    value, bound = evaluation.value(objective), lower_bound(nest, target, objective)
+    value, bound = evaluation.value(measure(objective)), lower_bound(nest, target, measure(objective))
     status: Literal["optimal", "bounded"] = "optimal" if value == bound else "bounded"
     certificate = Certificate(status, value, bound, floor_dram_words(nest), None, 1, 0.0)
     return Best(nest, target, objective, schedule, evaluation, certificate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 
@@ -16,6 +17,7 @@ from effc.compiler.report.model import (
     Access,
     BankInfo,
     CertificateInfo,
+    FrontPoint,
     HostOp,
     Layer,
     LevelInfo,
@@ -28,11 +30,12 @@ from effc.compiler.report.model import (
     Units,
     Where,
 )
-from effc.compiler.search.result import Best, Certificate
+from effc.compiler.search.result import Best, Certificate, Point
 from effc.compiler.target.model import Bank, Level, Target
 from effc.compiler.target.show import print_target
 from effc.ir.counters import Counters
 from effc.ir.graph import Graph, NestOp, NodeOp, Tensor
+from effc.ir.nest import Nest
 from effc.ir.printer import print_schedule
 
 
@@ -82,7 +85,7 @@ def nest_layer(best: Best, target: Target, op: NestOp | None = None, graph: Grap
     for name, operand in nest.operands.items():
         tensor = op.uses[name].tensor if op is not None else name
         operands[name] = OperandInfo(tensor, operand.shape, operand.words)
-    return _costed(
+    layer = _costed(
         best.evaluation,
         target,
         nest.name,
@@ -93,6 +96,13 @@ def nest_layer(best: Best, target: Target, op: NestOp | None = None, graph: Grap
         operands=operands,
         certificate=certificate_info(best.certificate),
     )
+    return replace(layer, front=tuple(front_point(point, nest) for point in best.front))
+
+
+def front_point(point: Point, nest: Nest) -> FrontPoint:
+    """A point of a front as the report shows it."""
+    cost = point.evaluation
+    return FrontPoint(number(cost.energy), cost.cycles, point.proven, print_schedule(point.schedule, nest))
 
 
 def vector_layer(op: NodeOp, graph: Graph, target: Target) -> Layer:

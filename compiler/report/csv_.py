@@ -12,15 +12,35 @@ Cell = str | int | float | None
 
 
 def to_csv(report: Report) -> str:
-    """The layers, those on the host included; what is not known or does not apply is empty."""
+    """The layers, those on the host included; what is not known or does not apply is empty.
+
+    For the objective ``pareto``: the points of the fronts of the layers that have one.
+    """
     reasons = {op.name: op.reason for op in report.host}
-    rows = [dict(cells(layer, report, reasons.get(layer.name))) for layer in report.layers]
+    if report.objective == "pareto":
+        rows = list(front_rows(report))
+    else:
+        rows = [dict(cells(layer, report, reasons.get(layer.name))) for layer in report.layers]
     heads = list(dict.fromkeys(head for row in rows for head in row))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, heads, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue()
+
+
+def front_rows(report: Report) -> Iterator[dict[str, Cell]]:
+    """A row for each point of each front, fewest cycles first."""
+    unit = report.target.units.energy
+    for layer in report.layers:
+        for point in layer.front:
+            yield {
+                "layer": layer.name,
+                "cycles": point.cycles,
+                f"energy [{unit}]": point.energy,
+                "proven": str(point.proven).lower(),
+                "schedule": point.schedule,
+            }
 
 
 def cells(layer: Layer, report: Report, reason: str | None) -> Iterator[tuple[str, Cell]]:

@@ -126,6 +126,16 @@ class CertificateInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """A schedule that no other one found is better than in energy and in cycles; ``proven``: none at all is."""
+
+    energy: Number
+    cycles: int
+    proven: bool
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
 class OperandInfo:
     """A tensor that a layer uses: its name in the model, its shape, its words."""
 
@@ -157,6 +167,7 @@ class Layer:
     hops: Mapping[str, Mapping[str, int]]
     operands: Mapping[str, OperandInfo]
     certificate: CertificateInfo | None
+    front: tuple[FrontPoint, ...] = ()
 
     def counters(self, target: TargetInfo) -> Counters:
         """The predicted counters, as the cost model gave them."""

@@ -41,6 +41,8 @@ class Table:
 def tables(report: Report) -> Iterator[Table]:
     """Every table of a report, in reading order."""
     yield layer_table(report)
+    if any(layer.front for layer in report.layers):
+        yield front_table(report)
     yield words_table(report)
     if report.host:
         yield host_table(report)
@@ -55,6 +57,7 @@ def title(report: Report) -> str:
         "latency": "least latency",
         "edp": "least energy x delay",
         "dram": "least DRAM words",
+        "pareto": "least energy x delay, and fronts over both",
     }
     name = text.clean(report.model.name or report.model.path or "a model")
     return f"{name} on {report.target.name}: schedules of {least.get(report.objective, report.objective)}"
@@ -118,10 +121,11 @@ def layer_table(report: Report) -> Table:
 def layer_notes(report: Report, parts: Sequence[str]) -> tuple[str, ...]:
     """What the columns of the layer table mean."""
     units = report.target.units
+    objective = "energy x delay" if report.objective == "pareto" else report.objective
     return (
         f"{', '.join(parts)}: shares of the layer's energy; util: share of the lanes that work",
         f"words of {units.word_bits} bit; cycles of {text.significant(units.clock_mhz)} MHz",
-        f"gap: by how much a better schedule could lower the {report.objective} of the layer, at most",
+        f"gap: by how much a better schedule could lower the {objective} of the layer, at most",
     )
 
 
@@ -151,6 +155,19 @@ def array_utilization(report: Report) -> float | None:
     """MACs per cycle and MAC of the array, over the layers that run on it."""
     cycles = sum(layer.cycles or 0 for layer in report.layers if layer.where == "accel")
     return report.totals.macs / (cycles * report.target.macs) if cycles else None
+
+
+def front_table(report: Report) -> Table:
+    """The front of each layer over energy and cycles."""
+    points = [(layer, point) for layer in report.layers for point in layer.front]
+    scale = text.energy_scale(report.target.units, [point.energy for _, point in points])
+    rows = tuple(
+        (text.clean(layer.name), text.count(point.cycles), scale.show(point.energy), "yes" if point.proven else "no")
+        for layer, point in points
+    )
+    columns = (Column("layer", "name"), Column("cycles"), Column(f"energy {scale.unit}"), Column("proven", "text"))
+    notes = ("proven: no schedule at all is better in energy and in cycles; else none that was found",)
+    return Table("Energy against cycles", columns, rows, notes=notes)
 
 
 def words_table(report: Report) -> Table:

@@ -17,15 +17,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effc.compiler.cost import evaluate
+from effc.compiler.cost import Evaluation, evaluate
 from effc.compiler.errors import CacheWarning
 from effc.compiler.search.constraints import narrowed, relative_to, satisfies
 from effc.compiler.search.find import without_windows
-from effc.compiler.search.result import Best, Certificate
+from effc.compiler.search.result import Best, Certificate, Point, measure
 from effc.compiler.search.task import Task
 from effc.ir.errors import InputError
+from effc.ir.nest import Nest
 from effc.ir.parser import parse_schedule
 from effc.ir.printer import print_schedule
+from effc.ir.schedule import Schedule
 
 if TYPE_CHECKING:
     import sqlite3
@@ -132,8 +134,14 @@ def _written(best: Best) -> bytes:
         "floor_dram_words": found.floor_dram_words,
         "space": found.space,
         "expanded": found.expanded,
+        "front": [_point(best.nest, point) for point in best.front],
     }
     return json.dumps(entry).encode()
+
+
+def _point(nest: Nest, point: Point) -> list[Any]:
+    cost = point.evaluation
+    return [print_schedule(point.schedule, nest), str(cost.energy), cost.cycles, point.proven]
 
 
 def _read(task: Task, key: str, entry: object, checksum: object) -> Best | None:
@@ -147,15 +155,17 @@ def _read(task: Task, key: str, entry: object, checksum: object) -> Best | None:
 
 
 def _verified(task: Task, entry: dict[str, Any]) -> Best | None:
-    """The answer with its schedule costed again."""
-    schedule = parse_schedule(entry["schedule"], task.nest)
-    machine = without_windows(task.target) if task.perfect_factors else task.target
-    evaluation = evaluate(task.nest, schedule, machine)
+    """The answer with its schedules costed again."""
+    schedule, evaluation = _costed(task, entry["schedule"])
     value, bound = Fraction(entry["value"]), Fraction(entry["lower_bound"])
-    if evaluation.value(task.objective) != value or bound > value:
+    if evaluation.value(measure(task.objective)) != value or bound > value:
         return None
-    if not satisfies(task.nest, narrowed(task.nest, task.target, task.constraints), task.constraints, schedule):
-        return None
+    front = []
+    for text, energy, cycles, proven in entry["front"]:
+        other, cost = _costed(task, text)
+        if (cost.energy, cost.cycles) != (Fraction(energy), cycles):
+            return None
+        front.append(Point(other, cost, bool(proven)))
     certificate = Certificate(
         status="optimal" if value == bound else "bounded",
         value=value,
@@ -166,4 +176,14 @@ def _verified(task: Task, entry: dict[str, Any]) -> Best | None:
         search_s=0.0,
         relative_to=relative_to(task.constraints),
     )
-    return Best(task.nest, task.target, task.objective, schedule, evaluation, certificate)
+    return Best(task.nest, task.target, task.objective, schedule, evaluation, certificate, tuple(front))
+
+
+def _costed(task: Task, text: str) -> tuple[Schedule, Evaluation]:
+    """A schedule and its cost; ValueError if the constraints of the task do not allow it."""
+    schedule = parse_schedule(text, task.nest)
+    machine = without_windows(task.target) if task.perfect_factors else task.target
+    narrow = narrowed(task.nest, task.target, task.constraints)
+    if not satisfies(task.nest, narrow, task.constraints, schedule):
+        raise ValueError("the schedule does not satisfy the constraints")
+    return schedule, evaluate(task.nest, schedule, machine)

@@ -37,9 +37,27 @@ class Certificate:
         return (self.value - self.lower_bound) / self.value if self.value else Fraction(0)
 
 
+def measure(objective: str) -> str:
+    """The figure that a certificate for the objective speaks of."""
+    return "edp" if objective == "pareto" else objective
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A schedule on a front over energy and cycles. ``proven``: no schedule at all is better in both."""
+
+    schedule: Schedule
+    evaluation: Evaluation
+    proven: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best schedule found for a nest on a target."""
+    """The best schedule found for a nest on a target.
+
+    ``front``: for the objective ``pareto``, the schedules found of which none is better in both energy and cycles,
+    fewest cycles first. The schedule itself is then the one of least energy x cycles, and so is its certificate.
+    """
 
     nest: Nest
     target: Target
@@ -47,6 +65,7 @@ class Best:
     schedule: Schedule
     evaluation: Evaluation
     certificate: Certificate
+    front: tuple[Point, ...] = ()
 
     @property
     def counts(self) -> Counts:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from effc.compiler.search import constrained, find
+from effc.compiler.search import constrained, find, front
 from effc.compiler.search.constraints import Rules
 from effc.compiler.search.find import Progress
 from effc.compiler.search.floor import dram_floor
@@ -27,6 +27,7 @@ def search(
 ) -> Best:
     """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
 
+    ``objective``: one of the cost model's, or ``pareto``: the front over energy and cycles, see ``front.py``.
     ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
     ``constraints``: only schedules that satisfy them; the certificate is relative to them. ``time_limit`` is in
     seconds; ``progress`` is called with every better answer on the way. Out of time, the search returns the best
@@ -34,7 +35,13 @@ def search(
     """
     began = time.perf_counter()
     chosen = partial(constrained.search, rules=constraints) if constraints else partial(find.search, progress=progress)
-    best = chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=time_limit)
+    if objective == "pareto":
+        machine = find.without_windows(target) if perfect_factors else target
+        each = None if time_limit is None else time_limit / (front.SEARCHES + 4)
+        solve = partial(chosen, nest, perfect_factors=perfect_factors, time_limit=each)
+        best = front.search(nest, target, machine, solve)
+    else:
+        best = chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=time_limit)
     left = None if time_limit is None else time_limit - (time.perf_counter() - began)
     floor = dram_floor(nest, target, left)
     certificate = replace(best.certificate, floor_dram_words=floor, search_s=time.perf_counter() - began)

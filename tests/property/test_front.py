@@ -1,0 +1,95 @@
+"""Fronts over energy and cycles against brute force."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+
+import pytest
+from oracle import schedules, space
+from test_search_oracle import random_nest, random_target
+
+import effc
+from effc.compiler.cli import main
+from effc.compiler.cost import try_schedule
+from effc.compiler.search import search
+from effc.compiler.search.cache import Cache
+from effc.compiler.search.front import edp_bound
+from effc.compiler.search.task import Task
+from effc.compiler.target.model import Target
+from effc.ir import nests
+from effc.ir.errors import InputError
+from effc.ir.nest import Nest
+
+EYERISS = effc.load_target("eyeriss_like")
+
+
+def costs(nest: Nest, target: Target) -> set[tuple[Fraction, int]]:
+    """Energy and cycles of every schedule."""
+    found = (try_schedule(nest, schedule, target) for schedule in schedules(nest, target))
+    return {(cost.energy, cost.cycles) for cost in found if not isinstance(cost, list)}
+
+
+def test_against_brute_force() -> None:
+    compared = proven = 0
+    for seed in range(180):
+        random = Random(seed)
+        nest, target = random_nest(random), random_target(random, sliding=True)
+        if space(nest, target) > 250:
+            continue
+        try:
+            best = search(nest, target, "pareto")
+        except InputError:
+            continue
+        everything = costs(nest, target)
+        for point in best.front:
+            energy, cycles = point.evaluation.energy, point.evaluation.cycles
+            if point.proven:
+                worse = (energy, cycles)
+                assert not any(e <= energy and c <= cycles and (e, c) != worse for e, c in everything), seed
+            proven += point.proven
+        least = min(energy * cycles for energy, cycles in everything)
+        assert best.certificate.lower_bound <= least <= best.certificate.value
+        compared += 1
+    assert compared >= 20
+    assert proven >= compared / 2
+
+
+def test_a_front_has_a_trade_off() -> None:
+    nest = nests.conv2d(n=1, k=11, c=13, p=5, q=5, r=1, s=1)
+    front = effc.search(nest, EYERISS, "pareto", perfect_factors=True).front
+    energies, cycles = [p.evaluation.energy for p in front], [p.evaluation.cycles for p in front]
+    assert len(front) > 1
+    assert cycles == sorted(set(cycles))
+    assert energies == sorted(set(energies), reverse=True)
+    assert energies[-1] == effc.search(nest, EYERISS, perfect_factors=True).energy
+
+
+def test_a_front_is_kept_on_disk(tmp_path: Path) -> None:
+    task = Task(nests.gemm(m=2, n=3, k=2), EYERISS, "pareto")
+    best = search(task.nest, EYERISS, "pareto")
+    Cache(tmp_path).keep(task, best)
+    found = Cache(tmp_path).find(task)
+    assert found is not None
+    assert (found.front, found.certificate.lower_bound) == (best.front, best.certificate.lower_bound)
+
+
+def test_least_product_above_lines() -> None:
+    """E >= 10 and E + C >= 14 with C >= 2: (12, 2) is better than the corner (10, 4)."""
+    assert edp_bound([(Fraction(0), Fraction(10)), (Fraction(1), Fraction(14))], 2) == 24
+    assert edp_bound([(Fraction(0), Fraction(10)), (Fraction(1), Fraction(14))], 4) == 40
+
+
+def test_fronts_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layers = tmp_path / "l.json"
+    layers.write_text(json.dumps([{"name": "a", "M": 2, "K": 2, "N": 3}]))
+    words = ["map", str(layers), "--target", "eyeriss_like", "--objective", "pareto", "--jobs", "1"]
+    assert main([*words, "--csv", str(tmp_path / "f.csv")]) == 0
+    assert "Energy against cycles" in capsys.readouterr().out
+    rows = (tmp_path / "f.csv").read_text().splitlines()
+    assert rows[0] == "layer,cycles,energy [x],proven,schedule"
+    assert main([*words, "--json", "-"]) == 0
+    (layer,) = json.loads(capsys.readouterr().out)["layers"]
+    assert [str(point["cycles"]) for point in layer["front"]] == [r.split(",")[1] for r in rows if r.startswith("a,")]
