@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from effc.backends.onnx_types import type_of
+from effc.backends.onnx_types import parse_type, type_of
 from effc.ir.errors import InputError
 from effc.ir.graph import Array, NodeOp
 
@@ -69,6 +69,20 @@ def run_node(
         session = _cached_session(op, feeds, known)
     results = iter(session.run(feeds))
     return [next(results) if name else None for name in op.outputs]
+
+
+def output_types(op: NodeOp, inputs: Iterable[onnx.TypeProto | None]) -> list[onnx.TypeProto | None]:
+    """What onnxruntime infers of the outputs of ``op`` for inputs of these types; None where it knows nothing.
+
+    It knows operators that onnx does not: those of ``com.microsoft``, for example.
+    """
+    types = {f"{_PREFIX}i{i}": kind for i, kind in enumerate(inputs) if kind is not None}
+    try:
+        session = _Onnxruntime(op.name, _one_node_model(op, types, {}, op.version))
+    except Exception:  # it has no kernel, or one for other types
+        return [None] * len(op.outputs)
+    found = iter(session.types())
+    return [next(found) if name else None for name in op.outputs]
 
 
 def run_model(
@@ -160,6 +174,19 @@ class _Onnxruntime(_Session):
         types = [*self._types, *(argument.type for argument in self._session.get_inputs())]
         if unsupported := [kind for kind in types if any(word in kind for word in _NOT_NUMPY)]:
             raise TypeError(f"onnxruntime does not exchange {unsupported[0]} with numpy")
+
+    def types(self) -> list[onnx.TypeProto]:
+        """The types of the outputs, with the dims that are known."""
+        types = []
+        for argument in self._session.get_outputs():
+            kind = parse_type(argument.type)
+            if kind.HasField("tensor_type"):
+                for size in argument.shape:
+                    dim = kind.tensor_type.shape.dim.add()
+                    if isinstance(size, int):
+                        dim.dim_value = size
+            types.append(kind)
+        return types
 
     def outputs(self, feeds: dict[str, Value]) -> list[Value]:
         return [_wrap(value, kind) for value, kind in zip(self._session.run(None, feeds), self._types)]

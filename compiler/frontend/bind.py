@@ -1,10 +1,12 @@
 """Symbolic dims get values: the batch, and what ``--dim NAME=VALUE`` says.
 
-A dim without a name is called after its place: ``image.2`` is axis 2 of the input ``image``.
+A dim without a name is called after its place: ``image.2`` is axis 2 of the input ``image``. One whose name is a sum,
+``past + sequence`` or ``past + 1``, follows from its parts. Names that exporters make up (``unk__12``) tell nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -15,6 +17,9 @@ from effc.compiler.errors import InputError
 BATCH_NAMES = frozenset({"n", "b", "bs", "batch", "batchsize", "nbatch", "numbatch", "batchdim"})
 """Names of a batch, in lower case and without punctuation."""
 
+
+_MADE_UP = re.compile(r"unk__\d+|\?|None")
+"""Names of dims that some exporters invent."""
 
 MOST = 2**31 - 1
 """The largest size of a dim."""
@@ -34,6 +39,7 @@ def bind(inputs: Iterable[onnx.ValueInfoProto], batch: int, dims: Mapping[str, i
     inputs = list(inputs)
     symbols = [symbol for value in inputs for symbol in _symbols(value)]
     known = dict.fromkeys(symbol.name for symbol in symbols)
+    known |= dict.fromkeys(part for symbol in symbols for part in _parts(symbol.name) if not part.isdigit())
     for name, value in {"the batch": batch, **dims}.items():
         if not 0 <= value <= MOST:
             raise InputError(f"{name} is {value}", expected=f"from 0 to {MOST}")
@@ -45,6 +51,8 @@ def bind(inputs: Iterable[onnx.ValueInfoProto], batch: int, dims: Mapping[str, i
         _require_batch(inputs, batch)
     values = dict.fromkeys(batches, batch) | dict(dims)
     for symbol in symbols:
+        if symbol.name not in values and (total := _sum(symbol.name, values)) is not None:
+            values[symbol.name] = total
         if symbol.name not in values:
             raise InputError(
                 f"dim '{symbol.name}', axis {symbol.axis} of the input '{symbol.input}', has no value",
@@ -80,7 +88,7 @@ def _symbols(value: onnx.ValueInfoProto) -> Iterable[Symbol]:
     if value.type.HasField("tensor_type"):
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):
             if name := _name(dim, value.name, axis):
-                yield Symbol(name, value.name, axis, bool(dim.dim_param))
+                yield Symbol(name, value.name, axis, bool(dim.dim_param) and not _MADE_UP.fullmatch(dim.dim_param))
 
 
 def _name(dim: onnx.TensorShapeProto.Dimension, place: str, axis: int) -> str:
@@ -88,6 +96,17 @@ def _name(dim: onnx.TensorShapeProto.Dimension, place: str, axis: int) -> str:
     if dim.dim_param:
         return str(dim.dim_param)
     return f"{place}.{axis}" if dim.dim_value < 0 or not dim.HasField("dim_value") else ""
+
+
+def _sum(name: str, values: Mapping[str, int]) -> int | None:
+    """The value of a name that is a sum of known names and numbers."""
+    parts = _parts(name)
+    known = [int(part) if part.isascii() and part.isdigit() else values.get(part) for part in parts]
+    return sum(filter(None, known)) if len(parts) > 1 and None not in known else None
+
+
+def _parts(name: str) -> list[str]:
+    return [part.strip() for part in name.split("+")]
 
 
 def _batches(symbols: list[Symbol]) -> list[str]:

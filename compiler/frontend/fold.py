@@ -24,6 +24,9 @@ from effc.ir.graph import Array, NodeOp
 GROWTH = 256 << 20
 """Bytes of folded tensors that take memory."""
 
+LARGE = 1 << 20
+"""Words of a constant that is not transposed while compiling."""
+
 REPEATED = 2 << 30
 """Bytes of folded tensors that are one value over and over, and take none."""
 
@@ -67,7 +70,7 @@ def fold(node: Node, types: list[onnx.TypeProto], op: Callable[[], NodeOp], budg
     shapes = [shape_of(kind) for kind, wanted in zip(types, node.proto.output) if wanted]
     if name == "ConstantOfShape":
         return _filled(node, shapes[0], budget)
-    if name not in FOLDABLE or _divides_by_zero(node) or not _affordable(shapes, budget):
+    if name not in FOLDABLE or _is_view(node, shapes) or _divides_by_zero(node) or not _affordable(shapes, budget):
         return None
     return _computed(node, op())
 
@@ -126,6 +129,11 @@ def _filled(node: Node, shape: tuple[int, ...] | None, budget: Budget) -> list[A
         budget.repeated += size
         return None
     return [np.broadcast_to(value.reshape(()), shape)]
+
+
+def _is_view(node: Node, shapes: list[tuple[int, ...] | None]) -> bool:
+    """A large constant is not written twice for the sake of its order: a nest reads it through a view."""
+    return node.proto.op_type == "Transpose" and all(shape and prod(shape) > LARGE for shape in shapes)
 
 
 def _divides_by_zero(node: Node) -> bool:

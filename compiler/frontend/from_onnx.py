@@ -19,6 +19,7 @@ import onnx.inliner
 import onnx.shape_inference
 from onnx import numpy_helper
 
+from effc.backends.host import output_types
 from effc.compiler.errors import InputError
 from effc.compiler.frontend import bind, fold, infer
 from effc.compiler.frontend.builder import Builder
@@ -186,7 +187,11 @@ class _Frontend:
             return []
         types = {name: self.types[name] for name in (*node.proto.input, *outside) if name}
         inferred = infer.infer(node.proto, self.context, types, self.build.constants, node.place)
-        return infer.merged(inferred, (self.declared.get(name) for name in node.proto.output))
+        merged = infer.merged(inferred, (self.declared.get(name) for name in node.proto.output))
+        if node.proto.domain and not all(map(infer.is_known, merged)) and all(map(infer.is_known, types.values())):
+            given = [self.types[name] if name else None for name in node.proto.input]
+            return infer.merged(merged, output_types(self._op(node, outside), given), infer.is_known)
+        return merged
 
     def _emit(self, node: Node, as_op: partial[NodeOp]) -> None:
         entry = LOWERINGS.get(node.key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import onnx
@@ -110,9 +110,23 @@ def array_type(value: Array) -> onnx.TypeProto:
     return kind
 
 
-def merged(inferred: Iterable[onnx.TypeProto], declared: Iterable[onnx.TypeProto | None]) -> list[onnx.TypeProto]:
-    """What was inferred, or what the model declares where nothing could be."""
-    return [a if a.WhichOneof("value") or b is None else b for a, b in zip(inferred, declared)]
+def is_typed(kind: onnx.TypeProto) -> bool:
+    """Whether anything is known of a type."""
+    return bool(kind.WhichOneof("value"))
+
+
+def is_known(kind: onnx.TypeProto) -> bool:
+    """Whether everything is, the shape of a tensor included."""
+    return is_typed(kind) and (not kind.HasField("tensor_type") or shape_of(kind) is not None)
+
+
+def merged(
+    inferred: Iterable[onnx.TypeProto],
+    declared: Iterable[onnx.TypeProto | None],
+    enough: Callable[[onnx.TypeProto], bool] = is_typed,
+) -> list[onnx.TypeProto]:
+    """What was inferred, or what someone declares where that is not enough."""
+    return [a if enough(a) or b is None else b for a, b in zip(inferred, declared)]
 
 
 def _message(error: Exception) -> str:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import onnx
 
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import bodies, einsum, unroll
+from effc.compiler.frontend import bodies, contrib, einsum, unroll
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.conv_transpose import conv_transpose
@@ -84,6 +84,9 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     **dict.fromkeys((("", "MatMulInteger"), ("", "ConvInteger")), Expansion(_written(integer_product), _INTEGERS)),
     **dict.fromkeys((("", "QLinearMatMul"), ("", "QLinearConv")), Expansion(_written(requantised_product), _INTEGERS)),
     ("", "Einsum"): Expansion(_own(einsum.pairs), "any equation of two operands and more; a nest for each product"),
+    (contrib.DOMAIN, "FusedMatMul"): Expansion(_written(contrib.fused_matmul), "any but transposed batches"),
+    (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), "with Relu, Sigmoid, Tanh or none"),
+    (contrib.DOMAIN, "FusedGemm"): Expansion(_written(contrib.fused_gemm), "with Relu, Sigmoid, Tanh or none"),
     ("", "Loop"): Expansion(_own(unroll.loop), "a known number of turns, with products in its body: those are nests"),
     ("", "Scan"): Expansion(_own(unroll.scan), "sequences of known length, with products in its body: those are nests"),
 }

@@ -221,3 +221,40 @@ def test_names_tell_where_a_nest_comes_from() -> None:
     cell = helper.make_node("RNN", ["x", "w", "r"], ["y"], name="/encoder/RNN", hidden_size=4)
     graph = lower(model([cell], {"x": (2, 1, 5)}, weights))
     assert all(op.name.startswith("encoder_RNN_") for op in graph.nests)
+
+
+def contrib_model(op: str, shapes: dict[str, tuple[int, ...]], **attributes: Any) -> onnx.ModelProto:
+    """A node of onnxruntime's own domain, and a product behind it that needs its shape."""
+    names = list(shapes)
+    fused = helper.make_node(op, names, ["t"], domain="com.microsoft", **attributes)
+    made = model([node("Relu", "t", "y")], {"t": None}, {name: random(shapes[name]) for name in names[1:]})
+    del made.graph.input[:]
+    made.graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, shapes["x"]))
+    made.graph.node.insert(0, fused)
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "attributes", "expected"),
+    [
+        ("FusedMatMul", {"x": (2, 4, 3), "w": (5, 4)}, {"transA": 1, "transB": 1, "alpha": 0.5}, "MATMUL"),
+        ("FusedMatMul", {"x": (3, 4), "w": (4, 5)}, {}, "MATMUL"),
+        ("FusedGemm", {"x": (3, 4), "w": (5, 4), "b": (5,)}, {"transB": 1, "activation": "Relu"}, "GEMM"),
+        ("FusedConv", {"x": (1, 2, 5, 5), "w": (3, 2, 3, 3), "b": (3,)}, {"activation": "Relu"}, "CONV"),
+        ("FusedConv", {"x": (1, 2, 3, 3), "w": (3, 2, 3, 3), "b": (3,), "z": (1, 3, 1, 1)}, {}, "CONV"),
+    ],
+)
+def test_what_onnxruntime_fuses_is_taken_apart(
+    op: str, shapes: dict[str, tuple[int, ...]], attributes: dict[str, Any], expected: str
+) -> None:
+    found = ops(assert_equal_to_onnxruntime(contrib_model(op, shapes, **attributes)))
+    assert expected in found
+    assert op not in found
+
+
+def test_onnxruntime_knows_the_shapes_of_its_own_operators() -> None:
+    made = contrib_model("FastGelu", {"x": (3, 4), "b": (4,)})
+    made.graph.node[1].CopyFrom(node("MatMul", "t v", "y"))
+    made.graph.initializer.append(numpy_helper.from_array(random((4, 5)), "v"))
+    assert ops(assert_equal_to_onnxruntime(made)) == ["FastGelu", "MATMUL"]

@@ -184,6 +184,18 @@ def test_views_through_layouts() -> None:
     assert through(View("y", 0, (1,)), (12,), Layout("x", (3, 4), 0, (4, 1))) == View("x", 0, (1,))
 
 
+def test_a_large_table_is_kept_once() -> None:
+    """An embedding that is the last product's weights, too, as in GPT-2."""
+    nodes = [node("Gather", "w x", "t"), node("Transpose", "w", "wt"), node("MatMul", "t wt", "y")]
+    made = model(nodes, {}, {"w": random((1025, 1024)), "x": np.array([[3, 5]])})
+    graph = lower(made)
+    for item in standard_passes():
+        graph = item.run(graph)
+    (op,) = graph.nests
+    assert op.uses["W"] == View("w", 0, (1, 1024))
+    assert sum(value.nbytes for value in graph.constants.values()) < 2 * made.ByteSize()
+
+
 def test_layouts_of_other_operator_sets() -> None:
     """Slice with attributes, Split with sizes."""
     nodes = [
