@@ -110,7 +110,8 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(
         ("NonZero", "Unique", "Compress", "NonMaxSuppression"), "the shape of its result depends on the data"
     ),
-    **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), "control flow"),
+    "If": "control flow that depends on the data; of a known condition only the branch is left",
+    **dict.fromkeys(("Loop", "Scan", "SequenceMap"), "control flow"),
     "DeformConv": "every tap is an interpolation at a place that depends on the data",
 }
 """Why operators of ONNX's own domain are no nests, where there is more to say than that they are none."""
