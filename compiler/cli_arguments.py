@@ -168,8 +168,10 @@ def _run(parser: Parser) -> None:
     parser.add_argument("--input", metavar="X.npz", help="the inputs, by their names in the model")
     parser.add_argument("-o", "--output", metavar="Y.npz", help="write the outputs there")
     parser.add_argument("--json", metavar="FILE", help="write counters and outputs' shapes there (- is stdout)")
-    parser.add_argument("--trace", metavar="T.json", help="not supported yet")
-    parser.add_argument("--mode", choices=("functional", "cycle"), default="functional", help="cycle: not yet")
+    parser.add_argument("--trace", metavar="T.json", help="write what every engine does when, for ui.perfetto.dev")
+    parser.add_argument(
+        "--mode", choices=("functional", "cycle"), default="functional", help="cycle: also the time of every layer"
+    )
 
 
 def _verify(parser: Parser) -> None:

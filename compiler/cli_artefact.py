@@ -13,32 +13,36 @@ from effc.compiler.cli_output import REPORTS, check_outputs, owns_stdout, progre
 from effc.compiler.errors import InputError
 
 if TYPE_CHECKING:
+    from effc.backends.accel import RunResult, Trace
     from effc.compiler.program import CompiledProgram
-    from effc.ir.counters import Counters
     from effc.ir.graph import Graph
 
 
 def run(arguments: Namespace) -> int:
     """Run a model, and print or write its outputs."""
-    if arguments.trace is not None:
-        raise InputError("--trace is not supported yet", "effc run", remedy="leave it out")
-    if arguments.mode != "functional":
-        raise InputError("--mode cycle is not supported yet", "effc run", "--mode functional")
-    check_outputs(arguments, "output", "json")
+    check_outputs(arguments, "output", "json", "trace")
     with progress() as shown:
         shown.stage("load")
         compiled = _load(arguments.artefact)
         inputs = _inputs(arguments, compiled.graph)
         shown.stage("run")
-        outputs, counters = _run(compiled, inputs, shown.layer)
+        trace = None if arguments.trace is None else _trace(compiled)
+        result = _run(compiled, inputs, shown.layer, arguments.mode == "cycle", trace)
+    outputs = result.outputs
     if arguments.output:
         from effc.compiler.npz import write_outputs
 
         write_outputs(Path(arguments.output), outputs)
-    write_json(arguments.json, {"outputs": _summaries(outputs), "layers": _counted(counters)})
-    if not owns_stdout(arguments, "json"):
+    if trace is not None:
+        write_json(arguments.trace, trace.to_json())
+    write_json(arguments.json, {"outputs": _summaries(outputs), "layers": _counted(result)})
+    if not owns_stdout(arguments, "json", "trace"):
         for name, summary in _summaries(outputs).items():
             print(f"{name}: {' '.join(f'{key} {value}' for key, value in summary.items())}")
+        if result.timings:
+            from effc.compiler.cli_tables import print_timings
+
+            print_timings(result.timings)
     return 0
 
 
@@ -96,12 +100,25 @@ def _inputs(arguments: Namespace, graph: Graph) -> dict[str, Any]:
 
 
 def _run(
-    compiled: CompiledProgram, inputs: Mapping[str, Any], progress: Callable[[int, str], None]
-) -> tuple[Mapping[str, Any], Mapping[str, Counters]]:
+    compiled: CompiledProgram,
+    inputs: Mapping[str, Any],
+    progress: Callable[[int, str], None],
+    cycles: bool,
+    trace: Trace | None,
+) -> RunResult:
     if compiled.backend == "cpu":
-        return compiled.run(inputs), {}
-    result = compiled.execute(inputs, progress=progress)
-    return result.outputs, result.counters
+        from effc.backends.accel import RunResult
+
+        if cycles or trace is not None:
+            raise InputError("compiled for the CPU, which has no cycle mode", "effc run", remedy="--backend accel")
+        return RunResult(compiled.run(inputs))
+    return compiled.execute(inputs, progress=progress, cycles=cycles, trace=trace)
+
+
+def _trace(compiled: CompiledProgram) -> Trace:
+    from effc.backends.accel import Trace
+
+    return Trace(compiled.target.name, compiled.target.clock_mhz)
 
 
 def _summaries(outputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -119,6 +136,18 @@ def _summaries(outputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _counted(counters: Mapping[str, Counters]) -> list[dict[str, Any]]:
-    """The counters of every layer, as JSON."""
-    return [{"name": name, "counters": dict(counted.entries())} for name, counted in counters.items()]
+def _counted(result: RunResult) -> list[dict[str, Any]]:
+    """The counters of every layer, and in cycle mode its time, as JSON."""
+    layers = []
+    for name, counted in result.counters.items():
+        layer: dict[str, Any] = {"name": name, "counters": dict(counted.entries())}
+        if timing := result.timings.get(name):
+            layer |= {
+                "cycles": timing.cycles,
+                "bound_by": timing.bound_by,
+                "utilization": timing.utilization,
+                "ports": timing.ports,
+                "stalls": timing.stalls,
+            }
+        layers.append(layer)
+    return layers

@@ -17,7 +17,7 @@ from effc.ir.constants import digest
 from effc.ir.graph import Graph
 
 if TYPE_CHECKING:
-    from effc.backends.accel import Program, RunResult
+    from effc.backends.accel import Program, RunResult, Trace
     from effc.compiler.report import Report
     from effc.compiler.verify import Check, Verification
 
@@ -48,15 +48,24 @@ class CompiledProgram:
         return dict(self.execute(values).outputs)
 
     def execute(
-        self, inputs: Mapping[str, Any], keep: Collection[str] = (), progress: Progress | None = None
+        self,
+        inputs: Mapping[str, Any],
+        keep: Collection[str] = (),
+        progress: Progress | None = None,
+        cycles: bool = False,
+        trace: Trace | None = None,
     ) -> RunResult:
-        """One run of the machine: outputs, the tensors to ``keep``, and the counters of every layer."""
+        """One run of the machine: outputs, the tensors to ``keep``, and the counters of every layer.
+
+        ``cycles``: also the time of every layer, from the machine's clock; with a ``trace`` it is drawn there, too.
+        """
         from effc.backends.accel import Machine, MachineFault
 
         if self.program is None:
             raise InputError("compiled for the CPU: there is no program of the accelerator", remedy="--backend accel")
         try:
-            return Machine(self.target).run(self.program, inputs, self.graph.constants, keep, progress)
+            machine = Machine(self.target, cycles=cycles, trace=trace)
+            return machine.run(self.program, inputs, self.graph.constants, keep, progress)
         except MachineFault as fault:
             raise InputError(f"the machine stopped: {fault}", remedy="compile the model again") from fault
 

@@ -12,3 +12,5 @@ from effc.backends.accel.machine import Machine as Machine
 from effc.backends.accel.machine import RunResult as RunResult
 from effc.backends.accel.machine import run_nest as run_nest
 from effc.backends.accel.machine import run_zeros as run_zeros
+from effc.backends.accel.timing import Timing as Timing
+from effc.backends.accel.trace import Trace as Trace

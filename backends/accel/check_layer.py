@@ -8,6 +8,7 @@ from math import prod
 from effc.backends.accel.assembler import instruction_text
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import (
+    MAX_BUFFERS,
     End,
     Fill,
     Give,
@@ -167,11 +168,11 @@ def _regions(layer: NestLayer, target: Target) -> Faults:
             yield MachineFault(f"{name}: the level cannot hold it", level=at, expected="a bank for it")
         elif len(region.extents) != len(operands[region.operand].axes) or min(region.extents, default=1) < 0:
             yield MachineFault(f"{name}: extents {list(region.extents)}", level=at, expected="one for each axis")
-        elif region.buffers != 1 and (region.buffers != 2 or not target.level(at).overlaps(region.operand)):
+        elif not 1 <= region.buffers <= (MAX_BUFFERS if target.level(at).overlaps(region.operand) else 1):
             yield MachineFault(
                 f"{name}: {region.buffers} buffers",
                 level=at,
-                expected="1, or 2 where the level is double buffered or holds the operand as a buffet",
+                expected=f"1, or up to {MAX_BUFFERS} where the level is double buffered or the operand in a buffet",
             )
         elif not 0 <= region.window <= region.loops <= len(registers) or region.base < 0:
             yield MachineFault(

@@ -15,11 +15,12 @@ A loop becomes a register. Registers inside every fill position belong to the ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from effc.backends.accel.digits import Dimension
 from effc.backends.accel.isa import (
+    MAX_BUFFERS,
     DimSetting,
     Drain,
     End,
@@ -133,9 +134,19 @@ class _Mapped:
             base = used.get(bank, 0)
             used[bank] = base + prod(extents)
             window = self._window(operand, loops) if level.sliding else 0
-            buffers = 2 if level.overlaps(operand.name) and not self._returns_at_once(operand, loops) else 1
-            regions.append(Region(level.name, operand.name, base, tuple(extents), loops, window, buffers))
-        return regions
+            regions.append(Region(level.name, operand.name, base, tuple(extents), loops, window))
+        return [replace(region, buffers=self._buffers(region, regions)) for region in regions]
+
+    def _buffers(self, region: Region, regions: list[Region]) -> int:
+        """How many tiles may be on their way or in use at a time: as many as have room, within reason."""
+        level = self.target.level(region.level)
+        if not level.overlaps(region.operand):
+            return 1
+        bank = level.bank(region.operand)
+        assert bank is not None
+        words = sum(prod(r.extents) for r in regions if r.level == region.level and r.operand in bank.operands)
+        room = MAX_BUFFERS if bank.bits is None or not words else bank.bits // self.target.word_bits // words
+        return max(2, min(room, MAX_BUFFERS))
 
     def _fill_depth(self, operand: Operand, mark: int) -> int:
         """The number of loops outside the fill position of a mark."""
@@ -154,24 +165,6 @@ class _Mapped:
         while window < loops and self.registers[loops - 1 - window][1].dim == dim:
             window += 1
         return window
-
-    def _returns_at_once(self, operand: Operand, loops: int) -> bool:
-        """Whether a tile of partial sums may return in the step after it left, so that it has to arrive first."""
-        if operand is not self.nest.output or not loops:
-            return False
-        position, loop = self.registers[loops - 1]
-        summed = any(self.registers[r][1].dim not in operand.dims for r in range(loops))
-        return summed and self._shortest(loop.dim, position) < 2
-
-    def _shortest(self, dim: str, position: int) -> int:
-        """The least trip count of a loop of a dim, with which it runs in some ragged tile further out."""
-        extents = {self.nest.bounds[dim]}
-        for place, loop, _ in self.schedule.loops(self.nest):
-            if loop.dim == dim and place < position:
-                last = {rest - (trips(rest, loop.step) - 1) * loop.step for rest in extents if isinstance(loop, For)}
-                extents = {min(rest, loop.step) for rest in extents} | last
-        step = self.registers[[place for place, _ in self.registers].index(position)][1].step
-        return min(trips(rest, step) for rest in extents)
 
     # Code
 

@@ -18,6 +18,9 @@ from effc.ir.nest import Axis
 VERSION = 2
 """Of the instruction set; a program names the version that it is written for."""
 
+MAX_BUFFERS = 4
+"""Of a region: one for a tile that arrives, one in use, one that leaves, one in hand."""
+
 
 def other_version(version: int) -> tuple[str, str, str]:
     """What is wrong with a program of another version of the instruction set, what is expected, and what to do."""
@@ -74,7 +77,7 @@ class Region:
 
     The registers ``t0 .. t(loops-1)`` select the tile; of those, the last ``window`` ones slide it: words that stay
     keep their addresses. ``extents`` are the words along each axis of the operand, the last axis packed densest.
-    ``buffers``: 2 where the next tile may arrive while this one is in use, else 1.
+    ``buffers``: how many tiles may be on their way or in use at a time, 1 where nothing overlaps.
     """
 
     level: str

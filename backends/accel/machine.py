@@ -22,6 +22,8 @@ from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import Layer, NestLayer, NodeLayer, Program, Slot
 from effc.backends.accel.limits import Limits
 from effc.backends.accel.memory import Memory
+from effc.backends.accel.timing import Clock, Timing, vector_timing
+from effc.backends.accel.trace import Recorder, Trace
 from effc.backends.host import run_node
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
@@ -40,13 +42,14 @@ Progress = Callable[[int, str], None]
 @dataclass
 class RunResult:
     """What a run gave: the outputs, every tensor if asked for, and the counters of every layer by name; of every layer
-    on the array its zeros, if they were looked for.
+    on the array its zeros, if they were looked for; in cycle mode the time of every layer on the target.
     """
 
     outputs: dict[str, Value]
     tensors: dict[str, Value] = field(default_factory=dict)
     counters: dict[str, Counters] = field(default_factory=dict)
     zeros: dict[str, ZeroCounts] = field(default_factory=dict)
+    timings: dict[str, Timing] = field(default_factory=dict)
 
 
 class Machine:
@@ -55,7 +58,8 @@ class Machine:
     ``exact``: every memory keeps a valid bit for each word, and a word that was never written faults where it is read.
     Otherwise only DRAM and the memories of partial sums do; elsewhere such a word is NaN, and a layer whose output has
     a NaN runs again exactly. A program that exceeds the ``limits`` is a fault. ``zeros``: count what the target gates
-    and compresses, too, which takes about twice as long.
+    and compresses, too, which takes about twice as long. ``cycles``: follow every layer on the clock, too (cycle mode),
+    and draw it on the ``trace``, if there is one.
     """
 
     def __init__(
@@ -65,8 +69,11 @@ class Machine:
         exact: bool = False,
         limits: Limits = Limits(),  # noqa: B008 - it is immutable
         zeros: bool = False,
+        cycles: bool = False,
+        trace: Trace | None = None,
     ) -> None:
         self.target, self.dtype, self.limits, self.zeros = target, np.dtype(dtype), limits, zeros
+        self.cycles, self.trace = cycles or trace is not None, trace
         self.exact = exact or self.dtype.kind != "f"
 
     def run(
@@ -117,6 +124,8 @@ class _Run:
                 self.result.counters[layer.name] = self.nest(layer)
             else:
                 self.result.counters[layer.name] = self.node(layer)
+            if self.machine.cycles:
+                self.time(layer)
             written = [name for name in written_by(layer) if name in self.keep]
             self.result.tensors |= {name: self.fetch(name) for name in written if self._complete(name, number)}
         self.result.outputs = {name: self.fetch(name) for name in self.program.outputs}
@@ -187,6 +196,26 @@ class _Run:
                     return counters
             self.dram.forget(output)
         return self.engine(layer, True)
+
+    def time(self, layer: Layer) -> None:
+        """Follow a layer on the clock."""
+        target, trace = self.machine.target, self.machine.trace
+        if isinstance(layer, NestLayer):
+            recorder = None if trace is None else Recorder()
+            clock = Clock(layer, target, recorder)
+            timing, ticks = clock.run(), clock.ports.cycle
+            if trace is not None:
+                trace.layer(layer.name, layer.op, "array", timing.cycles, recorder, ticks)
+        else:
+            counters = self.result.counters[layer.name]
+            if layer.node.where == "vector":
+                timing = vector_timing(target, sum(counters.reads.values()), sum(counters.writes.values()))
+            else:
+                timing = Timing(0, 0)
+            if trace is not None:
+                trace.layer(layer.name, layer.node.op, layer.node.where, timing.cycles)
+        if not isinstance(layer, NodeLayer) or layer.node.where == "vector":
+            self.result.timings[layer.name] = timing
 
     def engine(self, layer: NestLayer, exact: bool) -> Counters:
         """Run a layer on the array, and count its zeros if they are looked for."""

@@ -1,0 +1,143 @@
+"""Ports and networks over time: what is taken of each, and when a transfer that needs so much of it is through.
+
+Time is in *ticks*, of which a cycle has as many as make every transfer of a word take a whole number. A port serves
+what it can in each tick: a transfer uses whatever those before it in the program left over, so that a tile that is
+fetched ahead fills the gaps of the tiles that are needed now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import lcm
+
+from effc.compiler.target.model import Bank, Level, Link, Target
+
+Stretch = tuple[int, int, int]
+"""From a tick to a tick, and how many of those between are taken, evenly spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of a bank or a network with limited bandwidth: its name in reports, and the ticks that a word takes."""
+
+    name: str
+    ticks: int
+
+
+class Ports:
+    """The limited ports of a target, and how many ticks make a cycle."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        banks = [bank for level in target.levels for bank in level.banks]
+        links = [link for level in target.levels if level.fanout for link in level.fanout.links]
+        ends: list[Bank | Link] = [*banks, *links]
+        rates = [rate for end in ends for rate in (end.read_bandwidth, end.write_bandwidth) if rate]
+        self.cycle = lcm(*(rate.numerator for rate in rates))
+
+    def bank(self, position: int, operand: str, way: str) -> Port | None:
+        """The port of the bank of an operand at a level; ``way`` is read or write."""
+        level = self.target.levels[position]
+        bank = level.bank(operand)
+        return None if bank is None else self._port(bank, _name(level, bank), way)
+
+    def link(self, position: int, operand: str, way: str) -> Port | None:
+        """The network of an operand below a level; ``read`` is inwards."""
+        fanout = self.target.levels[position].fanout
+        link = None if fanout is None else fanout.link(operand)
+        if fanout is None or link is None:
+            return None
+        return self._port(link, f"{fanout.name} {'+'.join(link.operands)}", way)
+
+    def _port(self, end: Bank | Link, name: str, way: str) -> Port | None:
+        rate = end.write_bandwidth if way == "write" and not end.shared_port else end.read_bandwidth
+        if rate is None:
+            return None
+        ticks = self.target.word_bits * self.cycle * rate.denominator // rate.numerator
+        return Port(f"{name} {'port' if end.shared_port else way}", ticks)
+
+
+def _name(level: Level, bank: Bank) -> str:
+    return level.name if len(level.banks) == 1 else f"{level.name} {'+'.join(bank.operands)}"
+
+
+class Calendar:
+    """When one port is taken: stretches in order, apart from each other."""
+
+    def __init__(self) -> None:
+        self.taken: list[Stretch] = []
+
+    def reserve(self, start: int, ticks: int) -> int:
+        """Take the first ``ticks`` that are left from ``start`` on; the tick after the last of them."""
+        if not ticks:
+            return start
+        if not self.taken or self.taken[-1][1] <= start:
+            self._append(start, start + ticks)
+            return start + ticks
+        before = [stretch for stretch in self.taken if stretch[1] <= start]
+        later = self.taken[len(before) :]
+        now, first = start, start
+        while ticks and later:
+            begin, end, busy = later[0]
+            if begin > now:  # a gap
+                used = min(ticks, begin - now)
+                now, ticks = now + used, ticks - used
+                continue
+            later.pop(0)
+            if begin < now:  # the part before the start stays as it is
+                part = busy * (now - begin) // (end - begin)
+                before.append((begin, now, part))
+                begin, busy = now, busy - part
+                first = now
+            left = end - begin - busy
+            if left <= ticks:
+                now, ticks = end, ticks - left
+                continue
+            used = -(-ticks * (end - begin) // left)
+            now, ticks = begin + used, 0
+            rest = busy - busy * used // (end - begin)
+            if now < end:
+                later.insert(0, (now, end, min(rest, end - now)))
+        now += ticks
+        self.taken = before
+        self._append(first, now)
+        self.taken += later
+        return now
+
+    def _append(self, start: int, end: int) -> None:
+        """A stretch that is taken altogether, at the end."""
+        if self.taken and self.taken[-1][1] == start and self.taken[-1][2] == start - self.taken[-1][0]:
+            start = self.taken.pop()[0]
+        if end > start:
+            self.taken.append((start, end, end - start))
+
+    def after(self, tick: int) -> tuple[Stretch, ...]:
+        """What is taken from a tick on, relative to it."""
+        return tuple((max(a - tick, 0), b - tick, self._share(a, b, n, tick)) for a, b, n in self.taken if b > tick)
+
+    @staticmethod
+    def _share(begin: int, end: int, busy: int, tick: int) -> int:
+        return busy if begin >= tick else busy - busy * (tick - begin) // (end - begin)
+
+    def replace(self, tick: int, later: tuple[Stretch, ...]) -> None:
+        """From a tick on, have these stretches, which are relative to it."""
+        kept = [s for s in self.taken if s[1] <= tick]
+        for begin, end, busy in self.taken:
+            if begin < tick < end:
+                kept.append((begin, tick, busy * (tick - begin) // (end - begin)))
+        self.taken = kept + [(a + tick, b + tick, n) for a, b, n in later]
+
+    def busy(self, start: int, end: int) -> int:
+        """How much is taken between two ticks."""
+        total = 0
+        for a, b, n in self.taken:
+            if a < end and b > start:
+                total += self._share(a, b, n, start) - (self._share(a, b, n, end) if b > end else 0)
+        return total
+
+    def merge(self, start: int, end: int) -> None:
+        """Spread what is taken between two ticks evenly over them."""
+        if busy := self.busy(start, end):
+            later = self.after(end)
+            self.replace(start, ((0, end - start, busy),))
+            self.taken += [(a + end, b + end, n) for a, b, n in later]
