@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -161,21 +164,29 @@ def test_json_has_no_infinities(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == {"error": None, "list": [None, 1]}
 
 
+@pytest.mark.parametrize("first_found", [False, True])
 def test_an_interrupted_map_prints_what_it_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    first_found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     layers = tmp_path / "layers.json"
     layers.write_text(json.dumps([{"name": name, "M": m, "K": 2, "N": 2} for name, m in (("a", 2), ("b", 3))]))
     (tmp_path / "tiny.hw").write_text(TINY)
 
-    def search(nest: effc.Nest, *rest: object, **options: object) -> effc.Best:
+    def search(nest: effc.Nest, *rest: Any, progress: Callable[[effc.Best], None], **options: Any) -> effc.Best:
+        best = remembered_search(nest, *rest, **options)
         if nest.name == "b":
+            if first_found:
+                progress(
+                    replace(best, certificate=replace(best.certificate, status="bounded", lower_bound=Fraction(0)))
+                )
             raise KeyboardInterrupt
-        return remembered_search(nest, *rest, **options)  # type: ignore[arg-type]
+        return best
 
     monkeypatch.setattr("effc.compiler.search.search", search)
-    words = ["map", str(layers), "--target", str(tmp_path / "tiny.hw"), "--jobs", "1", "--json", "-"]
+    words = ["map", str(layers), "--target", str(tmp_path / "tiny.hw"), "--jobs", "1", "--no-cache", "--json", "-"]
     assert main(words) == 130
     shown = capsys.readouterr()
-    assert [layer["name"] for layer in json.loads(shown.out)["layers"]] == ["a"]
+    found = {layer["name"]: layer["certificate"]["gap"] for layer in json.loads(shown.out)["layers"]}
+    assert list(found) == (["a", "b"] if first_found else ["a"])
+    assert found.get("b", 1) == 1
     assert shown.err == "effc: interrupted: 1 of 2 layers are done\n"

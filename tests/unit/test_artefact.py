@@ -77,12 +77,14 @@ def test_weights_are_stored_once_and_the_archive_is_a_model(saved: Path, tmp_pat
 
 
 def test_equal_inputs_give_equal_bytes_whatever_the_run(saved: Path, tmp_path: Path) -> None:
-    """Another process, another hash seed, another folder, and a parallel search."""
+    """Another process, another hash seed, another folder, a parallel search, and one whose answers are on disk."""
     model, target, out = saved.with_name("small.onnx"), saved.with_name("tiny.hw"), tmp_path / "other.effx"
-    command = ["compile", str(model), "--target", str(target), "-o", str(out), "--jobs", "2"]
-    environment = {**os.environ, "PYTHONHASHSEED": "1"}
-    subprocess.run([sys.executable, "-m", "effc", *command], check=True, env=environment, stdout=subprocess.DEVNULL)
-    assert out.read_bytes() == saved.read_bytes()
+    for seed, jobs in (("1", "2"), ("2", "1")):
+        command = ["compile", str(model), "--target", str(target), "-o", str(out), "--jobs", jobs]
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "EFFC_CACHE_DIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-m", "effc", *command], check=True, env=environment, stdout=subprocess.DEVNULL)
+        assert out.read_bytes() == saved.read_bytes()
+        assert (tmp_path / "nests.sqlite").exists()
 
 
 def refused(path: Path) -> str:
