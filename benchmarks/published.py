@@ -17,14 +17,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cycles
 from eyeriss import EYERISS, TABLE, Layer, read_table
 
+from effc.compiler.api import search
 from effc.compiler.cost import Evaluation, evaluate
 from effc.compiler.dataflows import best_row_stationary, row_stationary
 from effc.compiler.target import Target, load_target
+from effc.ir import parse_schedule, print_schedule
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "validation.md"
+PAGE, PLOT = (ROOT / "docs" / f"validation.{suffix}" for suffix in ("md", "svg"))
 TEXT, FOUND = (Path(__file__).with_suffix(suffix) for suffix in (".md", ".json"))
 ISCA = ROOT / "tests" / "validation" / "eyeriss_isca2016.json"
 
@@ -36,15 +39,28 @@ def main() -> None:
     if options.search:
         FOUND.write_text(json.dumps(mappings(), indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")
+    PLOT.write_text(plot(), encoding="utf-8")
 
 
 def mappings() -> dict[str, Any]:
-    """The best row-stationary mappings of AlexNet, by the name of the target and of the layer."""
+    """What has to be looked for: row-stationary parameters and schedules, by the name of the target and the layer."""
+    layers = read_table(TABLE)
     return {
-        "eyeriss": {layer.name: best_row_stationary(layer.nest, EYERISS).parameters for layer in read_table(TABLE)},
+        "eyeriss": {layer.name: best_row_stationary(layer.nest, EYERISS).parameters for layer in layers},
         "eyeriss_isca16": {
             layer.name: best_row_stationary(layer.nest, layer.target).parameters for layer in isca_layers()
         },
+        "eyeriss, free": {layer.name: free_schedule(layer) for layer in layers},
+        **{target: cycles.schedules(target) for target in cycles.NESTS},
+    }
+
+
+def free_schedule(layer: Layer) -> dict[str, str]:
+    """The best schedule that the search finds, and what no schedule at all undercuts, in pJ."""
+    best = search(layer.nest, EYERISS, time_limit=cycles.SECONDS)
+    return {
+        "schedule": print_schedule(best.schedule, layer.nest),
+        "bound": str(best.certificate.lower_bound),
     }
 
 
@@ -54,7 +70,10 @@ def page() -> str:
     parts = {
         **chip(layers),
         "headroom": headroom(layers, found["eyeriss"]),
+        "free": free(layers, found["eyeriss"], found["eyeriss, free"]),
         "isca": isca(found["eyeriss_isca16"]),
+        **gemmini(found["gemmini"]),
+        **nvdla(found["nvdla_full"]),
     }
     return TEXT.read_text(encoding="utf-8").format(**parts)
 
@@ -162,6 +181,53 @@ def headroom(layers: Sequence[Layer], found: Mapping[str, Mapping[str, int]]) ->
     return table(head, rows)
 
 
+def energies(
+    layer: Layer, parameters: Mapping[str, int], found: Mapping[str, str]
+) -> tuple[Evaluation, Evaluation, Evaluation, float]:
+    """The published mapping, the best of its kind, what the search finds; in mJ, what no schedule undercuts."""
+    best = evaluate(layer.nest, row_stationary(layer.nest, **parameters, target=EYERISS), EYERISS)
+    other = evaluate(layer.nest, parse_schedule(found["schedule"], layer.nest), EYERISS)
+    return layer.dense, best, other, float(layer.groups * Fraction(found["bound"])) / 1e9
+
+
+def free(
+    layers: Sequence[Layer], parameters: Mapping[str, Mapping[str, int]], found: Mapping[str, Mapping[str, str]]
+) -> str:
+    """The same beside schedules of any kind."""
+    rows = []
+    for layer in layers:
+        *costs, bound = energies(layer, parameters[layer.name], found[layer.name])
+        rows.append([layer.name, *(f"{millijoules(cost, layer):.2f}" for cost in costs), f"{bound:.2f}"])
+    return table(["layer", "published mJ", "best row stationary", "search", "lower bound"], rows)
+
+
+SERIES = {"published": "#9aa5b1", "best row stationary": "#2f6f9f", "search": "#7db36b", "lower bound": "#d9dde2"}
+
+
+def plot() -> str:
+    """The energies of `free` as bars."""
+    found, layers = json.loads(FOUND.read_text(encoding="utf-8")), read_table(TABLE)
+    bars, width, height = [], 26, 220
+    groups = [energies(layer, found["eyeriss"][layer.name], found["eyeriss, free"][layer.name]) for layer in layers]
+    values = [[*(millijoules(cost, layer) for cost in costs), bound] for layer, (*costs, bound) in zip(layers, groups)]
+    scale = height / max(max(group) for group in values)
+    for place, (layer, group) in enumerate(zip(layers, values)):
+        left = 20 + place * (len(SERIES) + 1) * width
+        for i, (value, colour) in enumerate(zip(group, SERIES.values())):
+            x, tall = left + i * width, value * scale
+            bars.append(
+                f'<rect x="{x}" y="{height + 40 - tall:.1f}" width="{width - 3}" height="{tall:.1f}" fill="{colour}"/>'
+            )
+            bars.append(f'<text x="{x + 11}" y="{height + 36 - tall:.1f}" text-anchor="middle">{value:.1f}</text>')
+        bars.append(f'<text x="{left + 2 * width}" y="{height + 56}" text-anchor="middle">{layer.name}</text>')
+    for i, (name, colour) in enumerate(SERIES.items()):
+        bars.append(f'<rect x="{20 + 150 * i}" y="8" width="10" height="10" fill="{colour}"/>')
+        bars.append(f'<text x="{34 + 150 * i}" y="17">{name}, mJ</text>')
+    size = f'width="{40 + len(layers) * (len(SERIES) + 1) * width}" height="{height + 70}"'
+    style = 'font-family="sans-serif" font-size="11"'
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>', *bars, "</svg>", ""])
+
+
 def millijoules(cost: Evaluation, layer: Layer) -> float:
     return float(layer.groups * cost.energy) / 1e9
 
@@ -203,6 +269,34 @@ def mac_accesses(target: Target, cost: Evaluation) -> int:
     """What the MACs read, and their updates, each a read and a write."""
     transfers = [transfer for transfer in cost.counts.transfers if transfer.child == len(target.levels)]
     return sum(transfer.words.writes * (2 if transfer.kind == "update" else 1) for transfer in transfers)
+
+
+# Cycles of other machines
+
+
+def gemmini(found: Mapping[str, str]) -> dict[str, str]:
+    costs = cycles.costs("gemmini", found)
+    rows = [
+        [name, *beside(row["cycles"], costs[name].cycles, 0), costs[name].latency.bound_by]
+        for name, row in zip(costs, cycles.tables()["gemmini"]["gemms"])
+    ]
+    return {"gemmini": table(["M x K x N", "published", "effc", "deviation", "bound by"], rows)}
+
+
+def nvdla(found: Mapping[str, str]) -> dict[str, str | float]:
+    costs = cycles.costs("nvdla_full", found)
+    products = {row["name"] for row in cycles.tables()["nvdla_full"]["products"]}
+    convolved, multiplied = (
+        sum(cost.cycles for name, cost in costs.items() if (name in products) == wanted) for wanted in (False, True)
+    )
+    published = cycles.tables()["nvdla_full"]["cycles"]
+    rows = [[name, f"{cost.cycles}", cost.latency.bound_by] for name, cost in costs.items()]
+    return {
+        "nvdla": table(["layer", "effc", "bound by"], rows),
+        "nvdla_published": f"{published:.0f}",
+        "nvdla_convolutions": f"{convolved} ({100 * (convolved / published - 1):+.1f} %)",
+        "nvdla_products": f"{multiplied}",
+    }
 
 
 if __name__ == "__main__":

@@ -6,10 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import cycles
 import eyeriss
 import published
 import pytest
+
+from effc.compiler.target import load_target
 
 LAYERS = eyeriss.read_table(eyeriss.TABLE)
 NAMES = [layer.name for layer in LAYERS]
@@ -18,6 +22,31 @@ FOUND = json.loads(published.FOUND.read_text(encoding="utf-8"))
 
 def test_the_page_says_what_the_code_says() -> None:
     assert published.PAGE.read_text(encoding="utf-8") == published.page(), "run `make validation`"
+    assert published.PLOT.read_text(encoding="utf-8") == published.plot(), "run `make validation`"
+
+
+def test_the_plot_is_an_image() -> None:
+    bars = ElementTree.fromstring(published.PLOT.read_text(encoding="utf-8")).findall("{*}rect")
+    assert len(bars) == len(published.SERIES) * (len(LAYERS) + 1)
+
+
+@pytest.mark.parametrize("target", ["gemmini", "nvdla_full"])
+def test_no_schedule_is_faster_than_its_macs(target: str) -> None:
+    lanes = load_target(target).instances(len(load_target(target).levels))
+    for cost in cycles.costs(target, FOUND[target]).values():
+        assert cost.cycles >= cost.counters.macs / lanes
+
+
+@pytest.mark.parametrize("name", ["256 x 256 x 256", "512 x 512 x 512"])
+def test_cycles_of_large_products(name: str) -> None:
+    row = next(row for row in cycles.tables()["gemmini"]["gemms"] if name == f"{row['M']} x {row['K']} x {row['N']}")
+    assert cycles.costs("gemmini", FOUND["gemmini"])[name].cycles == pytest.approx(row["cycles"], rel=0.1)
+
+
+def test_bounds_bound_the_published_mapping() -> None:
+    for layer in LAYERS:
+        *costs, bound = published.energies(layer, FOUND["eyeriss"][layer.name], FOUND["eyeriss, free"][layer.name])
+        assert all(published.millijoules(cost, layer) >= bound for cost in costs)
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=NAMES)
