@@ -10,17 +10,37 @@
 
 #include "kernel/chains.h"
 
+#include "kernel/plain.h"
+
+#include "kernel/ragged.h"
+
 #include "kernel/relax.h"
 
 #include "kernel/tables.h"
 
 #include "kernel/placement.h"
 
+#include "kernel/boxes.h"
+
 #include "kernel/rounds.h"
 
 #include "kernel/input.h"
 
 /* ---- output ---- */
+
+/* The loops of ragged chains: (dim, in time, segment or axis, step), those of a dim outermost first. */
+static PyObject *loops_out(S *s) {
+    PyObject *list = PyList_New(0);
+    for (int d = 0; d < s->D; d++)
+        for (int i = 1; i <= s->bestloops[d][0]; i++) {
+            int loop = s->bestloops[d][i], station = loop % 64, slot = station < AXIS;
+            int at = slot ? s->bestplan->form[d].slots.segment[station] : station - AXIS;
+            PyObject *item = Py_BuildValue("(iiii)", d, slot, at, loop / 64);
+            PyList_Append(list, item);
+            Py_DECREF(item);
+        }
+    return list;
+}
 
 static PyObject *chains_out(S *s) {
     PyObject *list = PyList_New(0);
@@ -50,13 +70,15 @@ static PyObject *statistics(const S *s) {
 static PyObject *result(S *s) {
     PyObject *order = PyList_New(0);
     if (!s->found) return Py_BuildValue("(Oddi[][]N)", Py_False, s->best, s->lower, 0, statistics(s));
-    const Placement *p = &s->placement[s->bestplace];
-    for (int i = 0; i < s->setting[p->setting].nmarks; i++) {
-        PyObject *m = PyLong_FromLong(p->order[i]);
+    int setting = s->bestplan ? s->bestplan->setting : s->placement[s->bestplace].setting;
+    const int *marks = s->bestplan ? s->bestplan->order : s->placement[s->bestplace].order;
+    for (int i = 0; i < s->setting[setting].nmarks; i++) {
+        PyObject *m = PyLong_FromLong(marks[i]);
         PyList_Append(order, m);
         Py_DECREF(m);
     }
-    return Py_BuildValue("(OddiNNN)", Py_True, s->best, s->lower, p->setting, order, chains_out(s), statistics(s));
+    return Py_BuildValue("(OddiNNN)", Py_True, s->best, s->lower, setting, order,
+                         s->bestplan ? loops_out(s) : chains_out(s), statistics(s));
 }
 
 static PyObject *solve(PyObject *self, PyObject *args) {
@@ -70,13 +92,15 @@ static PyObject *solve(PyObject *self, PyObject *args) {
     memcpy(s->data, buffer.buf, buffer.len);
     PyBuffer_Release(&buffer);
     read_problem(s, s->data);
+    s->best = start;
     for (int i = 0; i < s->NS; i++) {
         int order[MAXM] = {0};
         interleave(s, i, order, 0, 0);
     }
     s->budget = budget;
     s->deadline = deadline;
-    search_rounds(s, start);
+    if (s->relaxed && !s->W) search_plans(s, start);
+    else search_rounds(s, start);
     PyObject *out = s->stopped == 2 && !s->found ? NULL : result(s);
     if (out && s->stopped == 2) PyErr_Clear();
     release(s);

@@ -82,7 +82,7 @@ class Encoder:
         for dim in self.dims:
             out += [problem.nest.bounds[dim], next(i for i, group in enumerate(groups) if dim in group)]
         for unroll in problem.unrolls:
-            out += [unroll.size, sum(1 << i for i, dim in enumerate(self.dims) if dim in unroll.dims)]
+            out += [unroll.size, sum(1 << i for i, dim in enumerate(self.dims) if dim in unroll.dims), unroll.level]
         for operand in self.operands:
             out += [self.kind(operand, dim) for dim in self.dims]
             out += [used.index((operand.name, g)) if (operand.name, g) in used else -1 for g in range(len(groups))]

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
 
-from effc.compiler.cost import evaluate
+from effc.compiler.cost import evaluate, try_schedule
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
 from effc.compiler.search.problem import Problem
+from effc.compiler.search.ragged import Digit, schedule_of_chains
 from effc.compiler.target.model import Bank, Link, Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
@@ -29,6 +30,10 @@ EFFORT = 60_000_000
 
 BUDGET = 2_000_000
 """The same for a lower bound of the whole space."""
+
+
+RAGGED = 30_000_000
+"""The same for the whole space of a nest without windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,40 @@ def relaxed_bound(
     if most > MOST:
         return Proof(None, value, Fraction(0), 0)
     return _solve(problem, Encoder(problem, groups, relaxed=True), most, budget, deadline)
+
+
+def plain(nest: Nest, target: Target) -> bool:
+    """Whether no dims are coupled, so that the whole space can be searched."""
+    return applies(nest, target) and not Problem(nest, target, "dram").windows
+
+
+def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None = None) -> Proof:
+    """The best schedule of a plain nest, with steps of any size; ``start`` is what is known of some.
+
+    For an objective that is a sum of counts, or a lower bound of which is one.
+    """
+    problem, groups = _problem(nest, target, objective)
+    assert start.schedule is not None
+    most = int(start.value * problem.prices.scale) - 1
+    if most > MOST:
+        return replace(start, lower_bound=Fraction(0))
+    encoder = Encoder(problem, groups, relaxed=True)
+    late = 0.0 if deadline is None else time.time() + deadline - time.perf_counter()
+    found, _, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), RAGGED, late)
+    bound = Fraction(max(0, int(lower)), problem.prices.scale) if lower > 0 else Fraction(0)
+    best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
+    if not found:
+        return best
+    marks = encoder.slides[setting][0].marks
+    chains: dict[str, list[Digit]] = {dim: [] for dim in problem.dims}
+    for dim, in_time, at, step in loops:
+        chains[encoder.dims[dim]].append(Digit(bool(in_time), at, step))
+    schedule = schedule_of_chains([marks[m] for m in order], chains, problem)
+    evaluation = None if schedule is None else try_schedule(nest, schedule, target)
+    if schedule is None or evaluation is None or isinstance(evaluation, list):
+        return best
+    better = evaluation.value(objective)
+    return replace(best, schedule=schedule, value=better) if better < start.value else best
 
 
 def steady(target: Target) -> bool:

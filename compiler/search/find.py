@@ -10,7 +10,7 @@ from fractions import Fraction
 from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
-from effc.compiler.search.exact import Proof, applies, perfect, relaxed_bound, steady
+from effc.compiler.search.exact import Proof, applies, perfect, plain, ragged, relaxed_bound, steady
 from effc.compiler.search.polish import polish
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
@@ -88,15 +88,39 @@ def without_windows(target: Target) -> Target:
 def _polished(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None) -> Proof:
     """The best schedule found from one whose steps divide, and a bound that holds for all others, too."""
     assert start.schedule is not None
+    parts = ("energy", "latency") if objective == "edp" else (objective,)
+    if plain(nest, target):
+        proof = _ragged(nest, target, objective, parts, start, deadline)
+        if proof.schedule is None or proof.value == proof.lower_bound:
+            return proof
+        schedule, value, costed = polish(nest, target, objective, proof.schedule, deadline)
+        return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
     schedule, value, costed = polish(nest, target, objective, start.schedule, deadline)
     lower, best = Fraction(1), evaluate(nest, schedule, target)
     expanded = start.expanded + costed
-    for part in ("energy", "latency") if objective == "edp" else (objective,):
+    for part in parts:
         floor = lower_bound(nest, target, part)
         bound = relaxed_bound(nest, target, part, best.value(part), deadline=deadline)
         expanded += bound.expanded
         lower *= max(bound.lower_bound, floor)
     return Proof(schedule, value, min(value, lower), expanded)
+
+
+def _ragged(
+    nest: Nest, target: Target, objective: str, parts: tuple[str, ...], start: Proof, deadline: float | None
+) -> Proof:
+    """The best of ``start`` and what is best in each part; the product of their bounds is that of the objective."""
+    best, lower = start, Fraction(1)
+    for part in parts:
+        assert best.schedule is not None
+        value = evaluate(nest, best.schedule, target).value(part)
+        found = ragged(nest, target, part, replace(best, value=value), deadline)
+        lower *= max(found.lower_bound, lower_bound(nest, target, part))
+        assert found.schedule is not None
+        value = evaluate(nest, found.schedule, target).value(objective)
+        schedule, value = min((best.value, best.schedule), (value, found.schedule), key=lambda pair: pair[0])[::-1]
+        best = replace(best, schedule=schedule, value=value, expanded=found.expanded)
+    return replace(best, lower_bound=min(lower, best.value))
 
 
 def _better(proof: Proof, other: Proof) -> Proof:

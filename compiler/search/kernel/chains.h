@@ -1,11 +1,15 @@
 /* ---- slots: where the temporal loops of a dim may stand in an order of marks ---- */
 
-static void slots_of(const S *s, const Setting *t, const int *order, int dim, Slots *out) {
+/* `any`: also between two marks that the dim is relevant to. */
+static void slots_of(const S *s, const Setting *t, const int *order, int dim, int any, Slots *out) {
     memset(out, 0, sizeof *out);
     int before = PLAIN + 8; /* nothing before the first mark: allowed */
     for (int i = 0; i <= t->nmarks; i++) {
         int after = i < t->nmarks ? s->class[t->operand[order[i]]][dim] : PLAIN;
-        if (before != PLAIN && after != IRRELEVANT) out->segment[out->nslots++] = i;
+        if ((any || before != PLAIN) && after != IRRELEVANT) {
+            out->inner[out->nslots] = before == PLAIN;
+            out->segment[out->nslots++] = i;
+        }
         if (i < t->nmarks) {
             out->outside[order[i]] = out->nslots;
             before = after;

@@ -79,11 +79,25 @@ static void read_dims(S *s, const int64_t **at) {
     }
 }
 
+/* Axes of one level are one fan-out. */
+static void note_fanout(S *s, const int *level, int axis) {
+    int f = 0, known = 0;
+    for (int a = 0; a < axis; a++)
+        if (level[a] == level[axis] && s->size[a] > 1) known |= 1 << a;
+    while (f < s->F && !(s->fanaxes[f] & known)) f++;
+    if (!s->fanaxes[f]) s->F++;
+    s->fanaxes[f] |= 1 << axis;
+}
+
 static void read_problem(S *s, const int64_t *at) {
     s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
     s->relaxed = take(&at);
     read_dims(s, &at);
-    for (int a = 0; a < s->A; a++) s->size[a] = take(&at), s->allowed[a] = take(&at);
+    int level[MAXA];
+    for (int a = 0; a < s->A; a++) {
+        s->size[a] = take(&at), s->allowed[a] = take(&at), level[a] = take(&at);
+        if (s->size[a] > 1) note_fanout(s, level, a);
+    }
     for (int o = 0; o < s->O; o++) {
         for (int d = 0; d < s->D; d++) s->class[o][d] = take(&at);
         for (int g = 0; g < s->G; g++) s->wtable[o][g] = take(&at);
@@ -122,5 +136,7 @@ static void release(S *s) {
     free(s->lists);
     free(s->placement);
     free(s->setting);
+    for (int i = 0; i < s->nplans; i++) free(s->plan[i].form);
+    free(s->plan);
     free(s->data);
 }

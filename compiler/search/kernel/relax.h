@@ -14,8 +14,6 @@ typedef struct {
     int nvalues, value[512];           /* ceil(D / q) for every q, ascending */
 } Relax;
 
-static int up(int64_t n, int64_t d) { return (int)((n + d - 1) / d); }
-
 static int64_t instances(const Relax *r, int mask) {
     int64_t n = 1;
     for (int a = 0; a < r->e.s->A; a++)

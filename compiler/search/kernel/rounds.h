@@ -32,12 +32,13 @@ static void add_placement(S *s, int setting, const int *order) {
 
 static void interleave(S *s, int setting, int *order, int placed, int used) {
     const Setting *t = &s->setting[setting];
-    if (s->nplace >= (s->relaxed ? MOST_RELAXED : MOST_PLACEMENTS) || (!(s->nplace & 0x3f) && stop(s))) {
+    if (s->nplace >= (s->relaxed ? MOST_RELAXED : MOST_PLACEMENTS) || s->nplans >= MOST_PLACEMENTS || (!(s->nplace & 0x3f) && stop(s))) {
         s->partial = 1;
         return;
     }
     if (placed == t->nmarks) {
-        add_placement(s, setting, order);
+        if (s->relaxed && !s->W) add_plan(s, setting, order);
+        else add_placement(s, setting, order);
         return;
     }
     for (int m = 0; m < t->nmarks; m++) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 48, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24 };
+enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 48, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24, MAXF = 8, MAXL = 28, MAXV = 40 };
 enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };
 enum { MOST_PLACEMENTS = 10000, MOST_RELAXED = 2000 };
 #define WIDTH (MAXJ + MAXM + MAXA)
@@ -41,6 +41,7 @@ typedef struct {
     int nslots;
     int segment[MAXS];
     int outside[MAXM];  /* slots outside each mark */
+    int inner[MAXS];    /* slots directly inside a mark that the dim is relevant to */
 } Slots;
 
 typedef struct {
@@ -73,6 +74,8 @@ typedef struct {
     int number;
 } Placement;
 
+struct Plan;
+
 typedef struct {
     int D, G, A, O, W, NS;
     int relaxed; /* chains are bounds of all chains, steps of any size: see relax() */
@@ -80,6 +83,7 @@ typedef struct {
     int gdims[MAXG], gdim[MAXG][2];
     int size[MAXA];
     int allowed[MAXA]; /* dims, as bits */
+    int F, fanaxes[MAXF]; /* fan-outs, and their axes of more than one instance, as bits */
     int class[MAXO][MAXD];
     int wtable[MAXO][MAXG]; /* window table of an operand in a group, or -1 */
     Win win[MAXO * MAXG];
@@ -93,11 +97,15 @@ typedef struct {
     int nlists, clists;
     Placement *placement;
     int nplace, cplace;
+    struct Plan *plan; /* of nests without windows, steps of any size: see boxes.h */
+    int nplans, cplans;
     int64_t *data;
     /* result */
     double best;
     int found, bestplace, bestrow[MAXG];
     Table *besttable[MAXG];
+    const struct Plan *bestplan;
+    int bestloops[MAXD][MAXL + 1];
     int64_t nodes, rows, kept, cut, pairs;
     int partial;      /* there are more placements than were looked at */
     int64_t work, budget; /* chains and rows looked at, and how many may be; 0: any number */

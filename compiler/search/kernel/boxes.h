@@ -1,0 +1,219 @@
+/* ---- branch and bound over boxes; the chains within a small one are combined ---- */
+
+enum { SMALL = 16 };
+
+typedef struct {
+    Boxes *q;
+    int n, order[MAXD], chosen[MAXD];
+    Rows rows[MAXD];
+    double low[MAXD + 1][WIDTH], high[MAXD + 1][WIDTH]; /* by depth: factors, tiles and trips of the dims to come */
+    uint64_t *place[MAXD];
+} Join;
+
+static const int *row_at(const Join *w, int d, int i) { return w->rows[d].value + (size_t)i * w->rows[d].width; }
+
+/* Factors of terms, tiles of marks, trips on axes. */
+static void row_factors(const Join *w, int d, int i, double *x) {
+    const Form *form = &w->q->form[d];
+    const int *row = row_at(w, d, i);
+    int C = w->q->t->nterms + w->q->t->nmarks;
+    for (int k = 0; k < C; k++) x[k] = form->of[k] < 0 ? 1 : row[form->of[k]];
+    for (int a = 0; a < w->q->s->A; a++) x[C + a] = row[form->ncounts + a];
+}
+
+/* Where the fan-outs may stand: the segments, as bits, one field for each fan-out. */
+static uint64_t places_of(const Join *w, int d, int i) {
+    const Form *form = &w->q->form[d];
+    const int *place = row_at(w, d, i) + form->ncounts + w->q->s->A;
+    int marks = w->q->t->nmarks;
+    uint64_t all = 0;
+    for (int f = 0; f < w->q->s->F && (f + 1) * (marks + 1) <= 64; f++) {
+        int first = place[2 * f] < 0 ? 0 : form->slots.segment[place[2 * f]];
+        int last = place[2 * f + 1] == form->K ? marks : form->slots.segment[place[2 * f + 1]];
+        for (int k = first; k <= last; k++) all |= (uint64_t)1 << (f * (marks + 1) + k);
+    }
+    return all;
+}
+
+static int placeable(const Join *w, uint64_t places) {
+    int marks = w->q->t->nmarks;
+    for (int f = 0; f < w->q->s->F && (f + 1) * (marks + 1) <= 64; f++)
+        if (!(places >> (f * (marks + 1)) & (((uint64_t)1 << (marks + 1)) - 1))) return 0;
+    return 1;
+}
+
+static int join_fits(const Join *w, const double *x, const double *low) {
+    const Setting *t = w->q->t;
+    int J = t->nterms, C = J + t->nmarks;
+    for (int a = 0; a < w->q->s->A; a++)
+        if (x[C + a] * low[C + a] > w->q->s->size[a]) return 0;
+    for (int k = 0; k < t->ncaps; k++) {
+        double sum = 0;
+        for (int m = J; m < C; m++)
+            if (t->held[k] >> (m - J) & 1) sum += x[m] * low[m];
+        if (sum > t->limit[k]) return 0;
+    }
+    return 1;
+}
+
+static double join_cost(const Join *w, const double *x, const double *low, const double *high) {
+    double sum = w->q->t->constant;
+    for (int j = 0; j < w->q->t->nterms; j++) {
+        double c = w->q->t->term[j].coefficient;
+        sum += c * x[j] * (c < 0 ? high[j] : low[j]);
+    }
+    return sum;
+}
+
+static void take_best(Join *w, double value) {
+    S *s = w->q->s;
+    s->best = value;
+    s->found = 1;
+    w->q->most = value - 1;
+    s->bestplan = w->q->plan;
+    for (int d = 0; d < s->D; d++) {
+        const Form *form = &w->q->form[d];
+        const int *loops = row_at(w, d, w->chosen[d]) + form->ncounts + s->A + 2 * MAXF;
+        for (int i = 0; i <= loops[0]; i++) s->bestloops[d][i] = loops[i];
+    }
+}
+
+static void join(Join *w, int depth, const double *x, uint64_t places) {
+    S *s = w->q->s;
+    if (depth == s->D) {
+        take_best(w, join_cost(w, x, w->low[depth], w->low[depth]));
+        return;
+    }
+    int d = w->order[depth], W = w->n;
+    for (int i = 0; i < w->rows[d].n && !spent(s); i++) {
+        double y[WIDTH];
+        uint64_t both = places & w->place[d][i];
+        s->nodes++;
+        if (!placeable(w, both)) continue;
+        row_factors(w, d, i, y);
+        for (int k = 0; k < W; k++) y[k] *= x[k];
+        if (!join_fits(w, y, w->low[depth + 1])) continue;
+        if (join_cost(w, y, w->low[depth + 1], w->high[depth + 1]) > w->q->most) continue;
+        w->chosen[d] = i;
+        join(w, depth + 1, y, both);
+    }
+}
+
+static void join_rows(Join *w) {
+    S *s = w->q->s;
+    double one[WIDTH];
+    for (int d = 0; d < s->D; d++) {
+        int at = d;
+        while (at > 0 && w->rows[w->order[at - 1]].n > w->rows[d].n) w->order[at] = w->order[at - 1], at--;
+        w->order[at] = d;
+        w->place[d] = realloc(w->place[d], sizeof(uint64_t) * (w->rows[d].n + 1));
+        for (int i = 0; i < w->rows[d].n; i++) w->place[d][i] = places_of(w, d, i);
+    }
+    for (int k = 0; k < w->n; k++) one[k] = w->low[s->D][k] = w->high[s->D][k] = 1;
+    for (int depth = s->D - 1; depth >= 0; depth--)
+        for (int k = 0; k < w->n; k++) {
+            double low = INFINITY, high = 0, x[WIDTH];
+            for (int i = 0; i < w->rows[w->order[depth]].n; i++) {
+                row_factors(w, w->order[depth], i, x);
+                low = fmin(low, x[k]), high = fmax(high, x[k]);
+            }
+            w->low[depth][k] = w->low[depth + 1][k] * low;
+            w->high[depth][k] = w->high[depth + 1][k] * high;
+        }
+    join(w, 0, one, ~(uint64_t)0);
+}
+
+/* Every combination of the chains in a box: first those with one loop in a slot, then all if that leaves hope. */
+static void search_box(Boxes *q, const Box *box, double bound) {
+    S *s = q->s;
+    Join *w = calloc(1, sizeof *w);
+    w->q = q;
+    w->n = q->t->nterms + q->t->nmarks + s->A;
+    for (int all = 0; all <= 1 && !s->stopped && bound <= q->most; all++) {
+        int empty = 0, whole = 1;
+        for (int d = 0; d < s->D && !empty; d++) {
+            w->rows[d].n = 0;
+            whole &= ragged(q, box, d, all, &w->rows[d]);
+            empty = whole && !w->rows[d].n;
+        }
+        s->cut += !whole;
+        if (!whole) q->open = fmin(q->open, bound);
+        if (!empty && !s->stopped) join_rows(w);
+    }
+    for (int d = 0; d < s->D; d++) free(w->rows[d].value), free(w->place[d]);
+    free(w);
+}
+
+/* The widest limits of a box: whether there is much in it, and which to halve. */
+static int widest(const Boxes *q, Box *box, int **low, int **high) {
+    double most = 1, large = 1;
+    for (int d = 0; d < q->s->D; d++) {
+        const Form *form = &q->form[d];
+        double ways = 1;
+        for (int i = 0; i < form->ncounts + q->s->A; i++) {
+            int axis = i - form->ncounts;
+            if (axis < 0 && form->count[i].tile) continue;
+            int *x = axis < 0 ? &box->low[d][i] : &box->least[d][axis];
+            int *y = axis < 0 ? &box->high[d][i] : &box->most[d][axis];
+            ways *= *y - *x + 1;
+            if ((double)*y / *x > most) most = (double)*y / *x, *low = x, *high = y;
+        }
+        large = fmax(large, ways);
+    }
+    return large > SMALL;
+}
+
+static void search_boxes(Boxes *q, const Box *box, double bound) {
+    S *s = q->s;
+    int *low, *high;
+    Box part = *box;
+    if (bound > q->most) return;
+    s->pairs++;
+    if (overspent(s, 8) || (!(s->pairs & 0xfff) && stop(s))) {
+        q->open = fmin(q->open, bound);
+        return;
+    }
+    if (!widest(q, &part, &low, &high)) {
+        search_box(q, box, bound);
+        if (s->stopped) q->open = fmin(q->open, bound);
+        return;
+    }
+    int first = *low, last = *high, middle = (int)sqrt((double)first * last);
+    Box other = *box;
+    int *other_low = (int *)((char *)&other + ((char *)low - (char *)&part));
+    *high = middle;
+    *other_low = middle + 1;
+    double x = propagate(q, &part), y = propagate(q, &other);
+    if (x < y) search_boxes(q, &part, x);
+    search_boxes(q, &other, y);
+    if (x >= y) search_boxes(q, &part, x);
+    (void)last;
+}
+
+/* ---- plans in the order of their bounds ---- */
+
+static int by_plan(const void *x, const void *y) {
+    const Plan *a = x, *b = y;
+    if (a->bound != b->bound) return a->bound < b->bound ? -1 : 1;
+    return a->number - b->number;
+}
+
+/* The least value up to `most` of a nest without windows, with steps of any size. */
+static void search_plans(S *s, double most) {
+    qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
+    double open = INFINITY;
+    s->best = most + 1;
+    for (int i = 0; i < s->nplans; i++) {
+        const Plan *p = &s->plan[i];
+        Boxes q = {s, &s->setting[p->setting], p, p->form, s->best - 1, {{0}}, INFINITY};
+        Box box;
+        if (p->bound > q.most) break;
+        whole_box(s, p->form, &box);
+        double bound = propagate(&q, &box);
+        if (s->stopped) q.open = bound;
+        else search_boxes(&q, &box, bound);
+        open = fmin(open, q.open);
+    }
+    s->lower = fmin(s->best, ceil(open)); /* open boxes are not looked at, for want of time or too many chains */
+    if (s->partial) s->lower = -INFINITY;
+}

@@ -1,0 +1,380 @@
+/* ---- ragged chains: the loops of a plain dim with steps of any size ----
+ *
+ * A chain is built from its innermost loop out: each loop's step is the extent inside it. For every choice of trips on
+ * the axes, `front` keeps the chains found; a chain is not finished once what it costs at least is too much, its tiles
+ * leave the box, or one of the front is as good already whatever follows.
+ */
+
+typedef struct {
+    int *value, width, n, capacity; /* records: counts, trips, places of the fan-outs, number of loops, loops */
+} Rows;
+
+typedef struct {
+    Boxes *q;
+    const Form *form;
+    const Box *box;
+    Rows *rows;
+    double base[MAXJ], rest;        /* what the other dims make of a factor at least; the terms without one */
+    int d, D, K, first;             /* the first row with the same trips */
+    int trips[MAXA], with_trips, fans; /* of each axis; the axes that are used, and their fan-outs, as bits */
+    int value[MAXV];
+    int n, station[MAXL], step[MAXL]; /* loops, inside out: a slot, or AXIS + an axis */
+    int inside[MAXS + 1], extent[MAXS + 1]; /* by boundary, once crossed: loops inside, and their extent */
+    int crossed;
+    int all;     /* also loops beside another of their slot */
+    int64_t end; /* of the work allowed */
+    int cut;     /* there was too much */
+    int low[MAXF], high[MAXF]; /* slots of the loops just outside and just inside each fan-out */
+} Ragged;
+
+enum { AXIS = 32, MOST_EXTRA = 3000 };
+
+/* Counts work; whether there was too much. */
+static int tired(Ragged *r) {
+    if (r->q->s->work >= r->end) r->cut = 1;
+    return spent(r->q->s) || r->cut;
+}
+
+static int most_of(int a, int b) { return a > b ? a : b; }
+
+/* Valid combinations of the digits in `counted` of the innermost `n` loops, on an extent; the others are zero. */
+static int valid_digits(const Ragged *r, int n, int extent, unsigned counted) {
+    int rest[MAXL + 2], times[MAXL + 2], size = 1, total = 0;
+    rest[0] = extent, times[0] = 1;
+    for (int i = n - 1; i >= 0; i--) {
+        int step = r->step[i], next = 0, full = 0, r2[MAXL + 2], t2[MAXL + 2];
+        for (int k = 0; k < size; k++) {
+            int trips = rest[k] > step ? up(rest[k], step) : 1;
+            if (!(counted >> i & 1)) {
+                if (rest[k] >= step) full += times[k];
+                else r2[next] = rest[k], t2[next++] = times[k];
+                continue;
+            }
+            int last = rest[k] - (trips - 1) * step;
+            full += times[k] * (trips - 1);
+            if (last == step) full += times[k];
+            else r2[next] = last, t2[next++] = times[k];
+        }
+        if (full) r2[next] = step, t2[next++] = full;
+        size = 0;
+        for (int k = 0; k < next; k++) { /* equal rests are one */
+            int at = 0;
+            while (at < size && rest[at] != r2[k]) at++;
+            if (at == size) rest[size] = r2[k], times[size++] = t2[k];
+            else times[at] += t2[k];
+        }
+    }
+    for (int k = 0; k < size; k++) total += times[k];
+    return total;
+}
+
+/* The loops among the innermost `n` that a count has: in time those inside (or outside) its boundary, and axes. */
+static unsigned loops_in(const Ragged *r, int n, int boundary, int inner, int axes) {
+    unsigned bits = 0;
+    for (int i = 0; i < n; i++) {
+        int at = r->station[i];
+        if (at >= AXIS ? axes >> (at - AXIS) & 1 : (at >= boundary) == inner) bits |= 1u << i;
+    }
+    return bits;
+}
+
+static int unplaced(const Ragged *r, int n) {
+    int axes = r->with_trips;
+    for (int i = 0; i < n; i++)
+        if (r->station[i] >= AXIS) axes &= ~(1 << (r->station[i] - AXIS));
+    return axes;
+}
+
+static int64_t trips_on(const Ragged *r, int axes, int less) {
+    int64_t n = 1;
+    for (int a = 0; a < r->q->s->A; a++)
+        if (axes >> a & 1) n *= most_of(r->trips[a] - less, 1);
+    return n;
+}
+
+/* What a count is at least, whatever loops stand outside those placed, the extent of which is `extent`. */
+static int count_at_least(const Ragged *r, const Count *c, int extent) {
+    int b = c->boundary, known = b >= r->crossed, n = known ? r->inside[b] : r->n, x = known ? r->extent[b] : extent;
+    if (c->tile) {
+        int inner = valid_digits(r, n, x, loops_in(r, n, known ? b : 0, 1, ~c->axes));
+        return (int)(inner * trips_on(r, unplaced(r, n) & ~c->axes, 1));
+    }
+    int counted = valid_digits(r, r->n, extent, loops_in(r, r->n, b, 0, c->axes)), least = counted;
+    for (int a = 0; a < r->q->s->A; a++)
+        if (c->axes >> a & 1) least = most_of(least, r->trips[a]);
+    if (!known) return least;
+    int64_t outer = extent * trips_on(r, unplaced(r, r->n) & ~c->axes, 0);
+    least = most_of(least, counted - 1 + up(r->D, outer));
+    int64_t points = valid_digits(r, n, x, loops_in(r, n, b, 1, ~c->axes));
+    return most_of(least, up(r->D, points * trips_on(r, unplaced(r, n) & ~c->axes, 0)));
+}
+
+/* What a fan-out that is not placed yet may have inside it at best. */
+static void open_fanouts(Ragged *r, int left) {
+    int inside = r->K;
+    for (int i = 0; i < r->n; i++)
+        if (r->station[i] < AXIS) inside = r->station[i];
+    for (int f = 0; f < r->q->s->F; f++)
+        if (left >> f & 1) r->low[f] = -1, r->high[f] = inside;
+        else if (!(r->fans >> f & 1)) r->low[f] = -1, r->high[f] = r->K;
+}
+
+/* The segments where a fan-out may stand, as bits, by the slots of the loops just outside and just inside it. */
+static int segments(const Ragged *r, int low, int high) {
+    const Slots *slots = &r->form->slots;
+    int first = low < 0 ? 0 : slots->segment[low], last = high == r->K ? r->q->t->nmarks : slots->segment[high];
+    return (2 << last) - (1 << first);
+}
+
+/* Whether chains found are as good as any with the counts in `value`, wherever the fan-outs of that may stand. */
+static int dominated(const Ragged *r) {
+    int F = r->q->s->F, C = r->form->ncounts, open[MAXF], several = r->fans & (r->fans - 1);
+    for (int f = 0; f < F; f++) open[f] = segments(r, r->low[f], r->high[f]);
+    for (int i = r->first; i < r->rows->n; i++) {
+        const int *x = r->rows->value + (size_t)i * r->rows->width, *place = x + C + r->q->s->A;
+        int k = 0, left = 0;
+        while (k < C && x[k] <= r->value[k]) k++;
+        if (k < C) continue;
+        for (int f = 0; f < F; f++) {
+            int rest = open[f] & ~segments(r, place[2 * f], place[2 * f + 1]);
+            if (!several && r->fans >> f & 1) open[f] = rest; /* what one chain leaves open another may have */
+            left |= rest;
+        }
+        if (!left) return 1;
+    }
+    return 0;
+}
+
+static double cost_of(const Ragged *r) {
+    double sum = r->rest;
+    for (int j = 0; j < r->q->t->nterms; j++)
+        if (r->base[j] > 0) sum += r->base[j] * r->value[r->form->of[j]];
+    return sum;
+}
+
+enum { WORTH = 0, HOPELESS, TOO_LARGE };
+
+/* Whether no chain that continues the loops placed is of use. */
+static int hopeless(Ragged *r, int extent, int left) {
+    const Form *form = r->form;
+    for (int i = 0; i < form->ncounts; i++) {
+        r->value[i] = count_at_least(r, &form->count[i], extent);
+        if (r->value[i] > r->box->high[r->d][i]) return form->count[i].tile ? TOO_LARGE : HOPELESS;
+    }
+    open_fanouts(r, left);
+    return cost_of(r) > r->q->most || dominated(r) ? HOPELESS : WORTH;
+}
+
+static int outside_box(const Ragged *r) {
+    for (int i = 0; i < r->form->ncounts; i++)
+        if (r->value[i] < r->box->low[r->d][i] || r->value[i] > r->box->high[r->d][i]) return 1;
+    return 0;
+}
+
+static void keep_chain(Ragged *r) {
+    Rows *rows = r->rows;
+    int A = r->q->s->A, C = r->form->ncounts;
+    if (rows->n == rows->capacity)
+        rows->value = realloc(rows->value, sizeof(int) * rows->width * (rows->capacity = 2 * rows->capacity + 64));
+    int *at = rows->value + (size_t)rows->n++ * rows->width;
+    memcpy(at, r->value, sizeof(int) * C);
+    memcpy(at + C, r->trips, sizeof(int) * A);
+    at += C + A;
+    for (int f = 0; f < MAXF; f++) *at++ = r->low[f], *at++ = r->high[f];
+    *at++ = r->n;
+    for (int i = r->n - 1; i >= 0; i--) *at++ = r->step[i] * 64 + r->station[i];
+    r->q->s->rows++;
+}
+
+static void finish_chain(Ragged *r) {
+    for (int i = 0; i < r->form->ncounts; i++) {
+        const Count *c = &r->form->count[i];
+        unsigned loops = loops_in(r, r->n, c->boundary, c->tile, c->tile ? ~c->axes : c->axes);
+        r->value[i] = valid_digits(r, r->n, r->D, loops);
+    }
+    open_fanouts(r, 0);
+    if (cost_of(r) <= r->q->most && !outside_box(r) && !dominated(r)) keep_chain(r);
+}
+
+/* Whether tiles at the boundary that is to be crossed next stay too small, if no loop comes before it. */
+static int too_small(const Ragged *r, int slot, int extent) {
+    for (int i = 0; i < r->form->ncounts; i++) {
+        const Count *c = &r->form->count[i];
+        if (!c->tile || c->boundary != slot) continue;
+        double most = valid_digits(r, r->n, extent, loops_in(r, r->n, 0, 1, ~c->axes));
+        if (most * trips_on(r, unplaced(r, r->n) & ~c->axes, 0) < r->box->low[r->d][i]) return 1;
+    }
+    return 0;
+}
+
+/* Where a chain is being built: what is still to come is outside. */
+typedef struct {
+    int slot, extent;
+    int left;          /* fan-outs still to be placed, as bits */
+    int must;          /* the slot needs a loop */
+    int loops, extra;  /* loops in the slot so far; loops that are to stand beside another of their slot */
+    int last;          /* what was placed last */
+} State;
+
+enum { MARK, LOOP, PARS };
+
+static void ragged_slot(Ragged *r, State at);
+
+static void push(Ragged *r, int station, int step) {
+    r->station[r->n] = station;
+    r->step[r->n++] = step;
+}
+
+/* The pars of a fan-out, inside out; then the rest of the slot. */
+static void ragged_pars(Ragged *r, State at, int axes) {
+    S *s = r->q->s;
+    if (!axes) {
+        at.last = PARS;
+        ragged_slot(r, at);
+        return;
+    }
+    for (int a = 0; a < s->A; a++) {
+        if (!(axes >> a & 1) || r->n == MAXL) continue;
+        int step = at.extent, most = r->trips[a] > r->D / step ? r->D : r->trips[a] * step;
+        push(r, AXIS + a, step);
+        for (int x = most; x > (r->trips[a] - 1) * step && !tired(r); x--) {
+            at.extent = x;
+            if (!hopeless(r, x, at.left)) ragged_pars(r, at, axes & ~(1 << a));
+        }
+        at.extent = step;
+        r->n--;
+    }
+}
+
+static void cross_mark(Ragged *r, State at) {
+    int crossed = r->crossed, needed = r->form->slots.inner[at.slot] && at.loops;
+    if (at.must && !at.loops) return;
+    r->crossed = at.slot;
+    r->inside[at.slot] = r->n;
+    r->extent[at.slot] = at.extent;
+    if (!hopeless(r, at.extent, at.left)) {
+        State next = {at.slot - 1, at.extent, at.left, needed, 0, at.extra, MARK};
+        ragged_slot(r, next);
+    }
+    r->crossed = crossed;
+}
+
+static void place_fanout(Ragged *r, State at, int f) {
+    r->low[f] = -1;
+    r->high[f] = r->K;
+    for (int i = 0; i < r->n; i++)
+        if (r->station[i] < AXIS) r->high[f] = r->station[i];
+    at.left &= ~(1 << f);
+    ragged_pars(r, at, r->with_trips & r->q->s->fanaxes[f]);
+}
+
+/* A loop whose step is the extent; the outermost one has the whole dim. */
+static void place_loop(Ragged *r, State at) {
+    S *s = r->q->s;
+    int closed = 0, step = at.extent;
+    for (int f = 0; f < s->F; f++)
+        if (r->fans >> f & ~at.left >> f & 1 && r->low[f] < 0) closed |= 1 << f;
+    for (int f = 0; f < s->F; f++)
+        if (closed >> f & 1) r->low[f] = at.slot || r->form->slots.segment[0] ? at.slot : -1;
+    if (at.loops) at.extra--;
+    at.loops++;
+    at.last = LOOP;
+    push(r, at.slot, step);
+    int outermost = !at.slot && !at.left && !at.extra, from = outermost ? r->D : step + 1;
+    if (!at.extra && from < r->D && too_small(r, at.slot, from)) {
+        int large = r->D; /* too small below it */
+        while (from + 1 < large) {
+            int middle = from + (large - from) / 2;
+            if (too_small(r, at.slot, middle)) from = middle;
+            else large = middle;
+        }
+        from = large;
+    }
+    for (int x = from; x <= r->D && !tired(r); x++) {
+        at.extent = x;
+        int worth = x == r->D ? WORTH : hopeless(r, x, at.left);
+        if (worth == TOO_LARGE) x = r->D - 1; /* the whole dim may still be the last loop */
+        if (worth == WORTH) ragged_slot(r, at);
+    }
+    r->n--;
+    for (int f = 0; f < s->F; f++)
+        if (closed >> f & 1) r->low[f] = -1;
+}
+
+static void ragged_slot(Ragged *r, State at) {
+    if (at.extent == r->D) {
+        if (!at.left && !at.extra && (at.loops ? !r->form->slots.inner[at.slot] : !at.must)) finish_chain(r);
+        return;
+    }
+    if (at.slot) cross_mark(r, at);
+    for (int f = 0; f < r->q->s->F && at.last != MARK; f++)
+        if (at.left >> f & 1) place_fanout(r, at, f);
+    int allowed = r->all ? !at.loops || at.extra : !at.loops && !r->form->slots.inner[at.slot];
+    if (allowed && r->n < MAXL) place_loop(r, at);
+}
+
+/* Whether a chain found is as good as any in the box with the trips chosen. */
+static int best_known(Ragged *r) {
+    Box *box = malloc(sizeof *box);
+    *box = *r->box;
+    for (int a = 0; a < r->q->s->A; a++) box->most[r->d][a] = box->least[r->d][a] = r->trips[a];
+    for (int i = 0; i < r->form->ncounts; i++) {
+        const Count *c = &r->form->count[i];
+        r->value[i] = c->tile ? box->low[r->d][i]
+                              : most_of(box->low[r->d][i], (int)least_events(r->q->s, r->form, box, r->d, c));
+    }
+    free(box);
+    r->n = 0;
+    open_fanouts(r, r->fans);
+    return cost_of(r) > r->q->most || dominated(r);
+}
+
+/* All chains with the trips chosen, those with few loops that stand beside another first. */
+static void ragged_trips(Ragged *r) {
+    S *s = r->q->s;
+    r->fans = r->with_trips = 0;
+    for (int a = 0; a < s->A; a++)
+        if (r->trips[a] > 1) r->with_trips |= 1 << a;
+    for (int f = 0; f < s->F; f++)
+        if (s->fanaxes[f] & r->with_trips) r->fans |= 1 << f;
+    r->first = r->rows->n;
+    for (int extra = 0; extra <= r->all * r->form->extra && !s->stopped && !r->cut; extra++) {
+        if (extra && best_known(r)) break;
+        r->end = r->all ? s->work + MOST_EXTRA : INT64_MAX;
+        State at = {r->K - 1, 1, r->fans, 0, 0, extra, PARS};
+        r->n = 0;
+        r->crossed = r->K;
+        r->inside[r->K] = 0;
+        r->extent[r->K] = 1;
+        ragged_slot(r, at);
+    }
+}
+
+static void ragged_axes(Ragged *r, int axis) {
+    if (axis == r->q->s->A) {
+        ragged_trips(r);
+        return;
+    }
+    for (int n = r->box->least[r->d][axis]; n <= r->box->most[r->d][axis] && !r->q->s->stopped; n++) {
+        r->trips[axis] = n;
+        ragged_axes(r, axis + 1);
+    }
+}
+
+/* The chains of a dim within a box, the other dims costing what they cost there at least; whether all were found. */
+static int ragged(Boxes *q, const Box *box, int d, int all, Rows *rows) {
+    Ragged r;
+    memset(&r, 0, sizeof r);
+    r.q = q, r.form = &q->form[d], r.box = box, r.rows = rows, r.d = d, r.all = all;
+    r.D = r.form->D, r.K = r.form->K, r.rest = q->t->constant;
+    rows->width = r.form->ncounts + q->s->A + 2 * MAXF + 1 + MAXL;
+    for (int j = 0; j < q->t->nterms; j++) {
+        double value = q->t->term[j].coefficient;
+        for (int o = 0; o < q->s->D; o++)
+            if (o != d) value *= q->f[o][j];
+        if (r.form->of[j] >= 0 && value > 0) r.base[j] = value;
+        else r.rest += value * q->f[d][j];
+    }
+    ragged_axes(&r, 0);
+    return !r.cut;
+}
