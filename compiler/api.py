@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -18,7 +20,7 @@ from effc.compiler.passes.instruments import Instruments, from_environment
 from effc.compiler.passes.schedule_nests import Objective, Progress, Watch, nobody
 from effc.compiler.passes.textual import parse_pipeline
 from effc.compiler.pipeline import Backend, Options, compile_model
-from effc.compiler.program import CompiledProgram
+from effc.compiler.program import CompiledProgram, sizes_text
 from effc.compiler.report import build_report, model_info
 from effc.compiler.search import Best
 from effc.compiler.target import bundled_targets, load_target
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from effc.compiler.replay import TimeloopCounts
     from effc.compiler.search.cache import Cache
 
+MOST_VARIANTS = 64
+"""Combinations of sizes that one artefact holds."""
+
 OBJECTIVES = ("energy", "latency", "edp", "dram", "pareto")
 BACKENDS = ("accel", "cpu")
 CONVENTIONS = ("effc", "timeloop")
@@ -44,7 +49,7 @@ def compile(  # noqa: A001 - it is what users look for
     objective: Objective = "energy",
     backend: Backend = "accel",
     batch: int = 1,
-    dims: Mapping[str, int] | None = None,
+    dims: Mapping[str, int | Sequence[int]] | None = None,
     *,
     passes: str | Iterable[Pass] = (),
     constraints: str | Path = "",
@@ -59,7 +64,8 @@ def compile(  # noqa: A001 - it is what users look for
 ) -> CompiledProgram:
     """Compile an ONNX model for a target.
 
-    ``dims`` gives symbolic dims their values, the batch dim takes ``batch``. ``passes``, values or a text as
+    ``dims`` gives symbolic dims their values, the batch dim takes ``batch``; of a dim with several values the model is
+    compiled for each, and a run takes the program that fits its inputs. ``passes``, values or a text as
     ``effc opt`` takes it, run before ops get their places. ``constraints``: a dataflow, a file, or the text of one, as
     `docs/mapping.md` has it. ``time_limit`` bounds the search, in seconds; ``jobs`` is
     how many processes search. ``cache``: whether solved nests are kept on disk, or in which folder. ``progress`` is
@@ -71,7 +77,10 @@ def compile(  # noqa: A001 - it is what users look for
     own = tuple(parse_pipeline(passes, machine)) if isinstance(passes, str) else tuple(passes)
     _check("objective", objective, OBJECTIVES)
     _check("backend", backend, BACKENDS)
-    options = Options(objective, backend, batch, dims or {}, own, time_limit, jobs, constraints_text(constraints))
+    rules = constraints_text(constraints)
+    options = [
+        Options(objective, backend, batch, binding, own, time_limit, jobs, rules) for binding in bindings(dims or {})
+    ]
     instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
     watch = Watch(progress or nobody, improved or nobody)
     return _compile(_Model(model), machine, options, instruments, watch, open_cache(cache), began)
@@ -179,6 +188,17 @@ def evaluate(
     return timeloop_counts(nest, parsed, machine)
 
 
+def bindings(dims: Mapping[str, int | Sequence[int]]) -> list[dict[str, int]]:
+    """Every combination of the values of dims, the last dim changing first."""
+    values = [[size] if isinstance(size, int) else list(dict.fromkeys(size)) for size in dims.values()]
+    if empty := [name for name, sizes in zip(dims, values) if not sizes]:
+        raise InputError(f"{empty[0]} has no value", expected="a whole number, or several")
+    combinations = [dict(zip(dims, sizes)) for sizes in product(*values)]
+    if len(combinations) > MOST_VARIANTS:
+        raise InputError(f"{len(combinations)} combinations of sizes", expected=f"at most {MOST_VARIANTS}")
+    return combinations
+
+
 class _Model:
     """A model as the user gives it: a file, or a message."""
 
@@ -205,25 +225,33 @@ class _Model:
 def _compile(
     model: _Model,
     target: Target,
-    options: Options,
+    variants: Sequence[Options],
     instruments: Instruments,
     watch: Watch,
     cache: Cache | None,
     began: float,
 ) -> CompiledProgram:
-    compiled = compile_model(model.proto, target, options, instruments, watch, model.name, cache)
-    known = {digest(value) for value in compiled.graph.constants.values()}
-    report = build_report(
-        model=model_info(compiled.graph, model.sha256, None if model.path is None else str(model.path)),
-        target=target,
-        objective=options.objective,
-        graph=compiled.graph,
-        results=compiled.results,
-        search_s=compiled.search_s,
-        compile_s=time.perf_counter() - began,
+    """The program for the first options, with those for the others."""
+    results = []
+    for options in variants:
+        compiled = compile_model(model.proto, target, options, instruments, watch, model.name, cache)
+        report = build_report(
+            model=model_info(compiled.graph, model.sha256, None if model.path is None else str(model.path)),
+            target=target,
+            objective=options.objective,
+            graph=compiled.graph,
+            results=compiled.results,
+            search_s=compiled.search_s,
+            compile_s=time.perf_counter() - began,
+        )
+        results.append((compiled, report))
+    known = [{digest(value) for value in compiled.graph.constants.values()} for compiled, _ in results]
+    shell = original(model.proto, set.intersection(*known))
+    first, *others = (
+        CompiledProgram(c.graph, target, report, options.backend, c.program, shell, sizes_text(options.dims))
+        for (c, report), options in zip(results, variants)
     )
-    shell = original(model.proto, known)
-    return CompiledProgram(compiled.graph, target, report, options.backend, compiled.program, shell)
+    return replace(first, others=tuple(others))
 
 
 def _check(what: str, value: Any, known: tuple[str, ...]) -> None:

@@ -1,11 +1,12 @@
 """The artefact, a ``.effx`` file: everything about a compiled model, and nothing about the run that compiled it.
 
-artefact.json   the backend
+artefact.json   the backend, and the sizes that the model is compiled for
 graph.txt       the graph with its schedules; it names the constants by their digests
 target.hw       the target
 report.json     the report, without times and paths
 program.asm     the program of the accelerator
 model.onnx      the original model, its large tensors as external data in ``data/``
+graph_1.txt ... graph, report and program for other sizes of symbolic dims
 data/SHA-256    constants and tensors, row-major, little end first
 """
 
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from effc.compiler.report import Report
     from effc.compiler.target.model import Target
 
+SHARED = ("artefact.json", "target.hw")
+"""Texts that all variants have in common."""
+
+MOST_VARIANTS = 64
+
 MAX_GRAPH = 2**27
 """Characters of the text of a graph."""
 
@@ -44,40 +50,63 @@ _DTYPE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 def save(compiled: CompiledProgram, path: Path) -> None:
     """Write an artefact, whole or not at all. Equal programs give equal bytes."""
+    sizes = [variant.sizes for variant in compiled.variants]
+    texts = {
+        "artefact.json": json.dumps({"backend": compiled.backend, "sizes": sizes}),
+        "target.hw": compiled.target.source or print_target(compiled.target),
+    }
+    data: dict[str, Buffer] = dict(compiled.original.data)
+    for number, variant in enumerate(compiled.variants):
+        texts |= _texts(variant, number)
+        data |= {digest(value): array_bytes(value) for value in variant.graph.constants.values()}
+    encoded = {name: text.encode() for name, text in texts.items()} | {"model.onnx": compiled.original.shell}
+    write_container(path, encoded, data)
+
+
+def _texts(compiled: CompiledProgram, number: int) -> dict[str, str]:
+    """The entries of one variant."""
     from effc.compiler.report import to_json
 
     texts = {
-        "artefact.json": json.dumps({"backend": compiled.backend}),
-        "graph.txt": print_graph(compiled.graph),
-        "target.hw": compiled.target.source or print_target(compiled.target),
-        "report.json": to_json(compiled.report.stored()),
+        entry("graph.txt", number): print_graph(compiled.graph),
+        entry("report.json", number): to_json(compiled.report.stored()),
     }
     if compiled.program is not None:
         from effc.backends.accel import print_program
 
-        texts["program.asm"] = print_program(compiled.program)
-    encoded = {name: text.encode() for name, text in texts.items()} | {"model.onnx": compiled.original.shell}
-    data: dict[str, Buffer] = {digest(value): array_bytes(value) for value in compiled.graph.constants.values()}
-    write_container(path, encoded, {**compiled.original.data, **data})
+        texts[entry("program.asm", number)] = print_program(compiled.program)
+    return texts
+
+
+def entry(name: str, number: int) -> str:
+    """The name of an entry of a variant: ``graph.txt``, ``graph_1.txt``."""
+    stem, suffix = name.split(".")
+    return f"{stem}_{number}.{suffix}" if number else name
 
 
 def load(path: str | Path, data: bool = True) -> CompiledProgram:
     """The compiled model in a file. Without ``data`` it can be shown, but not run."""
     with Container(Path(path)) as container:
-        reader = _Reader(container)
-        graph = reader.graph()
-        if data:
-            graph = replace(graph, constants={name: reader.array(value) for name, value in graph.constants.items()})
-        backend, program, target = reader.backend(), reader.program(), reader.target()
-        if misfit := next(misfits(graph, target, program), ""):
-            raise container.damaged(misfit)
-        return CompiledProgram(graph, target, reader.report(), backend, program, reader.original(graph, data))
+        sizes = _Reader(container).sizes()
+        first, *others = (_loaded(_Reader(container, number), text, data) for number, text in enumerate(sizes))
+        return replace(first, others=tuple(others))
 
 
-def load_report(path: str | Path) -> Report:
-    """The report in an artefact."""
+def _loaded(reader: _Reader, sizes: str, data: bool) -> CompiledProgram:
+    """One variant."""
+    graph = reader.graph()
+    if data:
+        graph = replace(graph, constants={name: reader.array(value) for name, value in graph.constants.items()})
+    backend, program, target = reader.backend(), reader.program(), reader.target()
+    if misfit := next(misfits(graph, target, program), ""):
+        raise reader.container.damaged(misfit)
+    return CompiledProgram(graph, target, reader.report(), backend, program, reader.original(graph, data), sizes)
+
+
+def load_reports(path: str | Path) -> dict[str, Report]:
+    """The reports in an artefact, by the sizes that they are of."""
     with Container(Path(path)) as container:
-        return _Reader(container).report()
+        return {text: _Reader(container, number).report() for number, text in enumerate(_Reader(container).sizes())}
 
 
 def misfits(graph: Graph, target: Target, program: Program | None) -> Iterator[str]:
@@ -106,15 +135,27 @@ def misfits(graph: Graph, target: Target, program: Program | None) -> Iterator[s
 class _Reader:
     """Reads the entries of a container, each with the checks of its own format."""
 
-    def __init__(self, container: Container) -> None:
-        self.container = container
+    def __init__(self, container: Container, number: int = 0) -> None:
+        self.container, self.number = container, number
 
     def text(self, name: str) -> tuple[str, str]:
-        """An entry, and its place in messages."""
+        """An entry, and its place in messages; of a variant's entries its own."""
+        name = name if name in SHARED else entry(name, self.number)
         try:
             return self.container.text(name).decode(), f"{self.container.path}:{name}"
         except UnicodeDecodeError:
             raise self.container.damaged(f"the entry {name} is no text in UTF-8") from None
+
+    def sizes(self) -> list[str]:
+        """The sizes of every variant, as text."""
+        try:
+            sizes = json.loads(self.text("artefact.json")[0]).get("sizes", [""])
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            sizes = None
+        whole = isinstance(sizes, list) and all(isinstance(text, str) for text in sizes)
+        if not whole or not 1 <= len(set(sizes)) == len(sizes) <= MOST_VARIANTS:
+            raise self.container.damaged("the entry artefact.json does not list the sizes")
+        return list(sizes)
 
     def backend(self) -> Any:
         try:

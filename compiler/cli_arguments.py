@@ -154,7 +154,12 @@ def _compile(parser: Parser) -> None:
     parser.add_argument("--numeric", choices=("reference", "target"), default="reference", help="the arithmetic")
     parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="the size of a symbolic batch dim")
     parser.add_argument(
-        "--dim", type=_dim, action="append", default=[], metavar="NAME=VALUE", help="the size of a symbolic dim"
+        "--dim",
+        type=_dim,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the size of a symbolic dim; with several, as in seq=128,512, the model is compiled for each",
     )
     parser.add_argument("--verify", action="store_true", help="run the program and compare, as `effc verify` does")
     _reports(parser)
@@ -330,8 +335,14 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _dim(text: str) -> tuple[str, int]:
-    name, equals, value = text.rpartition("=")
+def _dim(text: str) -> tuple[str, list[int]]:
+    name, equals, values = text.rpartition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"'{text}' is not NAME=VALUE")
-    return name, _positive(value)
+    return name, [_size(name, value) for value in values.split(",")]
+
+
+def _size(name: str, text: str) -> int:
+    if text.startswith("-") and text[1:].isdigit():
+        raise argparse.ArgumentTypeError(f"{name} is {text}: a size is 0 or more")
+    return _whole(text)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effc.compiler.cli_compile import verdict
-from effc.compiler.cli_output import REPORTS, check_outputs, owns_stdout, progress, write_json, write_reports
+from effc.compiler.cli_output import REPORTS, check_outputs, owns_stdout, progress, write_json, write_variants
 from effc.compiler.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ def run(arguments: Namespace) -> int:
     check_outputs(arguments, "output", "json", "trace")
     with progress() as shown:
         shown.stage("load")
-        compiled = _load(arguments.artefact)
-        inputs = _inputs(arguments, compiled.graph)
+        compiled, inputs = _fitting(arguments, _load(arguments.artefact))
         shown.stage("run")
         trace = None if arguments.trace is None else _trace(compiled)
         result = _run(compiled, inputs, shown.layer, arguments.mode == "cycle", trace)
@@ -51,8 +51,9 @@ def verify(arguments: Namespace) -> int:
     check_outputs(arguments, "json")
     with progress() as shown:
         shown.stage("load")
-        compiled = _load(arguments.artefact)
-        given = None if arguments.input is None else _inputs(arguments, compiled.graph)
+        compiled, given = _load(arguments.artefact), None
+        if arguments.input is not None:
+            compiled, given = _fitting(arguments, compiled)
         shown.stage("verify")
         verification = compiled.verify(given, arguments.seed, shown.layer)
     write_json(arguments.json, verification.to_json())
@@ -65,10 +66,10 @@ def verify(arguments: Namespace) -> int:
 
 def report(arguments: Namespace) -> int:
     """Show the report of a compiled model."""
-    from effc.compiler.artefact import load_report
+    from effc.compiler.artefact import load_reports
 
     check_outputs(arguments, *REPORTS)
-    write_reports(load_report(arguments.artefact), arguments, {}, ())
+    write_variants(load_reports(arguments.artefact), arguments, {}, ())
     return 0
 
 
@@ -84,6 +85,20 @@ def _load(path: str) -> CompiledProgram:
     from effc.compiler.artefact import load
 
     return load(path)
+
+
+def _fitting(arguments: Namespace, compiled: CompiledProgram) -> tuple[CompiledProgram, dict[str, Any]]:
+    """The program for the inputs that the user gave, and those."""
+    refusals = []
+    for program in compiled.variants:
+        try:
+            return replace(program, others=()), _inputs(arguments, program.graph)
+        except InputError as refusal:
+            refusals.append(refusal)
+    if compiled.others:
+        sizes = "; ".join(program.sizes for program in compiled.variants)
+        raise InputError(f"{refusals[0].message}, nor do other sizes fit", refusals[0].place, f"inputs for {sizes}")
+    raise refusals[0]
 
 
 def _inputs(arguments: Namespace, graph: Graph) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effc.compiler.cli_load import load_files
-from effc.compiler.cli_output import REPORTS, cache_of, check_outputs, constraints_of, progress, write_reports
+from effc.compiler.cli_output import REPORTS, cache_of, check_outputs, constraints_of, progress, write_variants
 from effc.compiler.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def compile_(arguments: Namespace) -> int:
             shown.stage("save")
             compiled.save(Path(arguments.output))
     extra = {"verification": verification.to_json()} if verification else {}
-    write_reports(compiled.report, arguments, extra, verification.lines() if verification else ())
+    reports = {program.sizes: program.report for program in compiled.variants}
+    write_variants(reports, arguments, extra, verification.lines() if verification else ())
     return verdict(verification)
 
 

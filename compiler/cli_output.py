@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -81,6 +81,27 @@ def write_reports(report: Report, arguments: Namespace, extra: dict[str, Any], v
         from effc.compiler.report.tables import print_report
 
         print_report(report, verified=verified)
+
+
+def write_variants(
+    reports: Mapping[str, Report], arguments: Namespace, extra: dict[str, Any], verified: Sequence[str]
+) -> None:
+    """The reports of a model by the sizes it is compiled for. Files hold the first; in JSON the others follow it."""
+    from effc.compiler.report import to_json
+
+    first, *others = reports.items()
+    if others:
+        variants = [{"sizes": sizes, "report": json.loads(to_json(report))} for sizes, report in others]
+        extra = {**extra, "sizes": first[0], "variants": variants}
+    shown = not owns_stdout(arguments, *REPORTS)
+    if others and shown:
+        print(f"{first[0]}\n")
+    write_reports(first[1], arguments, extra, verified)
+    for sizes, report in others if shown else ():
+        from effc.compiler.report.tables import print_report
+
+        print(f"\n{sizes}\n")
+        print_report(report)
 
 
 def cache_of(arguments: Namespace) -> bool | str:

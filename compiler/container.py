@@ -40,7 +40,7 @@ Buffer = bytes | memoryview
 _SEAL = b"effx sha256 "
 _SEALED = len(_SEAL) + 64
 _CHUNK = 2**20
-_NAME = re.compile(r"[a-z_]+\.[a-z]+|data/[0-9a-f]{64}", re.ASCII)
+_NAME = re.compile(r"[a-z]+(?:_[0-9]{1,2})?\.[a-z]+|data/[0-9a-f]{64}", re.ASCII)
 
 
 def write_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> None:

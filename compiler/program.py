@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from effc.compiler.errors import InputError
 from effc.compiler.inputs import checked_inputs, random_inputs
 from effc.compiler.original import ORT, Original
@@ -27,9 +29,23 @@ Progress = Callable[[int, str], None]
 """Called before each layer of a run with its number and name."""
 
 
+def sizes_text(dims: Mapping[str, int]) -> str:
+    """``seq=128, past=0``."""
+    return ", ".join(f"{name}={size}" for name, size in dims.items())
+
+
+def fits(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether inputs of these shapes are those of a graph, as far as it knows them."""
+    known = {name: graph.tensors[name].shape for name in graph.inputs}
+    return all(known.get(name) in (None, shape) for name, shape in shapes.items())
+
+
 @dataclass(frozen=True)
 class CompiledProgram:
-    """A model compiled for a target. ``program`` is that of the accelerator; the CPU backend needs only the graph."""
+    """A model compiled for a target. ``program`` is that of the accelerator; the CPU backend needs only the graph.
+
+    ``sizes`` are those of its symbolic dims, as text; ``others`` is the same model, compiled for other sizes.
+    """
 
     graph: Graph
     target: Target
@@ -37,9 +53,23 @@ class CompiledProgram:
     backend: Backend
     program: Program | None
     original: Original
+    sizes: str = ""
+    others: tuple[CompiledProgram, ...] = ()
+
+    @property
+    def variants(self) -> tuple[CompiledProgram, ...]:
+        """This program, and those for other sizes."""
+        return (self, *self.others)
+
+    def fitting(self, inputs: Mapping[str, Any]) -> CompiledProgram:
+        """The program for inputs of these shapes; this one, if there is none."""
+        shapes = {name: np.shape(value) for name, value in inputs.items() if isinstance(value, np.ndarray)}
+        return next((program for program in self.variants if fits(program.graph, shapes)), self)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs of the model by name: from the simulated machine, or from the CPU."""
+        if self.others:
+            return replace(self.fitting(inputs), others=()).run(inputs)
         values = checked_inputs(self.graph, inputs)
         if self.backend == "cpu":
             from effc.backends.cpu import CpuProgram
@@ -72,9 +102,16 @@ class CompiledProgram:
     def verify(
         self, inputs: Mapping[str, Any] | None = None, seed: int = 0, progress: Progress | None = None
     ) -> Verification:
-        """Run with ``inputs``, or with random ones, and compare values and counters with what does not know the run."""
-        from effc.compiler.verify import Verification
+        """Run with ``inputs``, or with random ones, and compare values and counters with what does not know the run.
 
+        With inputs the program that fits them is verified; without, every one.
+        """
+        from effc.compiler.verify import Verification, joined
+
+        if self.others:
+            programs = self.variants if inputs is None else (self.fitting(inputs),)
+            alone = [replace(program, others=()) for program in programs]
+            return joined({program.sizes: program.verify(inputs, seed, progress) for program in alone})
         values = random_inputs(self.graph, seed) if inputs is None else checked_inputs(self.graph, inputs)
         if self.backend == "cpu":
             checks, notes = self._outputs(values, self.run(values))

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +112,12 @@ class Verification:
             wrong = sum(1 for check in checks if any(COUNTED in line for line in check.differences))
             verdict = f"{wrong} layers DIFFER" if wrong else "equal to the cost model"
             yield f"{sum(check.counters for check in checks)} counters of {len(checks)} layers: {verdict}"
+
+
+def joined(parts: Mapping[str, Verification]) -> Verification:
+    """Several verifications as one; a check is called after its part, too."""
+    checks = [replace(check, name=f"{check.name} ({name})") for name, part in parts.items() for check in part.checks]
+    return Verification(tuple(checks), tuple(dict.fromkeys(note for part in parts.values() for note in part.notes)))
 
 
 COUNTED = "counted"
