@@ -18,7 +18,7 @@ class Certificate:
 
     No schedule of the space costs less than ``lower_bound``. ``optimal`` says that ``value`` equals it.
     ``floor_dram_words``: words that every schedule moves at the outermost level, see ``floor.py``. ``space``: the
-    number of schedules, where it was counted; ``expanded``: how many were costed. ``search_s``: seconds, next to none
+    number of schedules, see ``space.py``; ``expanded``: how many were costed. ``search_s``: seconds, next to none
     if the answer was on disk. ``relative_to``: the constraints that the space is limited to, if any.
     """
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from functools import partial
 
 from effc.compiler.search import constrained, find, front
-from effc.compiler.search.constraints import Rules
+from effc.compiler.search.constraints import Rules, narrowed
 from effc.compiler.search.find import Progress
 from effc.compiler.search.floor import dram_floor
 from effc.compiler.search.result import Best
+from effc.compiler.search.space import size
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 
@@ -44,5 +45,6 @@ def search(
         best = chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=time_limit)
     left = None if time_limit is None else time_limit - (time.perf_counter() - began)
     floor = dram_floor(nest, target, left)
-    certificate = replace(best.certificate, floor_dram_words=floor, search_s=time.perf_counter() - began)
-    return replace(best, certificate=certificate)
+    space = best.certificate.space or size(nest, narrowed(nest, target, constraints), perfect_factors)
+    seconds = time.perf_counter() - began
+    return replace(best, certificate=replace(best.certificate, floor_dram_words=floor, space=space, search_s=seconds))
