@@ -281,7 +281,7 @@ class Clock:
             self.sums[use.port.name] += some
             if use.at < position:
                 held = min(some, bits // self.target.word_bits * use.port.ticks)
-                calendar.reserve(before, held)
+                end = max(end, calendar.reserve(before, held))
                 end = max(end, calendar.reserve(start, some - held))
             else:
                 end = max(end, calendar.reserve(start, some))
