@@ -98,9 +98,10 @@ def standard_passes() -> tuple[Pass, ...]:
     from effc.compiler.passes.dead_ops import DeadOps
     from effc.compiler.passes.fold_batchnorm import FoldBatchNorm
     from effc.compiler.passes.fold_bias import FoldBias
+    from effc.compiler.passes.merge_dims import MergeDims
     from effc.compiler.passes.remove_identities import RemoveIdentities
 
-    return RemoveIdentities(), AbsorbLayouts(), FoldBatchNorm(), FoldBias(), DeadOps()
+    return RemoveIdentities(), AbsorbLayouts(), FoldBatchNorm(), FoldBias(), MergeDims(), DeadOps()
 
 
 def placing_passes(target: Target) -> tuple[Pass, ...]:

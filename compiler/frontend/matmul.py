@@ -73,29 +73,19 @@ def _names(batch: tuple[Batch, ...]) -> list[str]:
 
 
 def _batch(node: Node, left: tuple[int, ...], right: tuple[int, ...]) -> tuple[Batch, ...]:
-    """The batch dims, outermost first; those of size one are left out and neighbours of a kind become one dim."""
+    """The batch dims, outermost first; those of size one are left out."""
     sizes = list(zip_longest(reversed(left[:-2]), reversed(right[:-2]), fillvalue=1))[::-1]
     if any(p != q and 1 not in (p, q) for p, q in sizes):
         raise node.error(f"{list(left)} x {list(right)}: the batches do not match")
     output = row_major((*(max(p, q) for p, q in sizes), left[-2], right[-1]))
     strides = zip(sizes, _outer_strides(left, len(sizes)), _outer_strides(right, len(sizes)), output)
-    dims = [
+    return tuple(
         Batch(max(p, q), ps if p > 1 else None, qs if q > 1 else None, os)
         for (p, q), ps, qs, os in strides
         if max(p, q) > 1
-    ]
-    return _merged(dims)
+    )
 
 
 def _outer_strides(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
     """The strides of the batch axes, of the absent ones too."""
     return row_major((1,) * (rank + 2 - len(shape)) + shape)[:rank]
-
-
-def _merged(dims: list[Batch]) -> tuple[Batch, ...]:
-    merged: list[Batch] = []
-    for dim in dims:
-        if merged and merged[-1].role == dim.role:  # neighbours in every operand that has them
-            dim = dim._replace(size=merged.pop().size * dim.size)
-        merged.append(dim)
-    return tuple(merged)

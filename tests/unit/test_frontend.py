@@ -248,7 +248,7 @@ MATMULS: dict[str, tuple[tuple[int, ...], tuple[int, ...], str]] = {
     "matrix by column": ((3, 4), (4,), "MNK"),
     "row by column": ((4,), (4,), "MNK"),
     "batch": ((2, 3, 4), (2, 4, 5), "G MNK"),
-    "two batch dims are one": ((2, 6, 3, 4), (2, 6, 4, 5), "G MNK"),
+    "two batch dims": ((2, 6, 3, 4), (2, 6, 4, 5), "G0 G1 MNK"),
     "batch by matrix": ((2, 3, 4), (4, 5), "B MNK"),
     "matrix by batch": ((3, 4), (2, 4, 5), "E MNK"),
     "batch by column": ((2, 3, 4), (4,), "B MNK"),

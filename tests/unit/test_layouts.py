@@ -128,6 +128,28 @@ def test_attention_is_products_and_softmax() -> None:
     assert [op.nest.bias is not None for op in graph.nests] == [True, False, False, True]
 
 
+def test_attention_of_a_batch() -> None:
+    """Heads lie between the tokens of a sample, so that batch and heads are no longer in a row."""
+    graph = optimised(attention_model(batch=3))
+    assert ops(graph) == ["MATMUL", "MATMUL", "Softmax", "MATMUL", "MATMUL"]
+    assert [dim.name for dim in graph.nests[1].nest.dims] == ["G0", "G1", "M", "N", "K"]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "dims"),
+    [
+        ((2, 6, 3, 4), (2, 6, 4, 5), ["G", "M", "N", "K"]),
+        ((2, 6, 3, 4), (4, 5), ["B", "M", "N", "K"]),
+        ((3, 4), (2, 6, 4, 5), ["E", "M", "N", "K"]),
+        ((2, 1, 3, 4), (2, 6, 4, 5), ["G", "E", "M", "N", "K"]),
+        ((2, 1, 3, 3, 4), (2, 7, 3, 4, 5), ["G0", "E", "G1", "M", "N", "K"]),
+    ],
+)
+def test_batches_in_a_row_are_one(left: tuple[int, ...], right: tuple[int, ...], dims: list[str]) -> None:
+    (op,) = optimised(model([node("MatMul", "a b", "y")], {"a": left, "b": right})).nests
+    assert [dim.name for dim in op.nest.dims] == dims
+
+
 def test_an_output_is_written_where_a_transpose_would_put_it() -> None:
     made = model([node("MatMul", "x w", "t"), node("Transpose", "t", "y")], {"x": (3, 4)}, {"w": random((4, 5))})
     (op,) = optimised(made).nests
