@@ -69,6 +69,7 @@ def page() -> str:
     found, layers = json.loads(FOUND.read_text(encoding="utf-8")), read_table(TABLE)
     parts = {
         **chip(layers),
+        "area": area(EYERISS, read_core()),
         "headroom": headroom(layers, found["eyeriss"]),
         "free": free(layers, found["eyeriss"], found["eyeriss, free"]),
         "isca": isca(found["eyeriss_isca16"]),
@@ -154,6 +155,27 @@ def anomaly(layers: Sequence[Layer]) -> dict[str, float]:
         "psums": layer.groups * words * layer.target.word_bits / 8e6,
         "conv3": replace(layer, row={**layer.row, "mapping": mapping}).measured()["GLB_MB"],
     }
+
+
+def read_core() -> float:
+    """The published area of the core, in mm2."""
+    return float(json.loads(TABLE.read_text(encoding="utf-8"))["core_mm2"])
+
+
+def area(target: Target, published: float) -> str:
+    """The area of every kind of part, all instances together, and in total."""
+    rows = []
+    for position, level in enumerate(target.levels[1:], 1):
+        for bank in level.banks:
+            name = level.name if len(level.banks) == 1 else f"{level.name} {', '.join(bank.operands)}"
+            rows.append((name, target.instances(position), bank.area or Fraction(0)))
+    rows.append(("MAC", target.instances(len(target.levels)), target.mac.area or Fraction(0)))
+    square = [(name, count, float(count * one) / 1e6) for name, count, one in rows]
+    cells = [[name, str(count), "", f"{mm2:.2f}", ""] for name, count, mm2 in square]
+    total_mm2 = sum(mm2 for *_, mm2 in square)
+    return table(
+        ["part", "count", "published", "effc", "deviation"], [*cells, ["all", "", *beside(published, total_mm2, 2)]]
+    )
 
 
 # The mapping of the paper, and the best

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
 from typing import Literal, cast
 
+from effc.compiler.target.estimate import dram_energy, memory_area, memory_energy
 from effc.compiler.target.model import OPERAND_TERMS, Bank, Coding, Level, Prefetch
 from effc.compiler.target.statements import need, statements, word
 from effc.compiler.target.syntax import Node
@@ -106,13 +109,13 @@ def _stores(values: Values, memory: Node, title: str, found: Mapping[str, Node],
     if not parts:
         return [_store(values, title, memory.name, found, all_by_default=outermost)]
     for rule in ("size", "keeps", "may_keep", "area"):
-        if rule in found:
+        if rule in found and not found[rule].all("estimated"):
             message = f"'{word(rule)}' in a memory that lists banks"
             remedy = f"give each bank its own: `bank {{ size 12 words; keeps ifmap; {word(rule)} ... }}`"
             if rule == "size":
                 remedy = "leave it out: the size of the memory is that of its banks"
             raise values.source.error(found[rule], message, f"'{word(rule)}' in the banks", remedy)
-    common = {rule: found[rule] for rule in ("energy", "bandwidth") if rule in found}
+    common = {rule: found[rule] for rule in ("energy", "bandwidth", "area") if rule in found}
     return [_part(values, part, f"a bank of {title}", common) for part in parts]
 
 
@@ -153,17 +156,29 @@ def _bank(values: Values, store: _Store) -> Bank:
     bandwidth = need(values.source, store.found, "bandwidth", store.title, store.at).children
     area = store.found.get("area")
     read, write, shared = values.rates(bandwidth)
+    bits = _bits(values, store.capacity)
     return Bank(
         keeps=tuple(_OPERANDS[operand.name.text] for operand in store.keeps),
         may_keep=tuple(_OPERANDS[operand.name.text] for operand in store.may_keep),
-        bits=_bits(values, store.capacity),
-        read_energy=values.measure(energy[0], "access energy"),
-        write_energy=values.measure(energy[-1], "access energy"),
+        bits=bits,
+        read_energy=values.given(energy[0], "access energy", partial(_access, bits, values.units.word_bits)),
+        write_energy=values.given(energy[-1], "access energy", partial(_access, bits, values.units.word_bits)),
         read_bandwidth=read,
         write_bandwidth=write,
         shared_port=shared,
-        area=values.measure(area.children[0], "area") if area else None,
+        area=_area(values, area.children[0], bits) if area else None,
     )
+
+
+def _access(bits: int | None, word_bits: int, nm: Fraction) -> Fraction:
+    return dram_energy(word_bits) if bits is None else memory_energy(bits, word_bits, nm)
+
+
+def _area(values: Values, area: Node, bits: int | None) -> Fraction:
+    if bits is None and area.rule == "estimated":
+        message = "the area of an unbounded memory cannot be estimated"
+        raise values.source.error(area, message, "an area", "leave it out")
+    return values.given(area, "area", partial(memory_area, bits or 0))
 
 
 def _bits(values: Values, capacity: Node) -> int | None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Literal, cast
 
 from effc.compiler.errors import InputError
 from effc.compiler.target.array import read_array
+from effc.compiler.target.estimate import mac_area, mac_energy
 from effc.compiler.target.memory import read_memory
 from effc.compiler.target.model import OPERAND_TERMS, Level, Mac, Target, VectorUnit
 from effc.compiler.target.statements import statements
 from effc.compiler.target.syntax import Node, Source
-from effc.compiler.target.units import FIXED, Units, kind_of
+from effc.compiler.target.units import FIXED, Units, kind_of, number
 from effc.compiler.target.values import Values, measure, whole
 from effc.ir.nest import READ_NAMES
 
@@ -29,7 +32,15 @@ def parse_target(text: str, filename: str = "<text>") -> Target:
     source = Source(filename, text.replace("\r\n", "\n").replace("\r", "\n"))
     root = source.parse()
     found = statements(source, root, f"target '{root.name.text}'", root.name, ("word", "clock", "memory", "mac"))
-    return replace(_target(Values(source, _units(source, root, found)), root, found), source=text)
+    values = Values(source, _units(source, root, found))
+    values = replace(values, technology=_nanometres(values, found["technology"]) if "technology" in found else None)
+    return replace(_target(values, root, found), source=text)
+
+
+def _nanometres(values: Values, technology: Node) -> Fraction | None:
+    """The feature size that a technology begins with, or has somewhere in its name."""
+    found = re.search(r"([0-9]+(?:\.[0-9]+)?) ?nm", values.text(technology.name))
+    return number(found[1]) if found is not None else None
 
 
 def _units(source: Source, root: Node, found: Mapping[str, Node]) -> Units:
@@ -101,9 +112,11 @@ def _check_parent(values: Values, array: Node, levels: Sequence[Level]) -> None:
 
 def _mac(values: Values, mac: Node) -> Mac:
     found = statements(values.source, mac, "mac", replace(mac, length=len("mac")), ("cost",))
-    area = values.measure(found["area"].children[0], "area") if "area" in found else None
+    bits = values.units.word_bits
+    area = values.given(found["area"].children[0], "area", partial(mac_area, bits)) if "area" in found else None
+    energy = values.given(found["cost"].children[0], "energy", partial(mac_energy, bits))
     gates, skips = _zeros(values, found["zeros"]) if "zeros" in found else ((), False)
-    return Mac(values.measure(found["cost"].children[0], "energy"), area, gates, skips)
+    return Mac(energy, area, gates, skips)
 
 
 def _zeros(values: Values, zeros: Node) -> tuple[tuple[str, ...], bool]:
@@ -125,7 +138,7 @@ def _vector(values: Values, vector: Node) -> VectorUnit:
     return VectorUnit(
         ops=_ops(values, found["ops"].children),
         lanes=values.count(lanes.name, "the number of lanes"),
-        energy=values.measure(found["cost"].children[0], "energy"),
+        energy=values.given(found["cost"].children[0], "energy", partial(mac_energy, values.units.word_bits)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from json import loads
@@ -34,6 +34,7 @@ class Values:
 
     source: Source
     units: Units
+    technology: Fraction | None = None  # nm
 
     def measure(self, quantity: Node, kind: str) -> Fraction:
         return measure(self.source, quantity, kind, self.units.table(kind))
@@ -48,6 +49,20 @@ class Values:
             expected = f"1 to {_MAX_COUNT - 1}"
             raise self.source.error(at, f"{what} must be a whole number", expected, "write for example `12`")
         return value.numerator
+
+    def given(self, node: Node, kind: str, estimate: Callable[[Fraction], Fraction]) -> Fraction:
+        """A quantity; or, where it says `estimated`, what ``estimate`` makes of the technology in nm, in pJ or um2."""
+        if node.rule != "estimated":
+            return self.measure(node, kind)
+        if self.technology is None:
+            expected, remedy = "a technology to estimate from", 'add `technology "65 nm"`'
+            raise self.source.error(node, "nothing says what it is to be estimated from", expected, remedy)
+        unit = "um2" if kind == "area" else "pJ"
+        table = self.units.table(kind)
+        if unit not in table:
+            message, remedy = "estimates are in pJ, and nothing says how many an x is", "say it: `unit 1x = 2 pJ`"
+            raise self.source.error(node, message, "energies in pJ", remedy)
+        return estimate(self.technology) * table[unit]
 
     def rates(self, given: Sequence[Node]) -> tuple[Fraction | None, Fraction | None, bool]:
         """Bandwidths of reads and of writes in bits per core cycle (None: unlimited), and whether they take turns."""
