@@ -1,9 +1,12 @@
 """The search under constraints.
 
-What the constraints say of levels and axes makes a narrower target, whose optimum and lower bound the search finds. If
-that optimum satisfies the other constraints as well, it is the best of all that do. If not, its lower bound still
-holds, and a good schedule is looked for among those that satisfy them: from that optimum with its loops moved, and from
-the smallest tiles, one change after another.
+What the constraints say of levels and axes, and of operands that stay, makes a narrower target, whose optimum and lower
+bound the search finds. If that optimum satisfies the other constraints as well, it is the best of all that do. If not,
+its lower bound still holds, and a good schedule is looked for among those that satisfy them: from that optimum with its
+loops moved, and from the smallest tiles, one change after another.
+
+Operands that stay need no argument of their own: of the moves that make a schedule canonical, none takes a
+loop that is irrelevant to an operand from inside its mark to outside.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from effc.compiler.cost import Evaluation, evaluate, try_schedule
 from effc.compiler.search import find
@@ -66,10 +70,13 @@ def search(
         machine = narrowed(nest, target, rules)
         if any(pattern.whole for pattern in patterns):
             return _given(nest, target, machine, objective, rules, next(p for p in patterns if p.whole))
-        best = find.search(nest, machine, objective, perfect_factors=perfect_factors, time_limit=time_limit)
+        allowed = partial(satisfies, nest, machine, rules)
+        best = find.search(
+            nest, machine, objective, perfect_factors=perfect_factors, time_limit=time_limit, allowed=allowed
+        )
     except InputError as error:
         raise _none(nest, target, rules, error.message) from None
-    if not satisfies(nest, machine, rules, best.schedule):
+    if not allowed(best.schedule):
         best = _Climb(nest, machine, objective, rules, perfect_factors, deadline).best(best)
     found = replace(best.certificate, relative_to=relative_to(rules), search_s=time.perf_counter() - began)
     return replace(best, target=target, certificate=found)

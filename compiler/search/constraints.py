@@ -7,7 +7,7 @@ a narrower target, too: a target on which every schedule obeys that part of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from effc.compiler.target.model import Level, MeshAxis, Target
 from effc.ir.errors import InputError
@@ -15,6 +15,14 @@ from effc.ir.nest import ROLES, Nest
 from effc.ir.printer import name as printed
 from effc.ir.printer import print_item
 from effc.ir.schedule import For, Item, Keep, Par, Schedule, trips
+
+
+@dataclass(frozen=True)
+class Narrowed(Target):
+    """A target on which operands stay: each tile of these, by (operand, level position), is filled there once."""
+
+    stationary: frozenset[tuple[str, int]] = frozenset()
+
 
 _Allowed = Callable[[int, str, str], bool]
 """Whether a dim may be unrolled: by level position, axis and dim."""
@@ -34,7 +42,10 @@ class Stationary:
         return _outside(nest, target, schedule, self.operand, dims)
 
     def narrow(self, nest: Nest, target: Target) -> Target:
-        return _kept(target, self.operand)
+        kept = _kept(target, self.operand)
+        known = kept.stationary if isinstance(kept, Narrowed) else frozenset()
+        values = {field.name: getattr(kept, field.name) for field in fields(Target)}
+        return Narrowed(**values, stationary=known | {(self.operand, innermost(kept, self.operand))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,8 @@ class Encoder:
         for operand, level in setting.marks:
             fixed = sum(1 << i for i, unroll in enumerate(self.problem.unrolls) if unroll.level < level)
             first = self.is_bias(setting, setting.marks.index((operand, level)))
-            out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first)]
+            shut = sum(2 << i for i, dim in enumerate(self.dims) if dim in self.problem.shut(operand, level))
+            out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first) + shut]
         terms, constant = self.merged(setting)
         out.append(len(terms))
         for (operand, mark, irrelevant, window, padding), coefficient in terms.items():

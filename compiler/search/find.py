@@ -11,7 +11,7 @@ from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
 from effc.compiler.search.exact import Proof, applies, perfect, plain, ragged, relaxed_bound, steady
-from effc.compiler.search.polish import polish
+from effc.compiler.search.polish import Allowed, polish
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
 from effc.ir.errors import InputError
@@ -28,12 +28,14 @@ def search(
     perfect_factors: bool = False,
     time_limit: float | None = None,
     progress: Progress | None = None,
+    allowed: Allowed | None = None,
 ) -> Best:
     """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
 
     ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
     ``time_limit`` is in seconds; ``progress`` is called with every better answer on the way. Out of time, the search
-    returns the best schedule that it has. Raises InputError if no schedule is legal.
+    returns the best schedule that it has. ``allowed``: what it may return of the schedules near its optimum. Raises
+    InputError if no schedule is legal.
     """
     if objective not in OBJECTIVES:
         raise InputError(f"unknown objective '{objective}'", expected=", ".join(OBJECTIVES), remedy="name one of them")
@@ -48,7 +50,7 @@ def search(
             value = evaluate(nest, proof.schedule, machine).value(objective)  # with windows: the proof is without
             on_the_way = replace(proof, value=value, lower_bound=Fraction(0))
             progress(_answer(nest, target, machine, objective, on_the_way, began))
-        proof = _polished(nest, target, objective, proof, deadline)
+        proof = _polished(nest, target, objective, proof, deadline, allowed)
     if proof is None or proof.schedule is None:
         proof = _climbed(nest, machine, objective, perfect_factors, deadline)
     if proof.schedule is None:
@@ -85,7 +87,9 @@ def without_windows(target: Target) -> Target:
     return replace(target, levels=tuple(replace(level, sliding=False) for level in target.levels))
 
 
-def _polished(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None) -> Proof:
+def _polished(
+    nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None, allowed: Allowed | None
+) -> Proof:
     """The best schedule found from one whose steps divide, and a bound that holds for all others, too."""
     assert start.schedule is not None
     parts = ("energy", "latency") if objective == "edp" else (objective,)
@@ -93,9 +97,9 @@ def _polished(nest: Nest, target: Target, objective: str, start: Proof, deadline
         proof = _ragged(nest, target, objective, parts, start, deadline)
         if proof.schedule is None or proof.value == proof.lower_bound:
             return proof
-        schedule, value, costed = polish(nest, target, objective, proof.schedule, deadline)
+        schedule, value, costed = polish(nest, target, objective, proof.schedule, deadline, allowed)
         return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
-    schedule, value, costed = polish(nest, target, objective, start.schedule, deadline)
+    schedule, value, costed = polish(nest, target, objective, start.schedule, deadline, allowed)
     lower, best = Fraction(1), evaluate(nest, schedule, target)
     expanded = start.expanded + costed
     for part in parts:

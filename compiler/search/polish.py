@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -12,11 +12,21 @@ from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import For, Item, Keep, Par, Schedule, trips
 
+Allowed = Callable[[Schedule], bool]
+
 
 def polish(
-    nest: Nest, target: Target, objective: str, schedule: Schedule, deadline: float | None
+    nest: Nest,
+    target: Target,
+    objective: str,
+    schedule: Schedule,
+    deadline: float | None,
+    allowed: Allowed | None = None,
 ) -> tuple[Schedule, Fraction, int]:
-    """The first local optimum from ``schedule`` on, its value, and how many schedules were costed."""
+    """The first local optimum from ``schedule`` on, its value, and how many schedules were costed.
+
+    ``allowed``: the schedules among which it is looked for.
+    """
     first = try_schedule(nest, schedule, target)
     assert not isinstance(first, list), first
     best, number, improved = first.value(objective), 0, True
@@ -24,7 +34,7 @@ def polish(
     while improved and not (deadline is not None and time.perf_counter() > deadline):
         improved = False
         for candidate in neighbours(nest, target, schedule):
-            if candidate in seen:
+            if candidate in seen or (allowed is not None and not allowed(candidate)):
                 continue
             seen.add(candidate)
             number += 1

@@ -14,6 +14,7 @@ from itertools import chain, combinations, pairwise, product
 from math import lcm, prod
 
 from effc.compiler.search.bounds import points_inside
+from effc.compiler.search.constraints import Narrowed
 from effc.compiler.search.windows import Window, coupled_axes, windows_of
 from effc.compiler.target.model import Level, Target
 from effc.ir.nest import Nest, Operand
@@ -130,6 +131,12 @@ class Problem:
         if self.prices.cycle:
             terms.append(Term(self.prices.cycle, CYCLES, 0, self.bottom, MACS, True, False))
         return Setting(marks, tuple(terms), total.constant, tuple(self.capacities(marks)))
+
+    def shut(self, operand: str, level: int) -> frozenset[str]:
+        """The dims that may have no loop in time outside the mark of an operand: those that would fill it again."""
+        if not isinstance(self.target, Narrowed) or (operand, level) not in self.target.stationary:
+            return frozenset()
+        return frozenset(self.dims) - self.nest.operands[operand].dims
 
     def stored(self, level: int) -> bool:
         return level < self.bottom and self.target.levels[level].padding == "stored"

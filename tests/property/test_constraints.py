@@ -15,7 +15,7 @@ from test_search_oracle import random_nest, random_target
 
 import effc
 from effc.compiler.cli import main
-from effc.compiler.search import search
+from effc.compiler.search import exact, search
 from effc.compiler.search.constraint_text import parse_constraints, read_constraints
 from effc.compiler.search.constraints import DATAFLOWS, Bypass, Rules, Unroll, narrowed, satisfies
 from effc.compiler.target.model import Target
@@ -46,10 +46,10 @@ def random_rules(random: Random, nest: Nest, target: Target) -> Rules:
     return rules_of("\n".join(random.sample(texts, random.choice([1, 1, 2]))))
 
 
-def least(nest: Nest, target: Target, objective: str, rules: Rules) -> Fraction | None:
+def least(nest: Nest, target: Target, objective: str, rules: Rules, perfect: bool = False) -> Fraction | None:
     """Brute force over the schedules that satisfy the rules."""
     costs, narrow = Costs(nest, target, objective), narrowed(nest, target, rules)
-    values = (costs.value(s) for s in schedules(nest, target) if satisfies(nest, narrow, rules, s))
+    values = (costs.value(s) for s in schedules(nest, target, perfect) if satisfies(nest, narrow, rules, s))
     return min((value for value in values if value is not None), default=None)
 
 
@@ -86,6 +86,39 @@ def test_the_search_under_constraints() -> None:
     assert len(found) >= 15
     assert sum(some for some, _ in found) >= 0.9 * len(found)
     assert sum(best for _, best in found) >= 0.8 * len(found)
+
+
+def proven(first: int, last: int, most: int) -> list[bool]:
+    """With steps that divide, whether the best schedule in which an operand stays is proven; it is the best then."""
+    found = []
+    for seed in range(first, last):
+        random = Random(seed)
+        nest, target = random_nest(random), random_target(random, sliding=False)
+        if space(nest, target, perfect=True) > most:
+            continue
+        rules = rules_of(f"dataflow {random.choice(['weight', 'input', 'output'])}-stationary")
+        try:
+            optimum = least(nest, target, "energy", rules, perfect=True)
+            best = search(nest, target, "energy", perfect_factors=True, constraints=rules)
+        except InputError:
+            continue
+        assert optimum is not None, seed
+        assert best.certificate.lower_bound <= optimum <= best.certificate.value, seed
+        found.append(best.certificate.status == "optimal")
+    return found
+
+
+@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+def test_operands_that_stay_are_proven() -> None:
+    found = proven(0, 300, 600)
+    assert len(found) >= 40
+    assert sum(found) >= 0.85 * len(found)
+
+
+@pytest.mark.validate
+@pytest.mark.parametrize("part", range(10))
+def test_many_operands_that_stay(part: int) -> None:
+    assert sum(proven(20_000 + 400 * part, 20_400 + 400 * part, 5000)) > 20
 
 
 @pytest.mark.validate

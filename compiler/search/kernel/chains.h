@@ -4,9 +4,12 @@
 static void slots_of(const S *s, const Setting *t, const int *order, int dim, int any, Slots *out) {
     memset(out, 0, sizeof *out);
     int before = PLAIN + 8; /* nothing before the first mark: allowed */
+    int open = 0;           /* the segments further in are inside all marks that the dim has to be inside of */
+    for (int i = 0; i < t->nmarks; i++)
+        if (t->shut[order[i]] >> dim & 1) open = i + 1;
     for (int i = 0; i <= t->nmarks; i++) {
         int after = i < t->nmarks ? s->class[t->operand[order[i]]][dim] : PLAIN;
-        if ((any || before != PLAIN) && after != IRRELEVANT) {
+        if ((any || before != PLAIN) && after != IRRELEVANT && i >= open) {
             out->inner[out->nslots] = before == PLAIN;
             out->segment[out->nslots++] = i;
         }

@@ -44,7 +44,9 @@ static void read_setting(S *s, Setting *t, const int64_t **at) {
         t->operand[m] = take(at);
         t->fixed[m] = take(at);
         t->padded[m] = take(at);
-        t->first[m] = take(at);
+        int64_t bits = take(at);
+        t->first[m] = bits & 1;
+        t->shut[m] = (int)(bits >> 1);
     }
     t->nterms = take(at);
     for (int j = 0; j < t->nterms; j++) {

@@ -27,6 +27,7 @@ typedef struct {
 typedef struct {
     int nmarks, nterms, ncaps;
     int operand[MAXM], fixed[MAXM], padded[MAXM], first[MAXM];
+    int shut[MAXM]; /* dims that may have no loop in time outside the mark, as bits */
     Term term[MAXJ];
     double constant;
     double limit[MAXC];
