@@ -243,6 +243,7 @@ def _compile(
             results=compiled.results,
             search_s=compiled.search_s,
             compile_s=time.perf_counter() - began,
+            saved_words=compiled.saved_words,
         )
         results.append((compiled, report))
     known = [{digest(value) for value in compiled.graph.constants.values()} for compiled, _ in results]

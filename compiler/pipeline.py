@@ -50,6 +50,7 @@ class Compiled:
     results: Mapping[str, Best]
     program: Program | None
     search_s: float
+    saved_words: int  # that the standard passes keep from moving
 
 
 def compile_model(
@@ -62,13 +63,16 @@ def compile_model(
     cache: Cache | None = None,
 ) -> Compiled:
     """Run every stage. A nest that the target cannot hold sends its node to the host, and lowering starts again."""
+    from effc.compiler.report.saved import saved_words
+
     instruments.check(stage_names(options, target))
     host: dict[str, str] = {}
     while True:
         run = _Run(instruments)
-        graph = run.lower(model, options, host, name)
+        lowered = graph = run.lower(model, options, host, name)
         for item in standard_passes():
             graph = run.apply(item, graph)
+        saved = saved_words(lowered, graph)
         for item in options.passes:
             graph = run.apply_foreign(item, graph)
         for item in placing_passes(target):
@@ -80,7 +84,7 @@ def compile_model(
             break
         _send_to_host(graph, solved, host)
     program = run.emit(solved.graph, target) if options.backend == "accel" else None
-    return Compiled(solved.graph, solved.results, program, search_s)
+    return Compiled(solved.graph, solved.results, program, search_s, saved)
 
 
 def _send_to_host(graph: Graph, solved: Solved, host: dict[str, str]) -> None:

@@ -48,6 +48,7 @@ def build_report(
     results: Mapping[str, Best],
     search_s: float | None = None,
     compile_s: float | None = None,
+    saved_words: int = 0,
 ) -> Report:
     """The report, layers in the graph's order; ``results`` has the schedule found for every nest op, by its name."""
     layers = tuple(layers_of(graph, target, results))
@@ -57,7 +58,7 @@ def build_report(
         model=model,
         target=target_info(target),
         objective=objective,
-        totals=totals(target, layers, search_s, compile_s),
+        totals=replace(totals(target, layers, search_s, compile_s), saved_words=saved_words),
         layers=layers,
         host=tuple(HostOp(op.name, op.op, op.reason) for op in graph.ops if isinstance(op, NodeOp) and on_host(op)),
     )

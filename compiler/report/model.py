@@ -97,6 +97,7 @@ class Totals:
     fps_target: Number | None
     search_s: Number | None
     compile_s: Number | None
+    saved_words: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import assert_equal_to_onnxruntime, model, node, ops, random
 
+import effc
 from effc.compiler.frontend.from_onnx import lower
 from effc.compiler.passes.layout import Layout, through
 from effc.compiler.pipeline import standard_passes
+from effc.compiler.report.metrics import programmability
 from effc.ir.graph import Graph, View
 from effc.ir.nest import BIAS_NAME
 
@@ -228,3 +230,12 @@ def test_layouts_of_other_operator_sets() -> None:
     graph = optimised(model(nodes, {"x": (3, 4)}, {"w": random((2, 5))}, opset=9))
     assert ops(graph) == ["MATMUL"]
     assert graph.nests[0].uses["I"] == View("x", 2, (4, 1))
+
+
+def test_the_words_saved() -> None:
+    """A Transpose of 12 words reads and writes them; the addition reads 15 and the 5 of the bias, and writes 15."""
+    nodes = [node("Transpose", "x", "t"), node("MatMul", "t w", "u"), node("Add", "u b", "v"), node("Relu", "v", "y")]
+    made = model(nodes, {"x": (4, 3)}, {"w": random((4, 5)), "b": random((5,))})
+    report = effc.compile(made, "eyeriss", time_limit=0.5).report
+    assert report.totals.saved_words == 2 * 12 + 15 + 5 + 15
+    assert "59 words saved by fusion" in programmability(report)
