@@ -15,12 +15,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from effc.compiler.cost import Evaluation, evaluate
+from effc.compiler.cost.zeros import mac_density
 from effc.compiler.dataflows import active_pes, row_stationary
 from effc.compiler.target import Target, load_target
 from effc.ir import nests
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
+from effc.ir.zeros import Density
 
 EYERISS = load_target("eyeriss")
 TABLE = Path(__file__).parents[1] / "tests" / "validation" / "eyeriss_jssc2017.json"
@@ -73,6 +78,26 @@ class Layer:
     def cost(self) -> Evaluation:
         """The cost with the published share of zeros."""
         return evaluate(self.nest, self.schedule, self.target, self.densities)
+
+    def tensor(self, operand: str) -> npt.NDArray[np.float32]:
+        """A synthetic tensor with the published share of zeros, anywhere: small integers."""
+        numbers = np.random.default_rng(0)
+        shape = self.nest.operands[operand].shape
+        return (numbers.random(shape) < float(self.densities[operand])) * numbers.integers(1, 5, shape, np.int32)
+
+    @cached_property
+    def coded(self) -> Evaluation:
+        """The cost with what synthetic tensors take in their code, and with the MACs that they gate."""
+        return evaluate(self.nest, self.schedule, self.target, {name: self.found(name) for name in self.densities})
+
+    def found(self, operand: str) -> Density:
+        """The density of a synthetic tensor, as a run finds it."""
+        values, code = self.tensor(operand), self.target.levels[0].code(operand)
+        words = Fraction(int(np.count_nonzero(values)), values.size)
+        reads = operand in {read.name for read in self.nest.reads}
+        macs = mac_density(self.nest, self.nest.operands[operand], values) if reads else Fraction(1)
+        bits = None if code is None else Fraction(code.encode(values, self.target.word_bits).bits, values.size)
+        return Density(words, macs, bits)
 
     # The figures of Table III and what follows from it
 

@@ -121,7 +121,12 @@ def chip(layers: Sequence[Layer]) -> dict[str, str | float]:
     for figure, digits in MEASURED.items():
         figures = [(layer.name, layer.row[figure], layer.measured()[figure]) for layer in layers]
         cells = [[name, *beside(*pair, digits)] for name, *pair in [*figures, total(figure, layers)]]
-        parts[figure] = table(["layer", "published", "effc", "deviation"], cells)
+        head = ["layer", "published", "effc", "deviation"]
+        if figure == "DRAM_MB":
+            coded = [layer.megabytes(layer.target.levels[0].name, layer.coded) for layer in layers]
+            cells = [[*row, f"{found:.2f}"] for row, found in zip(cells, [*coded, sum(coded)])]
+            head = [*head, "synthetic tensors"]
+        parts[figure] = table(head, cells)
     _, *milliseconds = total("total_ms", layers)
     parts["fps"], parts["fps_effc"] = (1000 * layers[0].batch / ms for ms in milliseconds)
     return parts

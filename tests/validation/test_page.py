@@ -10,10 +10,14 @@ from xml.etree import ElementTree
 
 import cycles
 import eyeriss
+import numpy as np
 import published
 import pytest
 
+from effc.backends.accel import run_zeros
+from effc.compiler.cost import evaluate
 from effc.compiler.target import load_target
+from effc.ir.zeros import measured
 
 LAYERS = eyeriss.read_table(eyeriss.TABLE)
 NAMES = [layer.name for layer in LAYERS]
@@ -60,6 +64,24 @@ def test_measured_figures(layer: eyeriss.Layer, figure: str) -> None:
     limit = {"DRAM_MB": 0.15, "GLB_MB": 0.15, "processing_ms": 0.1, "total_ms": 0.1, "power_mW": 0.25}[figure]
     close = layer.measured()[figure] == pytest.approx(layer.row[figure], rel=limit)
     assert close != (figure == "GLB_MB" and layer.name == "CONV3"), "the anomaly of CONV3 is the only one"
+
+
+@pytest.mark.parametrize("layer", LAYERS[2:], ids=NAMES[2:])
+def test_zeros_are_found_in_a_run(layer: eyeriss.Layer) -> None:
+    """A synthetic ifmap on the machine: it gates the MACs and takes the bits that the page is written from."""
+    nest, filters = layer.nest, layer.nest.operands["W"].shape
+    arrays = {"I": layer.tensor("I").astype(np.float32), "W": np.ones(filters, np.float32)}
+    found, predicted = run_zeros(nest, layer.schedule, layer.target, arrays), layer.coded.savings
+    executed = evaluate(nest, layer.schedule, layer.target, measured(found, nest.macs, ("I",))).savings
+    assert executed.gated == predicted.gated == found.gated
+    assert executed.coded["DRAM", "I"] == predicted.coded["DRAM", "I"]
+    assert executed.reads == predicted.reads == {("spad", "W"): found.gated}
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=NAMES)
+def test_synthetic_tensors_take_what_is_expected(layer: eyeriss.Layer) -> None:
+    estimated, coded = (layer.megabytes("DRAM", cost) for cost in (layer.cost, layer.coded))
+    assert coded == pytest.approx(estimated, rel=0.01)
 
 
 @pytest.mark.parametrize(("figure", "limit"), [("DRAM_MB", 0.03), ("processing_ms", 0.1), ("total_ms", 0.1)])
