@@ -124,13 +124,14 @@ class ScheduleNests(Pass):
 def given(nest: Nest, schedule: Schedule, target: Target, objective: str) -> Best:
     """A schedule that someone else found, costed as it is."""
     from effc.compiler.cost import evaluate
-    from effc.compiler.search.bounds import floor_dram_words, lower_bound
+    from effc.compiler.search.bounds import lower_bound
+    from effc.compiler.search.floor import dram_floor
     from effc.compiler.search.result import Best, Certificate, measure
 
     evaluation = evaluate(nest, schedule, target)
     value, bound = evaluation.value(measure(objective)), lower_bound(nest, target, measure(objective))
     status: Literal["optimal", "bounded"] = "optimal" if value == bound else "bounded"
-    certificate = Certificate(status, value, bound, floor_dram_words(nest), None, 1, 0.0)
+    certificate = Certificate(status, value, bound, dram_floor(nest, target), None, 1, 0.0)
     return Best(nest, target, objective, schedule, evaluation, certificate)
 
 

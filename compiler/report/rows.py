@@ -85,6 +85,7 @@ def layer_table(report: Report) -> Table:
         Column("util", drop=1),
         Column("bound by", "text", 6),
         Column(f"{outermost} words", drop=3),
+        Column("x floor", drop=8),
         Column("gap", drop=4),
     )
     rows = tuple(
@@ -99,6 +100,7 @@ def layer_table(report: Report) -> Table:
             text.percent(layer.utilization),
             layer.bound_by or "-",
             text.count(layer.dram_words),
+            above_floor(layer),
             gap(layer.certificate),
         )
         for layer in layers
@@ -113,7 +115,7 @@ def layer_table(report: Report) -> Table:
         text.percent(array_utilization(report)),
         "",
         text.count(totals.dram_words),
-        "",
+        *("", ""),
     )
     return Table("Layers", columns, rows, total, layer_notes(report, parts))
 
@@ -125,6 +127,7 @@ def layer_notes(report: Report, parts: Sequence[str]) -> tuple[str, ...]:
     return (
         f"{', '.join(parts)}: shares of the layer's energy; util: share of the lanes that work",
         f"words of {units.word_bits} bit; cycles of {text.significant(units.clock_mhz)} MHz",
+        f"x floor: the {report.target.levels[0].name} words, as a multiple of what every schedule moves",
         f"gap: by how much a better schedule could lower the {objective} of the layer, at most",
     )
 
@@ -149,6 +152,12 @@ def gap(certificate: CertificateInfo | None) -> str:
     if certificate is None:
         return "-"
     return "optimal" if certificate.status == "optimal" else text.percent(certificate.gap, 1)
+
+
+def above_floor(layer: Layer) -> str:
+    """The words at the outermost level by the least that every schedule moves there."""
+    found = layer.certificate
+    return f"{layer.dram_words / found.floor_dram_words:.2f}" if found and layer.dram_words else "-"
 
 
 def array_utilization(report: Report) -> float | None:
