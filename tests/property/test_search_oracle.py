@@ -8,7 +8,7 @@ import pytest
 from oracle import optimum, space
 
 from effc.compiler.cost import evaluate
-from effc.compiler.search import exact, search
+from effc.compiler.search import exact, find, search
 from effc.compiler.search.find import without_windows
 from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
 from effc.ir import nests
@@ -97,6 +97,42 @@ def cases(first: int, last: int, perfect: bool, most: int) -> list[Case]:
     return found
 
 
+PLAIN = [*GEMMS, (5, 2, 1), (7, 1, 1), (5, 1, 2), (3, 3, 1), (1, 10, 1), (1, 11, 1), (11, 1, 1), (10, 1, 2), (1, 2, 6)]
+
+
+def plain_nest(random: Random) -> Nest:
+    """A matrix product, or a convolution of 1 x 1 with a stride, in groups or depthwise: no index is shared."""
+    pick = random.choice
+    if random.random() < 0.7:
+        return nests.gemm(*pick(PLAIN), bias=False)
+    groups = pick([1, 1, 2, 3])
+    k, c = pick([(1, 1), (2, 1), (1, 2)]) if groups == 1 else (groups, groups)
+    return nests.conv2d(
+        n=pick([1, 1, 2]), k=k, c=c, p=pick([1, 2, 3, 5]), q=1, r=1, s=1, stride=pick([1, 2]), groups=groups
+    )
+
+
+def plain_cases(first: int, last: int, most: int) -> list[Case]:
+    found = []
+    for seed in range(first, last):
+        random = Random(seed)
+        nest, target = plain_nest(random), random_target(random, sliding=True)
+        objective = random.choice(["energy", "energy", "dram", "latency"])
+        if space(nest, target) <= most:
+            found.append(Case(nest, target, objective, *optimum(nest, target, objective)))
+    return found
+
+
+def check_plain(case: Case) -> None:
+    """In the whole space of a nest without windows: the optimum, proven."""
+    if case.least is None:
+        with pytest.raises(InputError):
+            find.search(case.nest, case.target, case.objective)
+        return
+    best = find.search(case.nest, case.target, case.objective)
+    assert (best.certificate.value, best.certificate.status) == (case.least, "optimal")
+
+
 def check_perfect(case: Case) -> None:
     """With steps that divide: equal where the certificate says so, and the certificate true in any case."""
     if case.least is None:
@@ -140,6 +176,23 @@ def test_bound_of_the_whole_space(part: int) -> None:
     tight = [check_bound(case) for case in drawn]
     assert len(drawn) >= 30
     assert sum(tight) >= 0.85 * len(tight)
+
+
+@needs_kernel
+@pytest.mark.parametrize("part", range(4))
+def test_steps_of_any_size(part: int) -> None:
+    drawn = plain_cases(100_000 + 60 * part, 100_000 + 60 * part + 60, 1200)
+    assert len(drawn) >= 25
+    for case in drawn:
+        check_plain(case)
+
+
+@needs_kernel
+@pytest.mark.validate
+@pytest.mark.parametrize("part", range(50))
+def test_many_steps_of_any_size(part: int) -> None:
+    for case in plain_cases(200_000 + 200 * part, 200_000 + 200 * part + 200, 10_000):
+        check_plain(case)
 
 
 @pytest.mark.validate

@@ -1,6 +1,6 @@
 /* ---- branch and bound over boxes; the chains within a small one are combined ---- */
 
-enum { SMALL = 16 };
+enum { SMALL = 4 };
 
 typedef struct {
     Boxes *q;
@@ -123,29 +123,28 @@ static void join_rows(Join *w) {
     join(w, 0, one, ~(uint64_t)0);
 }
 
-/* Every combination of the chains in a box: first those with one loop in a slot, then all if that leaves hope. */
-static void search_box(Boxes *q, const Box *box, double bound) {
+/* Every combination of the chains in a box, or of those with one loop in a slot; whether nothing else can be in it. */
+static int search_box(Boxes *q, const Box *box, int all) {
     S *s = q->s;
     Join *w = calloc(1, sizeof *w);
+    int empty = 0, whole = all;
     w->q = q;
     w->n = q->t->nterms + q->t->nmarks + s->A;
-    for (int all = 0; all <= 1 && !s->stopped && bound <= q->most; all++) {
-        int empty = 0, whole = 1;
-        for (int d = 0; d < s->D && !empty; d++) {
-            w->rows[d].n = 0;
-            whole &= ragged(q, box, d, all, &w->rows[d]);
-            empty = whole && !w->rows[d].n;
-        }
-        s->cut += !whole;
-        if (!whole) q->open = fmin(q->open, bound);
-        if (!empty && !s->stopped) join_rows(w);
+    box_bound(q, box);
+    for (int d = 0; d < s->D && !empty; d++) {
+        int found = ragged(q, box, d, all, &w->rows[d]);
+        if (!all && !w->rows[d].n) found = ragged(q, box, d, 1, &w->rows[d]);
+        whole &= found;
+        empty = found && !w->rows[d].n;
     }
+    if (!empty && !s->stopped) join_rows(w);
     for (int d = 0; d < s->D; d++) free(w->rows[d].value), free(w->place[d]);
     free(w);
+    return (whole || empty) && !s->stopped;
 }
 
-/* The widest limits of a box: whether there is much in it, and which to halve. */
-static int widest(const Boxes *q, Box *box, int **low, int **high) {
+/* The widest limits of a box, which to halve; returns how much is in it. */
+static double widest(const Boxes *q, Box *box, int **low, int **high) {
     double most = 1, large = 1;
     for (int d = 0; d < q->s->D; d++) {
         const Form *form = &q->form[d];
@@ -160,7 +159,7 @@ static int widest(const Boxes *q, Box *box, int **low, int **high) {
         }
         large = fmax(large, ways);
     }
-    return large > SMALL;
+    return large;
 }
 
 static void search_boxes(Boxes *q, const Box *box, double bound) {
@@ -173,9 +172,11 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
         q->open = fmin(q->open, bound);
         return;
     }
-    if (!widest(q, &part, &low, &high)) {
-        search_box(q, box, bound);
-        if (s->stopped) q->open = fmin(q->open, bound);
+    double large = widest(q, &part, &low, &high);
+    if (large <= SMALL && search_box(q, box, 0)) return;
+    if (bound > q->most) return;
+    if (large == 1) {
+        if (!search_box(q, box, 1)) q->open = fmin(q->open, bound);
         return;
     }
     int first = *low, last = *high, middle = (int)sqrt((double)first * last);
@@ -198,22 +199,35 @@ static int by_plan(const void *x, const void *y) {
     return a->number - b->number;
 }
 
-/* The least value up to `most` of a nest without windows, with steps of any size. */
-static void search_plans(S *s, double most) {
-    qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
+/* The least value up to `most`, if there is any; what was not looked at costs `open` at least. */
+static double search_round_of_plans(S *s, double most) {
     double open = INFINITY;
     s->best = most + 1;
-    for (int i = 0; i < s->nplans; i++) {
+    for (int i = 0; i < s->nplans && s->plan[i].bound < s->best; i++) {
         const Plan *p = &s->plan[i];
         Boxes q = {s, &s->setting[p->setting], p, p->form, s->best - 1, {{0}}, INFINITY};
         Box box;
-        if (p->bound > q.most) break;
         whole_box(s, p->form, &box);
         double bound = propagate(&q, &box);
         if (s->stopped) q.open = bound;
         else search_boxes(&q, &box, bound);
         open = fmin(open, q.open);
     }
-    s->lower = fmin(s->best, ceil(open)); /* open boxes are not looked at, for want of time or too many chains */
+    return open;
+}
+
+/* The least value up to `most` of a nest without windows, with steps of any size: in rounds with a growing limit. */
+static void search_plans(S *s, double most) {
+    qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
+    double floor = s->nplans ? s->plan[0].bound : most + 1, limit = most, open = INFINITY;
+    if (floor > -INFINITY) limit = floor + ceil((most - floor) / 64);
+    s->lower = floor;
+    while (!s->stopped) {
+        limit = fmin(limit, most);
+        open = search_round_of_plans(s, limit);
+        s->lower = fmax(s->lower, fmin(s->best, ceil(open)));
+        if (s->found || limit >= most) break;
+        limit = floor + 2 * (limit - floor) + 1;
+    }
     if (s->partial) s->lower = -INFINITY;
 }

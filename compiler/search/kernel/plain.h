@@ -150,15 +150,16 @@ static int relate_tiles(const S *s, const Form *form, Box *box, int d) {
 }
 
 /* Events within events. */
-static int relate_events(const Form *form, Box *box, int d) {
+static int relate_events(const S *s, const Form *form, Box *box, int d) {
     int changed = 0, *low = box->low[d], *high = box->high[d];
     for (int i = 0; i < form->ncounts; i++) {
         const Count *x = &form->count[i];
         for (int k = 0; k < form->ncounts && !x->tile; k++) {
             const Count *y = &form->count[k];
-            if (y->tile || x->boundary > y->boundary || x->axes & ~y->axes) continue;
-            changed |= raise(&low[k], low[i]);
-            changed |= lower(&high[i], high[k]);
+            if (k == i || y->tile || x->boundary > y->boundary) continue; /* all loops of x, but for axes, are of y */
+            double n = most_trips(s, box, d, x->axes & ~y->axes);
+            changed |= raise(&low[k], low[i] / n);
+            changed |= lower(&high[i], high[k] * n);
         }
         if (low[i] > high[i]) return -1;
     }
@@ -272,7 +273,7 @@ static double propagate(Boxes *q, Box *box) {
         changed = more;
         if (more >= 0) more = relate_mesh(q, box), changed |= more;
         for (int d = 0; d < q->s->D && more >= 0; d++) more = relate_tiles(q->s, &q->form[d], box, d), changed |= more;
-        for (int d = 0; d < q->s->D && more >= 0; d++) more = relate_events(&q->form[d], box, d), changed |= more;
+        for (int d = 0; d < q->s->D && more >= 0; d++) more = relate_events(q->s, &q->form[d], box, d), changed |= more;
         for (int d = 0; d < q->s->D && more >= 0; d++) more = relate_cover(q->s, &q->form[d], box, d), changed |= more;
         if (more >= 0) more = relate_cost(q, box, &bound), changed |= more;
         if (more < 0) return INFINITY;

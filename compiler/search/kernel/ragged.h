@@ -21,13 +21,13 @@ typedef struct {
     int n, station[MAXL], step[MAXL]; /* loops, inside out: a slot, or AXIS + an axis */
     int inside[MAXS + 1], extent[MAXS + 1]; /* by boundary, once crossed: loops inside, and their extent */
     int crossed;
-    int all;     /* also loops beside another of their slot */
+    int all, deep; /* loops may also stand beside another of their slot, or in inner slots; now they may */
     int64_t end; /* of the work allowed */
     int cut;     /* there was too much */
     int low[MAXF], high[MAXF]; /* slots of the loops just outside and just inside each fan-out */
 } Ragged;
 
-enum { AXIS = 32, MOST_EXTRA = 3000 };
+enum { AXIS = 32, MOST_EXTRA = 20000 };
 
 /* Counts work; whether there was too much. */
 static int tired(Ragged *r) {
@@ -158,7 +158,7 @@ enum { WORTH = 0, HOPELESS, TOO_LARGE };
 static int hopeless(Ragged *r, int extent, int left) {
     const Form *form = r->form;
     for (int i = 0; i < form->ncounts; i++) {
-        r->value[i] = count_at_least(r, &form->count[i], extent);
+        r->value[i] = most_of(count_at_least(r, &form->count[i], extent), r->box->low[r->d][i]);
         if (r->value[i] > r->box->high[r->d][i]) return form->count[i].tile ? TOO_LARGE : HOPELESS;
     }
     open_fanouts(r, left);
@@ -225,6 +225,11 @@ static void push(Ragged *r, int station, int step) {
     r->step[r->n++] = step;
 }
 
+/* Whether the slot has room for a loop. */
+static int may_loop(const Ragged *r, const State *at) {
+    return r->deep ? !at->loops || at->extra : !at->loops && !r->form->slots.inner[at->slot];
+}
+
 /* The pars of a fan-out, inside out; then the rest of the slot. */
 static void ragged_pars(Ragged *r, State at, int axes) {
     S *s = r->q->s;
@@ -235,11 +240,13 @@ static void ragged_pars(Ragged *r, State at, int axes) {
     }
     for (int a = 0; a < s->A; a++) {
         if (!(axes >> a & 1) || r->n == MAXL) continue;
-        int step = at.extent, most = r->trips[a] > r->D / step ? r->D : r->trips[a] * step;
+        int step = at.extent, most = r->trips[a] > r->D / step ? r->D : r->trips[a] * step, rest = axes & ~(1 << a);
+        if (most < r->D && !rest && !at.left && !may_loop(r, &at) && !at.slot) continue;
         push(r, AXIS + a, step);
         for (int x = most; x > (r->trips[a] - 1) * step && !tired(r); x--) {
             at.extent = x;
-            if (!hopeless(r, x, at.left)) ragged_pars(r, at, axes & ~(1 << a));
+            if (!hopeless(r, x, at.left)) ragged_pars(r, at, rest);
+            if (x == r->D && !at.slot && !rest && !at.left && !may_loop(r, &at)) break;
         }
         at.extent = step;
         r->n--;
@@ -281,6 +288,7 @@ static void place_loop(Ragged *r, State at) {
     at.last = LOOP;
     push(r, at.slot, step);
     int outermost = !at.slot && !at.left && !at.extra, from = outermost ? r->D : step + 1;
+    if (!at.slot && !at.extra) from = most_of(from, up(r->D, trips_on(r, unplaced(r, r->n), 0)));
     if (!at.extra && from < r->D && too_small(r, at.slot, from)) {
         int large = r->D; /* too small below it */
         while (from + 1 < large) {
@@ -309,8 +317,7 @@ static void ragged_slot(Ragged *r, State at) {
     if (at.slot) cross_mark(r, at);
     for (int f = 0; f < r->q->s->F && at.last != MARK; f++)
         if (at.left >> f & 1) place_fanout(r, at, f);
-    int allowed = r->all ? !at.loops || at.extra : !at.loops && !r->form->slots.inner[at.slot];
-    if (allowed && r->n < MAXL) place_loop(r, at);
+    if (may_loop(r, &at) && r->n < MAXL) place_loop(r, at);
 }
 
 /* Whether a chain found is as good as any in the box with the trips chosen. */
@@ -338,9 +345,11 @@ static void ragged_trips(Ragged *r) {
     for (int f = 0; f < s->F; f++)
         if (s->fanaxes[f] & r->with_trips) r->fans |= 1 << f;
     r->first = r->rows->n;
-    for (int extra = 0; extra <= r->all * r->form->extra && !s->stopped && !r->cut; extra++) {
-        if (extra && best_known(r)) break;
-        r->end = r->all ? s->work + MOST_EXTRA : INT64_MAX;
+    for (int pass = 0; pass <= r->all * (r->form->extra + 1) && !s->stopped && !r->cut; pass++) {
+        int extra = pass ? pass - 1 : 0;
+        if (pass && best_known(r)) break;
+        r->deep = pass > 0;
+        r->end = pass ? s->work + MOST_EXTRA : INT64_MAX;
         State at = {r->K - 1, 1, r->fans, 0, 0, extra, PARS};
         r->n = 0;
         r->crossed = r->K;
