@@ -7,6 +7,7 @@ as it is known, whatever happens to the others.
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -49,8 +50,8 @@ def solve_all(
             tell(number, best)
     open_ = [number for number in range(len(tasks)) if number not in known]
     jobs = max(1, min(jobs, len(open_)))
-    each = None if time_limit is None else time_limit * jobs / max(1, len(open_))
-    found = _here(tasks, open_, each, tell) if jobs == 1 else _elsewhere(tasks, open_, each, tell, jobs)
+    search = _here if jobs == 1 else partial(_elsewhere, jobs=jobs)
+    found = search(tasks, open_, time_limit, tell)
     for number in range(len(tasks)):
         while number not in known:
             done, answer = next(found)
@@ -85,20 +86,24 @@ def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None]
 def _here(
     tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, tell: Improved
 ) -> Iterator[tuple[int, Answer]]:
-    for number in numbers:
-        yield number, solve(tasks[number], time_limit, partial(tell, number))
+    """Answers in order; each task may take an equal share of the time that is left."""
+    end = None if time_limit is None else time.perf_counter() + time_limit
+    for done, number in enumerate(numbers):
+        share = None if end is None else max(0.0, end - time.perf_counter()) / (len(numbers) - done)
+        yield number, solve(tasks[number], share, partial(tell, number))
 
 
 def _elsewhere(
     tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, tell: Improved, jobs: int
 ) -> Iterator[tuple[int, Answer]]:
     """Answers as processes find them. The processes end with this, whatever ends it."""
+    share = None if time_limit is None else time_limit * jobs / len(numbers)
     context = get_context("spawn")
     news: SimpleQueue[tuple[int, Best]] = context.SimpleQueue()
     pool = ProcessPoolExecutor(jobs, context, _begin, (news,))
     try:
         with _uninterrupted():
-            futures = {pool.submit(_work, number, tasks[number], time_limit): number for number in numbers}
+            futures = {pool.submit(_work, number, tasks[number], share): number for number in numbers}
         while futures:
             for future in _completed(futures, news, tell):
                 yield futures.pop(future), future.result()
