@@ -1,4 +1,4 @@
-"""Energy: counts times energy per access, hops, MACs, leakage; exact, in the target's energy unit."""
+"""Energy: counts times energy per access, hops, MACs, leakage, clocks; exact, in the target's energy unit."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def moved_words(
 
 
 def energy_by(target: Target, counters: Counters, cycles: int, saved: Savings = NOTHING) -> dict[str, Fraction]:
-    """``access_energy`` and the leakage over ``cycles``, where the target leaks."""
-    leakage = {"leakage": target.leakage * cycles} if target.leakage else {}
-    return {**access_energy(target, counters, saved), **leakage}
+    """``access_energy``, and over ``cycles`` the ``leakage`` and the ``clock`` network, where they take anything."""
+    flowing = {"leakage": target.leakage - target.clocking, "clock": target.clocking}
+    return access_energy(target, counters, saved) | {part: rate * cycles for part, rate in flowing.items() if rate}
 
 
 def to_pj(target: Target, energy: Fraction) -> Fraction | None:

@@ -11,8 +11,8 @@ from effc.compiler.report.metrics import metrics
 from effc.compiler.report.model import CertificateInfo, Layer, LevelInfo, Number, Report, TargetInfo
 from effc.compiler.target.model import OPERAND_TERMS
 
-ARITHMETIC = ("MAC", "vector")
-"""Components of energy that no memory and no network is: they share a column."""
+JOINED = {"arith": ("MAC", "vector"), "idle": ("leakage", "clock")}
+"""Components of energy that no memory and no network is: some share a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +133,17 @@ def layer_notes(report: Report, parts: Sequence[str]) -> tuple[str, ...]:
 
 
 def split_parts(report: Report) -> list[str]:
-    """The columns that energy is split into: memories and networks from the outside in, arithmetic as one, leakage."""
+    """The columns that energy is split into: memories and networks from the outside in, arithmetic, what flows idly."""
     chain = [part for level in report.target.levels for part in (level.name, level.fanout) if part is not None]
-    others = [part for part in report.totals.energy_by if part not in chain and part not in ARITHMETIC]
-    return [*chain, "arith", *others]
+    idle = any(part in report.totals.energy_by for part in JOINED["idle"])
+    return [*chain, "arith", *["idle"] * idle]
 
 
 def split(energy_by: Mapping[str, Number], parts: Iterable[str]) -> Iterator[str]:
     """The shares of the parts in the energy, as text."""
     total = sum(energy_by.values())
     for part in parts:
-        share = sum(energy_by.get(name, 0) for name in (ARITHMETIC if part == "arith" else (part,)))
+        share = sum(energy_by.get(name, 0) for name in JOINED.get(part, (part,)))
         yield text.percent(share / total) if total else "-"
 
 
@@ -284,7 +284,7 @@ def cost_table(target: TargetInfo) -> Table:
         lanes = text.count(target.vector_lanes)
         rows.append(("vector", "lanes", lanes, "-", "-", f"{target.vector_energy:g} {unit} per result"))
     if target.leakage:
-        rows.append(("leakage", "", "-", "-", f"{target.leakage:g} {unit} per cycle", "-"))
+        rows.append(("idle", "", "-", "-", f"{target.leakage:g} {unit} per cycle", "-"))
     columns = (
         Column("part", "text"),
         Column("holds", "text", 3),

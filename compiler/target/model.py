@@ -172,7 +172,8 @@ class Target:
     vector: VectorUnit | None = None
     energy_unit: Literal["pJ", "x"] = "pJ"
     pj_per_unit: Fraction | None = None  # None: a relative unit of unknown size; 1 where the unit is pJ
-    leakage: Fraction = Fraction(0)  # energy units per core cycle
+    leakage: Fraction = Fraction(0)  # what flows whatever is done, the clock network included: energy units per cycle
+    clocking: Fraction = Fraction(0)  # the part of ``leakage`` that is the clock network's
     technology: str = ""
     fps_target: Fraction | None = None
     source: str = field(default="", compare=False)  # the text it was read from

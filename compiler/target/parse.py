@@ -76,10 +76,15 @@ def _target(values: Values, root: Node, found: Mapping[str, Node]) -> Target:
         vector=_vector(values, found["vector"]) if "vector" in found else None,
         energy_unit=cast(Literal["pJ", "x"], units.energy_unit),
         pj_per_unit=units.pj_per_unit,
-        leakage=values.measure(found["leakage"].children[0], "power") if "leakage" in found else Fraction(0),
+        leakage=_power(values, found, "leakage") + _power(values, found, "clocking"),
+        clocking=_power(values, found, "clocking"),
         technology=values.text(found["technology"].name) if "technology" in found else "",
         fps_target=values.measure(found["goal"].children[0], "frame rate") if "goal" in found else None,
     )
+
+
+def _power(values: Values, found: Mapping[str, Node], rule: str) -> Fraction:
+    return values.measure(found[rule].children[0], "power") if rule in found else Fraction(0)
 
 
 def _levels(values: Values, root: Node) -> tuple[Level, ...]:

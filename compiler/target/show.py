@@ -54,8 +54,10 @@ class _Show:
             yield f"technology {dumps(target.technology, ensure_ascii=not target.technology.isprintable())}"
         if target.energy_unit == "x" and target.pj_per_unit is not None:
             yield f"unit 1x = {decimal(target.pj_per_unit)} pJ"
-        if target.leakage:
-            yield f"leakage {self._energy(target.leakage)}/cycle"
+        if target.leakage > target.clocking:
+            yield f"leakage {self._energy(target.leakage - target.clocking)}/cycle"
+        if target.clocking:
+            yield f"clock power {self._energy(target.clocking)}/cycle"
         if target.fps_target is not None:
             yield f"goal {decimal(target.fps_target)} fps"
 

@@ -15,6 +15,7 @@ _WORDS = {
     "link": "bandwidth",
     "coding": "compress",
     "zeros": "gate",
+    "clocking": "clock power",
 }
 """The words of statements whose rule has another name."""
 

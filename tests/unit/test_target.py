@@ -165,6 +165,7 @@ def targets(draw: st.DrawFn) -> Target:
     chain = tuple(draw(levels(called[i], called[depth + i], word_bits, i == 0)) for i in range(depth))
     ops = st.lists(st.from_regex("[A-Z][A-Za-z0-9]{0,20}", fullmatch=True), min_size=1, max_size=40, unique=True)
     vectors = st.builds(VectorUnit, ops.map(tuple), st.integers(1, 2**31 - 1), fractions(0))
+    clocking = draw(fractions(0))
     return Target(
         name=called[-1],
         word_bits=word_bits,
@@ -174,7 +175,8 @@ def targets(draw: st.DrawFn) -> Target:
         vector=draw(st.none() | vectors),
         energy_unit=unit,
         pj_per_unit=Fraction(1) if unit == "pJ" else draw(st.none() | fractions(1)),
-        leakage=draw(fractions(0)),
+        leakage=clocking + draw(fractions(0)),
+        clocking=clocking,
         technology=draw(st.text(max_size=20)),
         fps_target=draw(st.none() | fractions(1)),
     )
@@ -232,7 +234,8 @@ def test_eyeriss_is_the_published_chip() -> None:
     assert glb.fanout and glb.fanout.hop_energy == 4
     energies = [level.banks[0].read_energy for level in target.levels]
     assert (*energies, target.mac.energy) == (460, 15, 1, 2)
-    assert target.leakage == 700  # 30 mW static and 33 % of 332 mW are 140 mW: 700 pJ in a cycle of 5 ns
+    assert target.leakage - target.clocking == 150  # 30 mW are 150 pJ in a cycle of 5 ns
+    assert target.clocking == pytest.approx(Fraction(33, 100) * 332 * 5, rel=0.01)
     assert (glb.padding, target.instances(2), target.pj_per_unit) == ("stored", 168, 1)
 
 
