@@ -134,7 +134,7 @@ def _copy_fields(source: Any, target: Any, without: str) -> None:
 def _copy_initializers(source: onnx.GraphProto, target: onnx.GraphProto) -> None:
     inputs = {value.name for value in source.input}
     for tensor in source.initializer:
-        if tensor.ByteSize() <= LARGE:
+        if len(tensor.raw_data) <= LARGE and tensor.ByteSize() <= LARGE:  # protobuf measures no more than 2 GiB
             target.initializer.append(tensor)
         elif tensor.name not in inputs:
             kind = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
