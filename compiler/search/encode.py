@@ -150,6 +150,11 @@ class Encoder:
             out += [words, sum(1 << mark for mark in held if not (self.loose and self.is_bias(setting, mark)))]
         return out
 
+    @property
+    def monotone(self) -> bool:
+        """Whether no cost falls when more moves; it may where instances that share psums start them from zero."""
+        return all(c > 0 for setting in self.settings for c in self.merged(setting)[0].values())
+
     def is_bias(self, setting: Setting, mark: int) -> bool:
         """The bias is kept outside all else, which moves it least; without its tile that is a bound of every place."""
         bias = self.problem.nest.bias

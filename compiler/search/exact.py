@@ -88,12 +88,15 @@ def _best_of(parts: list[Proof], nest: Nest, target: Target, objective: str, low
 def _perfect(nest: Nest, target: Target, objective: str, deadline: float | None) -> Proof:
     """The same for an objective that is a sum of counts."""
     problem, groups = _problem(nest, target, objective)
-    found = _solve(problem, Encoder(problem, groups), MOST, deadline=deadline)
+    encoder = Encoder(problem, groups)
+    found = _solve(problem, encoder, MOST, deadline=deadline)
+    if not encoder.monotone:
+        found = replace(found, lower_bound=Fraction(0))
     strict = contiguous(problem) and not shared_tiles(problem) and nest.bias is None
     if found.schedule is None or (strict and (not problem.prices.cycle or steady(target))):
         return found
     value, lower = evaluate(nest, found.schedule, target).value(objective), found.lower_bound
-    if not strict:
+    if not strict and encoder.monotone:
         lower = _solve(problem, Encoder(problem, groups, loose=True), MOST, deadline=deadline).lower_bound
     return replace(found, value=value, lower_bound=min(lower, value))
 
@@ -103,10 +106,10 @@ def relaxed_bound(
 ) -> Proof:
     """What every schedule of the whole space costs at least, ``value`` being what one of them costs."""
     problem, groups = _problem(nest, target, objective)
-    most = int(value * problem.prices.scale) - 1
-    if most > MOST:
+    encoder, most = Encoder(problem, groups, relaxed=True), int(value * problem.prices.scale) - 1
+    if most > MOST or not encoder.monotone:
         return Proof(None, value, Fraction(0), 0)
-    return _solve(problem, Encoder(problem, groups, relaxed=True), most, budget, deadline)
+    return _solve(problem, encoder, most, budget, deadline)
 
 
 def plain(nest: Nest, target: Target) -> bool:
@@ -122,9 +125,9 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     problem, groups = _problem(nest, target, objective)
     assert start.schedule is not None
     most = int(start.value * problem.prices.scale) - 1
-    if most > MOST:
-        return replace(start, lower_bound=Fraction(0))
     encoder = Encoder(problem, groups, relaxed=True)
+    if most > MOST or not encoder.monotone:
+        return replace(start, lower_bound=Fraction(0))
     late = 0.0 if deadline is None else time.time() + deadline - time.perf_counter()
     found, _, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), RAGGED, late)
     bound = Fraction(max(0, int(lower)), problem.prices.scale) if lower > 0 else Fraction(0)
