@@ -137,7 +137,7 @@ class Calendar:
 
     def merge(self, start: int, end: int) -> None:
         """Spread what is taken between two ticks evenly over them."""
-        if busy := self.busy(start, end):
+        if start < end and (busy := self.busy(start, end)):
             later = self.after(end)
             self.replace(start, ((0, end - start, busy),))
             self.taken += [(a + end, b + end, n) for a, b, n in later]

@@ -63,6 +63,7 @@ class Block:
     slots: list[int] = field(default_factory=list)
     ports: list[str] = field(default_factory=list)
     summed: tuple[int, ...] = ()
+    began: int = 0  # the tick at which the array came to it
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class Clock:
     def _parse(self) -> Block:
         root = Block(-1, 0)
         stack = [root]
-        for instruction in self.layer.code:
+        for pc, instruction in enumerate(self.layer.code):
             if isinstance(instruction, Loop):
                 block = Block(instruction.register, len(stack))
                 self.counts[block.register] = self.demands.trip_counts(block.register)
@@ -183,7 +184,7 @@ class Clock:
             elif isinstance(instruction, End):
                 stack.pop()
             else:
-                step = self._step(instruction, len(stack) - 1)
+                step = self._step(pc, instruction, len(stack) - 1)
                 for name in step.ports:
                     self.calendars.setdefault(name, Calendar())
                     self.sums.setdefault(name, 0)
@@ -205,7 +206,7 @@ class Clock:
         block.slots, block.ports = sorted(set(block.slots)), sorted(set(block.ports))
         block.summed = tuple(r for r in self.summed if r < block.depth)
 
-    def _step(self, instruction: Instruction, depth: int) -> Step:
+    def _step(self, pc: int, instruction: Instruction, depth: int) -> Step:
         match instruction:
             case Fill(operand, level, parent, sweep):
                 return self._load(self.stores[operand, level], self.stores[operand, parent], sweep)
@@ -214,9 +215,9 @@ class Clock:
             case Drain(operand, level, parent):
                 return self._drain(self.stores[operand, level], self.stores[operand, parent])
             case Take(operand, level):
-                return self._take(self.stores[operand, level])
+                return self._take(self.stores[operand, level], self._inside(pc, 1))
             case Give(operand, level):
-                return self._give(self.stores[operand, level])
+                return self._give(self.stores[operand, level], self._inside(pc, -1))
             case Mac():
                 return self._mac(depth)
         raise TypeError(instruction)
@@ -240,7 +241,7 @@ class Clock:
 
         def action(running: list[int]) -> None:
             slots = self.slots
-            before, start = slots[ready], max(slots[ready], slots[free[0]])
+            before, start = slots[full], max(slots[ready], slots[free[0]])
             if output and not any(running[r] for r in returns):
                 end = start
             else:
@@ -307,30 +308,53 @@ class Clock:
 
         return Step(action, tuple(demand.tables), (ready, done, last), tuple(use.port.name for use in uses))
 
-    def _take(self, store: Store) -> Step:
-        user, full = self.slot(self.user(store, False)), self.slot(f"full {engine('load', store)}")
-        reason = f"{store.operand.name} {store.level}" if self.user(store, False) == ARRAY else ""
+    def _inside(self, pc: int, step: int) -> list[str]:
+        """The engines at work while a tile is in use: of the instructions from its take on, or back from its give."""
+        token, found = self.layer.code[pc], dict[str, None]()
+        assert isinstance(token, (Take, Give))
+        while 0 <= (pc := pc + step) < len(self.layer.code):
+            match self.layer.code[pc]:
+                case Mac():
+                    found[ARRAY] = None
+                case Fill(operand, level) | Open(operand, level):
+                    found[engine("load", self.stores[operand, level])] = None
+                case Drain(operand, level):
+                    found[engine("store", self.stores[operand, level])] = None
+                case Take(operand, level) | Give(operand, level) if (operand, level) == (token.operand, token.level):
+                    break
+        return list(found)
+
+    def _users(self, store: Store, gives: bool, inside: list[str]) -> list[int]:
+        """The engines that a token is handed to: of a region with one buffer, all that work while the tile is used."""
+        assert store.region is not None
+        own = self.user(store, gives)
+        return [self.slot(name) for name in dict.fromkeys([own, *inside] if store.region.buffers == 1 else [own])]
+
+    def _take(self, store: Store, inside: list[str]) -> Step:
+        users, full = self._users(store, False, inside), self.slot(f"full {engine('load', store)}")
+        array, reason = self.slot(ARRAY), f"{store.operand.name} {store.level}"
 
         def action(running: list[int]) -> None:
             slots = self.slots
-            if slots[full] > slots[user]:
-                if reason:
-                    self.wait(reason, slots[user], slots[full])
-                slots[user] = slots[full]
+            for user in users:
+                if slots[full] > slots[user]:
+                    if user == array:
+                        self.wait(reason, slots[user], slots[full])
+                    slots[user] = slots[full]
 
-        return Step(action, (), (user, full))
+        return Step(action, (), (full, *users))
 
-    def _give(self, store: Store) -> Step:
+    def _give(self, store: Store, inside: list[str]) -> Step:
         output = store.operand.name == self.output
         name = f"done {engine('store', store)}" if output else self._buffers(store)[-1]
-        user, after = self.slot(self.user(store, True)), self.slot(name)
+        users, after = self._users(store, True, inside), self.slot(name)
 
         def action(running: list[int]) -> None:
-            self.slots[after] = self.slots[user]
+            self.slots[after] = max([self.slots[user] for user in users])
             if self.recorder is not None and not output:
-                self.recorder.occupy(f"{store.operand.name} {store.level}", self.slots[user], -store.words)
+                self.recorder.occupy(f"{store.operand.name} {store.level}", self.slots[after], -store.words)
 
-        return Step(action, (), (user, after))
+        return Step(action, (), (after, *users))
 
     def _mac(self, depth: int) -> Step:
         """A pass of the array; it lasts as long as its cycles, or the ports that it reads and writes."""
@@ -410,14 +434,14 @@ class Clock:
                 item.action(self.running)
 
     def _loop(self, block: Block, outer: object) -> None:
-        began = self._earliest(block)
+        block.began = self.slots[self.slot(ARRAY)]
         for signature, first, count in self._steps(block, outer):
             self.running[block.register] = first
             self._repeat(block, signature, count)
         self.running[block.register] = 0
         ended = self._earliest(block)
         for name in block.ports:
-            self.calendars[name].merge(began, ended)
+            self.calendars[name].merge(block.began, ended)
 
     def _steps(self, block: Block, outer: object) -> list[tuple[object, int, int]]:
         """The steps of a loop as runs of equal ones: what tells them apart, the first value, and how many."""
@@ -449,7 +473,7 @@ class Clock:
         while done < count:
             base = self._earliest(block)
             state = self._state(block, base)
-            if seen is not None and self._may_skip():
+            if seen is not None and base >= block.began and self._may_skip():
                 if state in seen:
                     then, began, sums = seen[state]
                     times = (count - done) // (done - then)

@@ -59,7 +59,9 @@ class Transfer:
     words: Factor  # of all events
     first: Factor  # of the first event; its tiles are full
     crossings: tuple[Crossing, ...] = ()  # where a network or a FIFO on the way is limited, from outer to inner levels
-    phases: int = 1  # how often the work around it stops, and starts again
+    fill: int = -1  # the position in the schedule of its innermost loop
+    events: int = 1  # how often it takes place
+    phases: int = 1  # how often its first tile has to be waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,15 @@ class Model:
         self.loops = list(schedule.loops(nest))
         self.time = [(p, loop.dim) for p, loop, n in self.loops if isinstance(loop, For) and trips(n, loop.step) > 1]
         self.active = {position for position, _ in self.time}
+        self.stops = [
+            residence
+            for operand in nest.operands.values()
+            for residence in self.residences(operand)[1:]
+            if not target.levels[residence.level].overlaps(operand.name)
+        ]
         self.axes = {
             (level.name, axis.name): axis for level in target.levels if level.fanout for axis in level.fanout.axes
         }
-        self.stops = sorted({r.fill for operand in nest.operands.values() for r in self.exposed(operand)})
 
     def residences(self, operand: Operand) -> list[Residence]:
         """Where ``operand`` is kept, outermost first."""
@@ -93,13 +100,12 @@ class Model:
             result.append(Residence(operand, self.target.index[level], mark, fill))
         return result
 
-    def exposed(self, operand: Operand) -> list[Residence]:
-        """Where ``operand`` is kept in a way that its transfers stop the work."""
-        return [r for r in self.residences(operand)[1:] if not self.target.levels[r.level].overlaps(operand.name)]
-
-    def phases(self, residence: Residence) -> int:
-        """How often exposed transfers outside the fill position of a residence stop the work."""
-        return self.events(max((stop for stop in self.stops if stop < residence.fill), default=-1))
+    def times(self, residence: Residence) -> tuple[int, int, int]:
+        """The position of the fills of a residence; how many there are; and how many of them have to be waited for,
+        since a transfer further out stopped the work.
+        """
+        stops = [stop.fill for stop in self.stops if stop.fill <= residence.fill and stop.mark < residence.mark]
+        return residence.fill, self.events(residence.fill), self.events(max(stops, default=-1))
 
     def crossings(self, parent: int, child: Residence, padding: bool, kept: bool = False) -> tuple[Crossing, ...]:
         """The words between a parent and a child level at every limited network on their way.
@@ -193,7 +199,7 @@ class Model:
         first = self.factor(child.operand, self.chains(parent.level, child, first=True), padding)
         crossings = self.crossings(parent.level, child, padding)
         return Transfer(
-            child.operand.name, parent.level, child.level, "fill", words, first, crossings, self.phases(child)
+            child.operand.name, parent.level, child.level, "fill", words, first, crossings, *self.times(child)
         )
 
     def psums(self, parent: Residence, child: Residence, zero: Factor) -> tuple[Transfer, Transfer, Factor]:
@@ -213,12 +219,12 @@ class Model:
             drain.busiest_reads - own.busiest_reads,
         )
         from_zero = Factor(drain.writes - back.writes, own.busiest_writes, 0, 0)
-        ends, phases = (name, parent.level, child.level), self.phases(child)
+        ends, times = (name, parent.level, child.level), self.times(child)
         out = self.crossings(parent.level, child, False)
         into = self.crossings(parent.level, child, False, kept=True)
         return (
-            Transfer(*ends, "drain", drain, first, out, phases),
-            Transfer(*ends, "return", back, ZERO, into, phases),
+            Transfer(*ends, "drain", drain, first, out, *times),
+            Transfer(*ends, "return", back, ZERO, into, *times),
             from_zero,
         )
 
@@ -280,7 +286,9 @@ class Model:
             Crossing(i, self.own_words(i, macs).busiest_reads, 0)
             for i in self.limited(name, residence.level, self.bottom)
         )
-        return Transfer(name, residence.level, self.bottom, "fill", Factor(words, own, words, own), ZERO, links)
+        return Transfer(
+            name, residence.level, self.bottom, "fill", Factor(words, own, words, own), ZERO, links, macs.fill
+        )
 
     def count_output(self, chain: list[Residence], counters: Counters) -> list[Transfer]:
         name = self.nest.output.name
@@ -309,7 +317,9 @@ class Model:
         self.count_hops(residence.level, self.bottom, output.name, self.nest.macs, counters)
         words = Factor(arriving.reads, arriving.busiest_reads, read, busiest_read)
         links = self.crossings(residence.level, self.macs(output), False)
-        return Transfer(output.name, residence.level, self.bottom, "update", words, ZERO, links)
+        return Transfer(
+            output.name, residence.level, self.bottom, "update", words, ZERO, links, len(self.schedule.items)
+        )
 
     def count_hops(self, parent: int, child: int, operand: str, words: int, counters: Counters) -> None:
         for level in self.target.levels[parent:child]:

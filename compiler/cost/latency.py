@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
@@ -84,15 +84,52 @@ def busiest(loads: Iterable[Load], cycles: int) -> tuple[Fraction, str, dict[str
     return (longest, port, ports) if longest > cycles else (Fraction(cycles), "compute", ports)
 
 
-def exposed(target: Target, transfer: Transfer) -> Fraction:
-    """The cycles of a transfer that do not overlap the work inside it."""
-    if transfer.child == len(target.levels):
-        return Fraction(0)
-    passed = list(loads(target, transfer))
-    if target.levels[transfer.child].overlaps(transfer.operand):
-        return min(transfer.phases * _longest(load.first for load in passed), _longest(load.cycles for load in passed))
-    level, share = _prefetched(target, transfer)
-    return _longest(load.cycles - share * (load.cycles - load.first) * (load.level < level) for load in passed)
+@dataclass(frozen=True)
+class Work:
+    """A transfer as latency sees it: the busy cycles of its ports; and for how long the work inside it stops, or waits
+    for its first or last tile, with the busy cycles of that time. Ports that are ``ahead`` go on meanwhile.
+    """
+
+    fill: int
+    busy: dict[str, Fraction]
+    stop: Fraction = Fraction(0)
+    stopped: dict[str, Fraction] = field(default_factory=dict)
+    ahead: frozenset[str] = frozenset()
+    share: Fraction = Fraction(0)  # of compute, in the tiles that begin a phase or end it
+
+    @classmethod
+    def of(cls, target: Target, transfer: Transfer) -> Work:
+        passed = list(loads(target, transfer))
+        busy: dict[str, Fraction] = {}
+        for load in passed:
+            busy[load.port] = busy.get(load.port, Fraction(0)) + load.cycles
+        if transfer.child == len(target.levels) or not passed:
+            return cls(transfer.fill, busy)
+        if target.levels[transfer.child].overlaps(transfer.operand):
+            waits = {load.port: min(transfer.phases * load.first, load.cycles) for load in passed}
+            share = Fraction(transfer.phases, transfer.events)
+            return cls(transfer.fill, busy, max(waits.values()), waits, share=share)
+        level, share = _prefetched(target, transfer)
+        later = {load.port: (load.cycles - load.first) * (1 - share * (load.level < level)) for load in passed}
+        stopped = {load.port: load.first + later[load.port] for load in passed}
+        stop = max(load.first for load in passed) + max(later.values())
+        return cls(transfer.fill, busy, stop, stopped, frozenset(load.port for load in passed if load.level < level))
+
+
+def port_time(port: str, works: list[Work], fill: int, compute: int) -> Fraction:
+    """The cycles of a port for what moves at a fill position or inside it, what it has to stop for meanwhile, and the
+    work on one tile in every phase, where nothing further in keeps the port busy during that.
+    """
+    users = [work for work in works if work.busy.get(port) and work.fill >= fill]
+    innermost = all(work.fill == fill for work in users)
+    time = compute * max((work.share for work in users if innermost), default=Fraction(0))
+    for work in works:
+        busy = work.busy.get(port, Fraction(0))
+        if work.fill > fill or (work.fill == fill and port in work.ahead):
+            time += busy
+        else:
+            time += work.stop + (busy - work.stopped.get(port, 0)) * (work.fill == fill)
+    return time
 
 
 def _prefetched(target: Target, transfer: Transfer) -> tuple[int, Fraction]:
@@ -104,14 +141,11 @@ def _prefetched(target: Target, transfer: Transfer) -> tuple[int, Fraction]:
     return 0, Fraction(0)
 
 
-def _longest(cycles: Iterable[Fraction]) -> Fraction:
-    return max(cycles, default=Fraction(0))
-
-
 def latency(target: Target, counts: Counts, density: Fraction = Fraction(1)) -> Latency:
     """The cycles of one layer; of those of compute, the share ``density`` where zeros are skipped."""
     compute = ceil(counts.counters.cycles * density) if target.mac.skips else counts.counters.cycles
-    steady, bound_by, ports = busiest(
-        (load for transfer in counts.transfers for load in loads(target, transfer)), compute
-    )
-    return Latency(ceil(steady + sum(exposed(target, transfer) for transfer in counts.transfers)), bound_by, ports)
+    _, bound_by, ports = busiest((load for each in counts.transfers for load in loads(target, each)), compute)
+    works = [Work.of(target, transfer) for transfer in counts.transfers]
+    times = [compute + sum((work.stop for work in works), Fraction(0))]
+    times += [port_time(port, works, fill, compute) for port in ports for fill in {work.fill for work in works}]
+    return Latency(ceil(max(times)), bound_by, ports)

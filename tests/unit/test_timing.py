@@ -111,7 +111,7 @@ def test_a_network_is_passed_as_often_as_the_level_above_reads() -> None:
     items = (For("K", 1), Par("N", 4, "DRAM", "x"), Keep("W", "L1"), Keep("I", "L1"), For("N", 1))
     timing = time(PRODUCT, items, mesh, level("L1"))
     assert timing.ports == {"mesh W port": 32, "mesh I port": 4}
-    assert timing.cycles == 4 * (8 + 4)
+    assert timing.cycles == 4 * (8 + 1 + 4)
 
 
 def test_a_fifo_takes_the_next_fill_beforehand() -> None:
