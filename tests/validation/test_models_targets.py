@@ -1,0 +1,37 @@
+"""Whole networks on bundled targets, steps that divide: every nest proven optimal, within a minute of CPU time each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from effc.compiler.frontend.from_onnx import lower
+from effc.compiler.passes.schedule_nests import ScheduleNests
+from effc.compiler.search import exact
+from effc.compiler.target import load_target
+from effc.ir.errors import InputError
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models"))
+
+from build import build
+
+TARGETS = ("eyeriss_like", "gemmini", "nvdla_full", "shidiannao", "tpu_v1", "vta")
+MODELS = ("alexnet", "resnet18", "resnet50", "mobilenetv2", "squeezenet")
+
+
+@pytest.mark.validate
+@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_nest_is_proven(model: str, target: str) -> None:
+    nests = [op.nest for op in lower(build(model, False)).nests]
+    began = time.process_time()
+    found = list(ScheduleNests(load_target(target), perfect_factors=True).each(nests))
+    assert time.process_time() - began < 60
+    assert not [name for name, answer in found if isinstance(answer, InputError)]
+    gaps = {name: answer.certificate.gap for name, answer in found if not isinstance(answer, InputError)}
+    assert len(gaps) == len(nests) > 5
+    assert not {name: float(gap) for name, gap in gaps.items() if gap}
