@@ -32,7 +32,7 @@ BUDGET = 2_000_000
 """The same for a lower bound of the whole space."""
 
 
-RAGGED = 30_000_000
+RAGGED = 10_000_000
 """The same for the whole space of a nest without windows."""
 
 
@@ -129,7 +129,8 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if most > MOST or not encoder.monotone:
         return replace(start, lower_bound=Fraction(0))
     late = 0.0 if deadline is None else time.time() + deadline - time.perf_counter()
-    found, _, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), RAGGED, late)
+    budget = RAGGED // 10 if problem.prices.cycle and not steady(target) else RAGGED  # a bound only
+    found, _, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), budget, late)
     bound = Fraction(max(0, int(lower)), problem.prices.scale) if lower > 0 else Fraction(0)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
     if not found:
