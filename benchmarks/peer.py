@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -141,13 +142,12 @@ def answers(
     peer: Peer, python: Path, layers: list[dict[str, Any]], machine: dict[str, Any], timeout: float
 ) -> Iterator[dict[str, Any]]:
     """What the peer finds, a process per layer: energy and CPU-seconds, or why there is nothing."""
-    worker = Path(__file__).with_name(peer.worker)
+    command = [str(python), str(Path(__file__).resolve().with_name(peer.worker))]
     for layer in layers:
         task = json.dumps({"layers": [layer], "machine": machine})
         try:
-            run = subprocess.run(
-                [str(python), str(worker)], input=task, capture_output=True, text=True, timeout=timeout
-            )
+            with tempfile.TemporaryDirectory() as folder:  # for what peers leave behind
+                run = subprocess.run(command, input=task, capture_output=True, text=True, timeout=timeout, cwd=folder)
         except subprocess.TimeoutExpired:
             yield {"energy": None, "cpu_s": None, "why": f"nothing after {timeout:g} s"}
             continue
