@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -156,7 +157,12 @@ def search(
 
 @overload
 def evaluate(
-    nest: Nest, target: str | Path | Target, schedule: Schedule | str, convention: Literal["effc"] = "effc"
+    nest: Nest,
+    target: str | Path | Target,
+    schedule: Schedule | str,
+    convention: Literal["effc"] = "effc",
+    *,
+    densities: Mapping[str, float | Fraction] | None = None,
 ) -> Evaluation: ...
 
 
@@ -171,10 +177,13 @@ def evaluate(
     target: str | Path | Target,
     schedule: Schedule | str,
     convention: Literal["effc", "timeloop"] = "effc",
+    *,
+    densities: Mapping[str, float | Fraction] | None = None,
 ) -> Evaluation | TimeloopCounts:
     """What a schedule, given as a value or as text, moves and costs; an ``InputError`` if it is not legal.
 
-    ``convention="timeloop"`` counts as Timeloop does: see `docs/replay.md`.
+    ``convention="timeloop"`` counts as Timeloop does: see `docs/replay.md`. ``densities``: by the name of an operand
+    the share of its words that are not zero; what the target then gates and compresses is in ``savings``.
     """
     from effc.ir import parse_schedule
 
@@ -182,10 +191,23 @@ def evaluate(
     machine = find_target(target)
     parsed = parse_schedule(schedule, nest) if isinstance(schedule, str) else schedule
     if convention == "effc":
-        return cost(nest, parsed, machine)
+        return cost(nest, parsed, machine, _shares(nest, densities or {}))
     from effc.compiler.replay import timeloop_counts
 
     return timeloop_counts(nest, parsed, machine)
+
+
+def _shares(nest: Nest, densities: Mapping[str, float | Fraction]) -> dict[str, Fraction]:
+    """Densities as exact shares; an ``InputError`` if one is none, or of no operand."""
+    for name, density in densities.items():
+        if name not in nest.operands:
+            known = ", ".join(nest.operands)
+            raise InputError(f"{nest.name} has no operand '{name}'", expected=known, remedy="name one of them")
+        if not 0 <= density <= 1:
+            raise InputError(
+                f"a density of {name} of {density}", expected="0 to 1: the share of words that are not zero"
+            )
+    return {name: Fraction(str(density)) for name, density in densities.items()}
 
 
 def bindings(dims: Mapping[str, int | Sequence[int]]) -> list[dict[str, int]]:

@@ -32,6 +32,17 @@ def test_a_schedule_is_costed_under_two_conventions() -> None:
     assert theirs.cycles == effc.evaluate(NEST, target, TEXT).cycles
 
 
+def test_densities() -> None:
+    dense, sparse = (effc.evaluate(NEST, "eyeriss", TEXT, densities=given) for given in (None, {"I": 0.25}))
+    assert (dense.savings.gated, sparse.savings.gated) == (0, 4 * 6 * 8 * 3 // 4)
+    assert sparse.energy < dense.energy
+    assert sparse.cycles == dense.cycles
+    with pytest.raises(effc.InputError, match="gemm has no operand 'X'"):
+        effc.evaluate(NEST, "eyeriss", TEXT, densities={"X": 0.5})
+    with pytest.raises(effc.InputError, match=r"a density of I of 1\.5"):
+        effc.evaluate(NEST, "eyeriss", TEXT, densities={"I": 1.5})
+
+
 def test_an_unknown_convention() -> None:
     with pytest.raises(effc.InputError, match="convention"):
         effc.evaluate(NEST, "eyeriss_like", TEXT, convention="scalesim")  # type: ignore[call-overload]
