@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 from effc.compiler.cost import try_schedule
 from effc.compiler.target.model import Target
@@ -58,9 +59,9 @@ def neighbours(nest: Nest, target: Target, schedule: Schedule) -> Iterator[Sched
 def _swapped(schedule: Schedule) -> Iterator[Schedule]:
     """Neighbouring temporal loops of two dims, the other way round."""
     items = schedule.items
-    for i in range(len(items) - 1):
-        if isinstance(items[i], For) and isinstance(items[i + 1], For):
-            yield Schedule((*items[:i], items[i + 1], items[i], *items[i + 2 :]))
+    for i, (outer, inner) in enumerate(pairwise(items)):
+        if isinstance(outer, For) and isinstance(inner, For) and outer.dim != inner.dim:
+            yield Schedule((*items[:i], inner, outer, *items[i + 2 :]))
 
 
 def _room(nest: Nest, target: Target, schedule: Schedule, position: int) -> int:

@@ -26,6 +26,7 @@ GEMM = nests.gemm(m=1, n=30, k=17)
         (DEPTHWISE, "eyeriss", "edp"),
         (GEMM, "eyeriss", "dram"),
         (GEMM, "eyeriss_like", "energy"),
+        (nests.gemm(m=4, n=6, k=8), "eyeriss", "energy"),
     ],
 )
 def test_result_is_legal_and_its_certificate_true(nest: Nest, name: str, objective: str) -> None:
