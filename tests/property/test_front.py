@@ -14,7 +14,7 @@ from test_search_oracle import random_nest, random_target
 import effc
 from effc.compiler.cli import main
 from effc.compiler.cost import try_schedule
-from effc.compiler.search import search
+from effc.compiler.search import exact, search
 from effc.compiler.search.cache import Cache
 from effc.compiler.search.front import edp_bound
 from effc.compiler.search.task import Task
@@ -24,6 +24,8 @@ from effc.ir.errors import InputError
 from effc.ir.nest import Nest
 
 EYERISS = effc.load_target("eyeriss_like")
+
+pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
 
 
 def costs(nest: Nest, target: Target) -> set[tuple[Fraction, int]]:
