@@ -9,7 +9,7 @@ from math import prod
 
 from effc.compiler.cost import evaluate, try_schedule
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
-from effc.compiler.search.problem import Problem
+from effc.compiler.search.problem import Problem, Tolls
 from effc.compiler.search.ragged import Digit, schedule_of_chains
 from effc.compiler.target.model import Bank, Link, Target
 from effc.ir.nest import Nest
@@ -72,6 +72,14 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
         parts = [proof, *(_perfect(nest, target, part, deadline) for part in ("energy", "dram"))]
         return _best_of(parts, nest, target, objective, proof.lower_bound)
     return proof
+
+
+def tolled(nest: Nest, target: Target, objective: str, tolls: Tolls, deadline: float | None = None) -> Schedule | None:
+    """The best schedule whose steps divide if words also pay for the cycles of limited bandwidths: a guess."""
+    problem = Problem(nest, target, objective, tolls)
+    groups = groups_of(problem)
+    assert groups is not None
+    return _solve(problem, Encoder(problem, groups), MOST, EFFORT // 10, deadline).schedule
 
 
 def _best_of(parts: list[Proof], nest: Nest, target: Target, objective: str, lower: Fraction) -> Proof:

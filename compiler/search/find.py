@@ -6,16 +6,20 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
+from typing import get_args
 
 from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
-from effc.compiler.search.exact import Proof, applies, perfect, plain, ragged, relaxed_bound, steady
+from effc.compiler.search.exact import Proof, applies, perfect, plain, ragged, relaxed_bound, steady, tolled
 from effc.compiler.search.polish import Allowed, polish
+from effc.compiler.search.problem import Tolls
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
 from effc.ir.errors import InputError
 from effc.ir.nest import Nest
+from effc.ir.schedule import Schedule
 
 Progress = Callable[[Best], None]
 
@@ -43,6 +47,7 @@ def search(
     machine = without_windows(target) if perfect_factors else target
     deadline = None if time_limit is None else began + time_limit
     proof = perfect(nest, without_windows(target), objective, deadline) if applies(nest, target) else None
+    guess = None if proof is None else _guess(nest, machine, objective, deadline, allowed)
     if proof is not None and objective in ("latency", "edp") and not steady(target):
         proof = _better(proof, _climbed(nest, machine, objective, perfect_factors, deadline))
     if proof is not None and proof.schedule is not None and not perfect_factors:
@@ -51,6 +56,10 @@ def search(
             on_the_way = replace(proof, value=value, lower_bound=Fraction(0))
             progress(_answer(nest, target, machine, objective, on_the_way, began))
         proof = _polished(nest, target, objective, proof, deadline, allowed)
+    if proof is not None and guess is not None:
+        if not perfect_factors:
+            guess = polish(nest, target, objective, guess, deadline, allowed)[0]
+        proof = _better(proof, Proof(guess, evaluate(nest, guess, machine).value(objective), Fraction(0), 0))
     if proof is None or proof.schedule is None:
         proof = _climbed(nest, machine, objective, perfect_factors, deadline)
     if proof.schedule is None:
@@ -125,6 +134,21 @@ def _ragged(
         schedule, value = min((best.value, best.schedule), (value, found.schedule), key=lambda pair: pair[0])[::-1]
         best = replace(best, schedule=schedule, value=value, expanded=found.expanded)
     return replace(best, lower_bound=min(lower, best.value))
+
+
+def _guess(
+    nest: Nest, target: Target, objective: str, deadline: float | None, allowed: Allowed | None
+) -> Schedule | None:
+    """A schedule that limited bandwidths, which the proof knows nothing of, slow down little."""
+    if steady(target) or objective == "dram" or (objective == "energy" and not target.leakage):
+        return None
+    best: tuple[Fraction, Schedule] | None = None
+    for part, tolls in product(("energy", "latency"), get_args(Tolls)):
+        schedule = tolled(nest, without_windows(target), part, tolls, deadline)
+        if schedule is not None and (allowed is None or allowed(schedule)):
+            value = evaluate(nest, schedule, target).value(objective)
+            best = (value, schedule) if best is None or value < best[0] else best
+    return None if best is None else best[1]
 
 
 def _better(proof: Proof, other: Proof) -> Proof:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, combinations, pairwise, product
 from math import lcm, prod
+from typing import Literal
 
 from effc.compiler.search.bounds import points_inside
 from effc.compiler.search.constraints import Narrowed
@@ -91,11 +92,11 @@ class Problem:
     Cycles are those of the MACs; where bandwidths are limited they may be more, and what follows is a lower bound.
     """
 
-    def __init__(self, nest: Nest, target: Target, objective: str) -> None:
+    def __init__(self, nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> None:
         self.nest, self.target = nest, target
         self.bottom = len(target.levels)
         self.dims = tuple(dim.name for dim in nest.dims if dim.bound > 1) or (nest.dims[0].name,)
-        self.prices = prices_of(nest, target, objective)
+        self.prices = prices_of(nest, target, objective, tolls)
         self.windows: tuple[Window, ...] = windows_of(nest)
         self.unrolls = tuple(_unrolls(nest, target))
 
@@ -221,7 +222,32 @@ def _unrolls(nest: Nest, target: Target) -> Iterator[Unroll]:
         yield Unroll(level, axis.name, axis.size, frozenset(allowed), axis.multicast)
 
 
-def prices_of(nest: Nest, target: Target, objective: str) -> Prices:
+Tolls = Literal["exposed", "all"]
+"""What moved words are charged for in cycles, too: transfers that stop the work, or all through limited bandwidths."""
+
+
+def tolls_of(nest: Nest, target: Target, which: Tolls) -> Iterator[tuple[tuple[int, str], Fraction, Fraction]]:
+    """Cycles per word read and per word written at a level for an operand, as if no transfer overlapped another."""
+    for name in nest.operands:
+        able = [i for i, level in enumerate(target.levels) if level.bank(name) is not None]
+        for outer, inner in pairwise((*able, len(target.levels))):
+            overlapped = inner == len(target.levels) or target.levels[inner].overlaps(name)
+            if overlapped and which == "exposed":
+                continue
+            fanouts = [level.fanout for level in target.levels[outer:inner] if level.fanout is not None]
+            ways = [target.levels[outer].bank(name), *(fanout.link(name) for fanout in fanouts)]
+            limited = [way for way in ways if way is not None]
+            reads = [way.read_bandwidth for way in limited]
+            writes = [way.read_bandwidth if way.shared_port else way.write_bandwidth for way in limited]
+            read, write = (
+                max((target.word_bits / width for width in widths if width is not None), default=Fraction(0))
+                for widths in (reads, writes)
+            )
+            each = target.instances(outer)
+            yield (outer, name), read / each, write / each
+
+
+def prices_of(nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> Prices:
     """The cost of every access, scaled to integers."""
     energy, zero = objective == "energy", Fraction(0)
     reads, writes, hops = {}, {}, []
@@ -235,6 +261,9 @@ def prices_of(nest: Nest, target: Target, objective: str) -> Prices:
         hops.append(level.fanout.hop_energy if energy and level.fanout is not None else zero)
     mac = target.mac.energy if energy else zero
     cycle = target.leakage if energy else Fraction(int(objective == "latency"))
+    for key, read, write in tolls_of(nest, target, tolls) if tolls else ():
+        reads[key] += cycle * read
+        writes[key] += cycle * write
     scale = lcm(*(value.denominator for value in [*reads.values(), *writes.values(), *hops, mac, cycle]))
     return Prices(
         {key: int(value * scale) for key, value in reads.items()},
