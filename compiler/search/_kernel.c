@@ -110,4 +110,8 @@ static PyObject *solve(PyObject *self, PyObject *args) {
 
 static PyMethodDef methods[] = {{"solve", solve, METH_VARARGS, "Minimise a problem."}, {NULL, NULL, 0, NULL}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_kernel", NULL, -1, methods};
-PyMODINIT_FUNC PyInit__kernel(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__kernel(void) {
+    PyObject *kernel = PyModule_Create(&module);
+    if (kernel && PyModule_AddStringConstant(kernel, "DIGEST", DIGEST)) Py_CLEAR(kernel);
+    return kernel;
+}

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
+from hashlib import sha256
 from math import prod
+from pathlib import Path
 
 from effc.compiler.cost import evaluate, try_schedule
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
 from effc.compiler.search.problem import Problem, Tolls
 from effc.compiler.search.ragged import Digit, schedule_of_chains
 from effc.compiler.target.model import Bank, Link, Target
+from effc.ir.errors import InputError
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
 
 try:
-    from effc.compiler.search._kernel import solve
+    from effc.compiler.search._kernel import DIGEST, solve
 except ImportError:  # built without a compiler
     COMPILED = False
 else:
     COMPILED = True
+
+
+@cache
+def current() -> bool:
+    """Whether the kernel was built from the sources beside it, if they are there (`setup.py` has the same digest)."""
+    here = Path(__file__).parent
+    sources = [here / "_kernel.c", *sorted((here / "kernel").glob("*.h"))]
+    return not all(path.exists() for path in sources) or digest_of(sources) == DIGEST
+
+
+def digest_of(sources: Iterable[Path]) -> str:
+    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
 
 MOST = 2**52
 """Sums up to here are exact in the kernel."""
@@ -51,6 +69,12 @@ def applies(nest: Nest, target: Target) -> bool:
     """Whether the kernel can search: windows over two dims at most, and all in all not too large."""
     if not COMPILED:
         return False
+    if not current():
+        raise InputError(
+            "the search's kernel was built from other sources than those beside it",
+            expected="a kernel and sources of one version",
+            remedy="build it again: pip install -e .",
+        )
     problem = Problem(nest, target, "dram")
     marks = sum(level.bank(name) is not None for level in target.levels[1:] for name in nest.operands)
     banks = sum(len(level.banks) for level in target.levels[1:])

@@ -6,7 +6,7 @@ import pytest
 from cases import random_case
 
 from effc.compiler.cost import OBJECTIVES, evaluate
-from effc.compiler.search import search
+from effc.compiler.search import exact, search
 from effc.compiler.search.bounds import lower_bound
 from effc.compiler.target import load_target
 from effc.ir import nests
@@ -54,3 +54,13 @@ def test_bound_holds_for_random_schedules() -> None:
 def test_unknown_objective() -> None:
     with pytest.raises(InputError, match="unknown objective 'speed'"):
         search(GEMM, load_target("eyeriss"), "speed")
+
+
+@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+def test_a_kernel_of_other_sources_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exact.current()
+    monkeypatch.setattr(exact, "DIGEST", "other")
+    exact.current.cache_clear()
+    with pytest.raises(InputError, match="built from other sources"):
+        search(nests.gemm(m=2, n=2, k=2), load_target("eyeriss_like"))
+    exact.current.cache_clear()
