@@ -20,6 +20,7 @@ from effc.backends.accel.parts import ABSENT
 from effc.backends.accel.ports import Port, Ports
 from effc.backends.accel.stores import NO_BATCH, Store
 from effc.backends.accel.tiles import axis_values
+from effc.compiler.target.model import WAYS
 
 Factors = tuple[int, ...]
 
@@ -85,7 +86,7 @@ class Demands:
 
     def path(self, child: int, parent: int, operand: str, inwards: bool) -> list[Use]:
         """The ports between two levels, from outer to inner; ``child`` may be the MACs."""
-        outer, inner = ("read", "write") if inwards else ("write", "read")
+        outer, inner = WAYS[inwards]
         uses = [_use(self.ports.bank(parent, operand, outer), parent)]
         uses += [
             _use(self.ports.link(level, operand, outer), level) for level in range(parent, min(child, self.bottom))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import lcm
 
-from effc.compiler.target.model import Bank, Level, Link, Target
+from effc.compiler.target import model
+from effc.compiler.target.model import Target, Way
 
 Stretch = tuple[int, int, int]
 """From a tick to a tick, and how many of those between are taken, evenly spread."""
@@ -29,36 +30,21 @@ class Ports:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        banks = [bank for level in target.levels for bank in level.banks]
-        links = [link for level in target.levels if level.fanout for link in level.fanout.links]
-        ends: list[Bank | Link] = [*banks, *links]
-        rates = [rate for end in ends for rate in (end.read_bandwidth, end.write_bandwidth) if rate]
-        self.cycle = lcm(*(rate.numerator for rate in rates))
+        self.cycle = lcm(*(rate.numerator for rate in target.bandwidths))
 
-    def bank(self, position: int, operand: str, way: str) -> Port | None:
-        """The port of the bank of an operand at a level; ``way`` is read or write."""
-        level = self.target.levels[position]
-        bank = level.bank(operand)
-        return None if bank is None else self._port(bank, _name(level, bank), way)
+    def bank(self, position: int, operand: str, way: Way) -> Port | None:
+        """The port of the bank of an operand at a level."""
+        return self._timed(self.target.port(position, operand, way))
 
-    def link(self, position: int, operand: str, way: str) -> Port | None:
+    def link(self, position: int, operand: str, way: Way) -> Port | None:
         """The network of an operand below a level; ``read`` is inwards."""
-        fanout = self.target.levels[position].fanout
-        link = None if fanout is None else fanout.link(operand)
-        if fanout is None or link is None:
+        return self._timed(self.target.network(position, operand, way))
+
+    def _timed(self, port: model.Port | None) -> Port | None:
+        if port is None:
             return None
-        return self._port(link, f"{fanout.name} {'+'.join(link.operands)}", way)
-
-    def _port(self, end: Bank | Link, name: str, way: str) -> Port | None:
-        rate = end.write_bandwidth if way == "write" and not end.shared_port else end.read_bandwidth
-        if rate is None:
-            return None
-        ticks = self.target.word_bits * self.cycle * rate.denominator // rate.numerator
-        return Port(f"{name} {'port' if end.shared_port else way}", ticks)
-
-
-def _name(level: Level, bank: Bank) -> str:
-    return level.name if len(level.banks) == 1 else f"{level.name} {'+'.join(bank.operands)}"
+        rate = port.bandwidth
+        return Port(port.name, self.target.word_bits * self.cycle * rate.denominator // rate.numerator)
 
 
 class Calendar:

@@ -17,7 +17,7 @@ from effc.backends.accel.isa import Drain, End, Fill, Give, Instruction, Loop, M
 from effc.backends.accel.ports import Calendar, Ports, Stretch
 from effc.backends.accel.stores import Store
 from effc.backends.accel.trace import ARRAY, Recorder
-from effc.compiler.target.model import Target
+from effc.compiler.target.model import Target, Way
 
 RAMP_UP, RUN_DOWN = "ramp-up", "run-down"
 """The time before the first pass of the array, and that after its last one."""
@@ -550,7 +550,8 @@ def vector_timing(target: Target, read: int, written: int) -> Timing:
     """The time of a layer on the vector unit, which streams its words: its lanes, or the outermost level's ports."""
     assert target.vector is not None
     ports, busy = Ports(target), dict[str, int]()
-    for operand, way, words in (("I", "read", read), ("O", "write", written)):
+    moved: tuple[tuple[str, Way, int], ...] = (("I", "read", read), ("O", "write", written))
+    for operand, way, words in moved:
         if port := ports.bank(0, operand, way):
             busy[port.name] = busy.get(port.name, 0) + words * port.ticks
     compute = -(-written // target.vector.lanes)

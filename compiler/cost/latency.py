@@ -8,14 +8,12 @@ from fractions import Fraction
 from math import ceil
 
 from effc.compiler.cost.counts import Counts, Crossing, Transfer
-from effc.compiler.target.model import Bank, Link, Target
+from effc.compiler.target.model import WAYS, Port, Target, Way
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Core cycles of a layer, and what bounds them: ``compute``, or a port as ``LEVEL read``, ``LEVEL write`` or
-    ``LEVEL port`` (of a level with several banks ``LEVEL OPERANDS read``), a network as ``ARRAY OPERANDS read``.
-    """
+    """Core cycles of a layer, and what bounds them: ``compute``, or a port or network by its name (`Port`)."""
 
     cycles: int
     bound_by: str
@@ -32,45 +30,36 @@ class Load:
     first: Fraction
 
 
-def bank_loads(target: Target, level: int, operand: str, way: str, words: int, first: int = 0) -> Iterator[Load]:
-    """The port of an operand's bank, if its bandwidth is limited; ``way`` is read or write."""
-    place = target.levels[level]
-    bank = place.bank(operand)
-    assert bank is not None
-    name = place.name if len(place.banks) == 1 else f"{place.name} {'+'.join(bank.operands)}"
-    yield from _load(bank, name, level, way, words * target.word_bits, first * target.word_bits)
+def bank_loads(target: Target, level: int, operand: str, way: Way, words: int, first: int = 0) -> Iterator[Load]:
+    """The port of an operand's bank, if its bandwidth is limited."""
+    yield from _load(target, target.port(level, operand, way), level, words, first)
 
 
-def link_loads(target: Target, crossing: Crossing, operand: str, way: str) -> Iterator[Load]:
+def link_loads(target: Target, crossing: Crossing, operand: str, way: Way) -> Iterator[Load]:
     """The network of an operand below a level, if its bandwidth is limited."""
-    fanout = target.levels[crossing.level].fanout
-    link = fanout.link(operand) if fanout is not None else None
-    if fanout is not None and link is not None:
-        name, bits = f"{fanout.name} {'+'.join(link.operands)}", target.word_bits
-        yield from _load(link, name, crossing.level, way, crossing.words * bits, crossing.first * bits)
+    port = target.network(crossing.level, operand, way)
+    yield from _load(target, port, crossing.level, crossing.words, crossing.first)
 
 
-def _load(port: Bank | Link, name: str, level: int, way: str, bits: int, first: int) -> Iterator[Load]:
-    bandwidth = port.write_bandwidth if way == "write" and not port.shared_port else port.read_bandwidth
-    if bandwidth is not None:
-        yield Load(f"{name} {'port' if port.shared_port else way}", level, bits / bandwidth, first / bandwidth)
+def _load(target: Target, port: Port | None, level: int, words: int, first: int) -> Iterator[Load]:
+    if port is not None:
+        cycles = target.word_bits / port.bandwidth
+        yield Load(port.name, level, words * cycles, first * cycles)
 
 
 def loads(target: Target, transfer: Transfer) -> Iterator[Load]:
     """The limited ports and networks that a transfer passes, from outer to inner, each with its busiest instance."""
     words, first, operand = transfer.words, transfer.first, transfer.operand
-    inwards = transfer.kind in ("fill", "return")
+    outer, inner = WAYS[transfer.kind in ("fill", "return")]
     if transfer.kind == "update":
         yield from bank_loads(target, transfer.parent, operand, "write", words.busiest_writes)
         yield from bank_loads(target, transfer.parent, operand, "read", words.busiest_reads)
     else:
-        way = "read" if inwards else "write"
-        yield from bank_loads(target, transfer.parent, operand, way, words.busiest_reads, first.busiest_reads)
+        yield from bank_loads(target, transfer.parent, operand, outer, words.busiest_reads, first.busiest_reads)
     for crossing in transfer.crossings:
-        yield from link_loads(target, crossing, operand, "read" if inwards else "write")
+        yield from link_loads(target, crossing, operand, outer)
     if transfer.child < len(target.levels):
-        way = "write" if inwards else "read"
-        yield from bank_loads(target, transfer.child, operand, way, words.busiest_writes, first.busiest_writes)
+        yield from bank_loads(target, transfer.child, operand, inner, words.busiest_writes, first.busiest_writes)
 
 
 def busiest(loads: Iterable[Load], cycles: int) -> tuple[Fraction, str, dict[str, Fraction]]:

@@ -10,7 +10,7 @@ from effc.compiler.cost.counts import Counts
 from effc.compiler.cost.energy import energy_by
 from effc.compiler.cost.evaluate import Evaluation
 from effc.compiler.cost.latency import Latency, bank_loads, busiest
-from effc.compiler.target.model import Target
+from effc.compiler.target.model import Target, Way
 from effc.ir.counters import Counters
 from effc.ir.graph import Graph, NodeOp
 
@@ -36,9 +36,10 @@ def count_vector(op: NodeOp, graph: Graph, target: Target) -> Counters:
 
 def vector_latency(target: Target, counters: Counters) -> Latency:
     """The busiest of the lanes and the outermost level's ports; loads and stores overlap the work."""
+    ways: dict[Way, dict[tuple[str, str], int]] = {"read": counters.reads, "write": counters.writes}
     moved = [
         load
-        for way, table in (("read", counters.reads), ("write", counters.writes))
+        for way, table in ways.items()
         for (_, operand), words in table.items()
         for load in bank_loads(target, 0, operand, way, words)
     ]

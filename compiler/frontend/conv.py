@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from effc.compiler.frontend.builder import Builder, plain, row_major
 from effc.compiler.frontend.node import Node, NotANest
@@ -75,7 +75,7 @@ def conv(node: Node, build: Builder) -> None:
     if not all(window.sees_words for window in windows):
         raise NotANest("every word it reads is padding")
     bias = _bias(node, filters[0])
-    nest = _nest(image[0], channels, windows, bias is not None)
+    nest = nest_of(image[0], channels, windows, bias is not None)
     uses = {
         "I": View(x, 0, grouped(row_major(image), 1, channels.inputs, channels.groups)),
         "W": View(w, 0, grouped(row_major(filters), 0, channels.filters, channels.groups)),
@@ -86,11 +86,24 @@ def conv(node: Node, build: Builder) -> None:
     build.add_nest(nest, uses, "Conv", node.name)
 
 
-def _nest(batch: int, channels: Channels, windows: list[Window], bias: bool) -> Nest:
+class Sliding(Protocol):
+    """What slides along a spatial axis: how many outputs and taps it has, and the axis of the ifmap."""
+
+    @property
+    def outputs(self) -> int: ...
+
+    @property
+    def taps(self) -> int: ...
+
+    def axis(self, outer: str, inner: str) -> Axis: ...
+
+
+def nest_of(batch: int, channels: Channels, windows: Sequence[Sliding], bias: bool) -> Nest:
+    """The nest of a convolution; a window without taps has one, of a zero."""
     n, k, c = Dim("N", batch, "N"), Dim("K", channels.filters, "K"), Dim("C", channels.inputs, "C")
     g = (Dim("G", channels.groups, "G"),) if channels.groups > 1 else ()
     outer = spatial_dims(OUTER, (window.outputs for window in windows))
-    inner = spatial_dims(INNER, (window.taps for window in windows))
+    inner = spatial_dims(INNER, (max(1, window.taps) for window in windows))
     slides = tuple(window.axis(p.name, r.name) for window, p, r in zip(windows, outer, inner))
     return Nest(
         "conv",

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from effc.compiler.frontend.builder import Builder, plain, row_major
-from effc.compiler.frontend.conv import AUTO_PADS, INNER, OUTER, Channels, grouped, spatial_dims
+from effc.compiler.frontend.builder import Builder, row_major
+from effc.compiler.frontend.conv import AUTO_PADS, OUTER, Channels, grouped, nest_of
 from effc.compiler.frontend.node import Node, NotANest
 from effc.ir.graph import View
-from effc.ir.nest import BIAS_NAME, OUTPUT_NAME, Axis, Dim, Nest, Operand
+from effc.ir.nest import BIAS_NAME, OUTPUT_NAME, Axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def conv_transpose(node: Node, build: Builder) -> None:
     forms = list(product(*(axis.phases() for axis in axes)))
     several = len(forms) > 1
     for phases in forms:
-        nest = _nest(image[0], channels, phases, bias is not None)
+        nest = nest_of(image[0], channels, phases, bias is not None)
         uses = {
             "I": View(x, 0, grouped(row_major(image), 1, channels.inputs, channels.groups)),
             "W": _weights(build, w, filters, channels, phases),
@@ -102,21 +102,6 @@ def conv_transpose(node: Node, build: Builder) -> None:
             uses[BIAS_NAME] = View(bias, 0, grouped((1,), 0, channels.filters, channels.groups))
         part = "_".join(str(phase.start) for phase in phases) if several else ""
         build.add_nest(nest, uses, "ConvTranspose", node.name, part)
-
-
-def _nest(batch: int, channels: Channels, phases: tuple[Phase, ...], bias: bool) -> Nest:
-    n, k, c = Dim("N", batch, "N"), Dim("K", channels.filters, "K"), Dim("C", channels.inputs, "C")
-    g = (Dim("G", channels.groups, "G"),) if channels.groups > 1 else ()
-    outer = spatial_dims(OUTER, (phase.outputs for phase in phases))
-    inner = spatial_dims(INNER, (max(1, phase.taps) for phase in phases))
-    slides = tuple(phase.axis(p.name, r.name) for phase, p, r in zip(phases, outer, inner))
-    return Nest(
-        "conv",
-        (n, *g, k, c, *outer, *inner),
-        (Operand("I", plain("I", n, *g, c).axes + slides), plain("W", *g, k, c, *inner)),
-        plain(OUTPUT_NAME, n, *g, k, *outer),
-        plain(BIAS_NAME, *g, k) if bias else None,
-    )
 
 
 def _weights(

@@ -97,11 +97,12 @@ class ScheduleNests(Pass):
         from effc.compiler.search.workers import solve_all
 
         watch = watch or Watch()
+        keys = [_nameless(self.task(nest)) for nest in nests]
         alike: dict[Task, list[Nest]] = {}
-        for nest in nests:
-            alike.setdefault(_nameless(self.task(nest)), []).append(nest)
+        for key, nest in zip(keys, nests):
+            alike.setdefault(key, []).append(nest)
         groups = list(alike.values())
-        tasks = [self.task(group[0]) for group in groups]
+        tasks = [replace(key, nest=group[0]) for key, group in alike.items()]
 
         def improved(number: int, best: Best) -> None:
             for nest in groups[number]:
@@ -109,8 +110,7 @@ class ScheduleNests(Pass):
 
         found = solve_all(tasks, jobs=self.jobs, time_limit=self.time_limit, cache=cache, improved=improved)
         answers: dict[Task, Best | InputError] = {}
-        for nest in nests:
-            key = _nameless(self.task(nest))
+        for key, nest in zip(keys, nests):
             if key not in answers:
                 answers[key] = next(found)
                 watch.done(nest.name, len(answers), len(groups))

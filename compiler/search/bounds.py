@@ -79,14 +79,12 @@ def energy_floor(nest: Nest, target: Target) -> Fraction:
 def cycles_floor(nest: Nest, target: Target) -> int:
     """No schedule takes fewer cycles: every MAC busy in each, and the outermost ports with words that must move."""
     compute = ceil(Fraction(nest.macs, target.instances(len(target.levels))))
-    ports: dict[tuple[int, str], Fraction] = {}
+    ports: dict[str, Fraction] = {}
     for operand in nest.operands.values():
-        for number, bank in enumerate(target.levels[0].banks):
-            direction = "write" if operand is nest.output and not bank.shared_port else "read"
-            bandwidth = bank.write_bandwidth if direction == "write" else bank.read_bandwidth
-            if operand.name in bank.operands and bandwidth is not None:
-                busy = used_words(operand, nest) * target.word_bits / bandwidth
-                ports[number, direction] = ports.get((number, direction), Fraction(0)) + busy
+        port = target.port(0, operand.name, "write" if operand is nest.output else "read")
+        if port is not None:
+            busy = used_words(operand, nest) * target.word_bits / port.bandwidth
+            ports[port.name] = ports.get(port.name, Fraction(0)) + busy
     return max([compute, *(ceil(busy) for busy in ports.values())])
 
 

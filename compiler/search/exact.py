@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 from hashlib import sha256
+from itertools import product
 from math import prod
 from pathlib import Path
+from typing import get_args
 
 from effc.compiler.cost import evaluate, try_schedule
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
-from effc.compiler.search.problem import Problem, Tolls
+from effc.compiler.search.problem import Prices, Problem, Tolls
 from effc.compiler.search.ragged import Digit, schedule_of_chains
-from effc.compiler.target.model import Bank, Link, Target
+from effc.compiler.target.model import Target
 from effc.ir.errors import InputError
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
@@ -98,12 +100,16 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     return proof
 
 
-def tolled(nest: Nest, target: Target, objective: str, tolls: Tolls, deadline: float | None = None) -> Schedule | None:
-    """The best schedule whose steps divide if words also pay for the cycles of limited bandwidths: a guess."""
-    problem = Problem(nest, target, objective, tolls)
-    groups = groups_of(problem)
-    assert groups is not None
-    return _solve(problem, Encoder(problem, groups), MOST, EFFORT // 10, deadline).schedule
+def tolled(nest: Nest, target: Target, deadline: float | None = None) -> Iterator[Schedule]:
+    """The best schedules whose steps divide if words also pay for the cycles of limited bandwidths: guesses."""
+    known: list[Prices] = []
+    for objective, tolls in product(("energy", "latency"), get_args(Tolls)):
+        problem, groups = _problem(nest, target, objective, tolls)
+        if problem.prices not in known:
+            known.append(problem.prices)
+            found = _solve(problem, Encoder(problem, groups), MOST, EFFORT // 10, deadline).schedule
+            if found is not None:
+                yield found
 
 
 def _best_of(parts: list[Proof], nest: Nest, target: Target, objective: str, lower: Fraction) -> Proof:
@@ -181,9 +187,7 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
 
 def steady(target: Target) -> bool:
     """Whether no bandwidth is limited: cycles are those of the MACs."""
-    ports: list[Bank | Link] = [bank for level in target.levels for bank in level.banks]
-    ports += [link for level in target.levels if level.fanout for link in level.fanout.links]
-    return all(port.read_bandwidth is None and port.write_bandwidth is None for port in ports)
+    return not target.bandwidths
 
 
 def shared_tiles(problem: Problem) -> bool:
@@ -192,8 +196,8 @@ def shared_tiles(problem: Problem) -> bool:
     return any(u.multicast == "tiles" and u.size > 1 and u.dims & coupled for u in problem.unrolls)
 
 
-def _problem(nest: Nest, target: Target, objective: str) -> tuple[Problem, Groups]:
-    problem = Problem(nest, target, objective)
+def _problem(nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> tuple[Problem, Groups]:
+    problem = Problem(nest, target, objective, tolls)
     groups = groups_of(problem)
     assert groups is not None
     return problem, groups

@@ -6,15 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from itertools import product
-from typing import get_args
 
 from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
 from effc.compiler.search.exact import Proof, applies, perfect, plain, ragged, relaxed_bound, steady, tolled
 from effc.compiler.search.polish import Allowed, polish
-from effc.compiler.search.problem import Tolls
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
 from effc.ir.errors import InputError
@@ -143,9 +140,8 @@ def _guess(
     if steady(target) or objective == "dram" or (objective == "energy" and not target.leakage):
         return None
     best: tuple[Fraction, Schedule] | None = None
-    for part, tolls in product(("energy", "latency"), get_args(Tolls)):
-        schedule = tolled(nest, without_windows(target), part, tolls, deadline)
-        if schedule is not None and (allowed is None or allowed(schedule)):
+    for schedule in tolled(nest, without_windows(target), deadline):
+        if allowed is None or allowed(schedule):
             value = evaluate(nest, schedule, target).value(objective)
             best = (value, schedule) if best is None or value < best[0] else best
     return None if best is None else best[1]

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, combinations, pairwise, product
 from math import lcm, prod
-from typing import Literal
+from typing import Literal, get_args
 
 from effc.compiler.search.bounds import points_inside
 from effc.compiler.search.constraints import Narrowed
 from effc.compiler.search.windows import Window, coupled_axes, windows_of
-from effc.compiler.target.model import Level, Target
+from effc.compiler.target.model import Level, Target, Way
 from effc.ir.nest import Nest, Operand
 
 MACS = -1
@@ -234,17 +234,15 @@ def tolls_of(nest: Nest, target: Target, which: Tolls) -> Iterator[tuple[tuple[i
             overlapped = inner == len(target.levels) or target.levels[inner].overlaps(name)
             if overlapped and which == "exposed":
                 continue
-            fanouts = [level.fanout for level in target.levels[outer:inner] if level.fanout is not None]
-            ways = [target.levels[outer].bank(name), *(fanout.link(name) for fanout in fanouts)]
-            limited = [way for way in ways if way is not None]
-            reads = [way.read_bandwidth for way in limited]
-            writes = [way.read_bandwidth if way.shared_port else way.write_bandwidth for way in limited]
-            read, write = (
-                max((target.word_bits / width for width in widths if width is not None), default=Fraction(0))
-                for widths in (reads, writes)
-            )
+            read, write = (_longest(target, name, way, outer, inner) for way in get_args(Way))
             each = target.instances(outer)
             yield (outer, name), read / each, write / each
+
+
+def _longest(target: Target, operand: str, way: Way, outer: int, inner: int) -> Fraction:
+    """The cycles that a word takes at the slowest of a level's port and the networks down to another level."""
+    passed = [target.port(outer, operand, way), *(target.network(i, operand, way) for i in range(outer, inner))]
+    return max((target.word_bits / port.bandwidth for port in passed if port is not None), default=Fraction(0))
 
 
 def prices_of(nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> Prices:

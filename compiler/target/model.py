@@ -15,6 +15,9 @@ from typing import Literal
 from effc.ir.zeros import Code
 
 Multicast = Literal["none", "tiles", "words"]
+Way = Literal["read", "write"]
+WAYS: dict[bool, tuple[Way, Way]] = {True: ("read", "write"), False: ("write", "read")}
+"""What a transfer does at its parent and at its child, by whether it goes inwards."""
 
 OPERAND_TERMS = {"I": "ifmap", "W": "filter", "O": "psum", "B": "bias"}
 """The operand names of a nest, and what a target's description calls them."""
@@ -66,6 +69,23 @@ class Link:
     read_bandwidth: Fraction | None = None  # inwards, bits per core cycle; None: unlimited
     write_bandwidth: Fraction | None = None  # outwards
     shared_port: bool = False  # both ways take turns
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """What words of an operand pass, if its bandwidth is limited: of a memory, or the network of a fan-out.
+
+    Its ``name`` is ``LEVEL read``, ``LEVEL write`` or, where both take turns, ``LEVEL port``; of a level with several
+    banks ``LEVEL OPERANDS read``; of a network ``ARRAY OPERANDS read``.
+    """
+
+    name: str
+    bandwidth: Fraction  # bits per core cycle
+
+    @classmethod
+    def of(cls, end: Bank | Link, name: str, way: Way) -> Port | None:
+        bandwidth = end.write_bandwidth if way == "write" and not end.shared_port else end.read_bandwidth
+        return None if bandwidth is None else cls(f"{name} {'port' if end.shared_port else way}", bandwidth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +209,30 @@ class Target:
 
     def level(self, name: str) -> Level:
         return self.levels[self.index[name]]
+
+    @cached_property
+    def bandwidths(self) -> tuple[Fraction, ...]:
+        """Every limited bandwidth, of memories and of networks."""
+        banks = [bank for level in self.levels for bank in level.banks]
+        links = [link for level in self.levels if level.fanout for link in level.fanout.links]
+        ends: list[Bank | Link] = [*banks, *links]
+        return tuple(rate for end in ends for rate in (end.read_bandwidth, end.write_bandwidth) if rate is not None)
+
+    def port(self, position: int, operand: str, way: Way) -> Port | None:
+        """The port of an operand's memory at a level; None if there is none, or its bandwidth is unlimited."""
+        level = self.levels[position]
+        bank = level.bank(operand)
+        if bank is None:
+            return None
+        return Port.of(bank, level.name if len(level.banks) == 1 else f"{level.name} {'+'.join(bank.operands)}", way)
+
+    def network(self, position: int, operand: str, way: Way) -> Port | None:
+        """The network of an operand below a level, ``read`` being inwards; None if its bandwidth is unlimited."""
+        fanout = self.levels[position].fanout
+        link = None if fanout is None else fanout.link(operand)
+        if fanout is None or link is None:
+            return None
+        return Port.of(link, f"{fanout.name} {'+'.join(link.operands)}", way)
 
     def axes(self) -> Iterator[tuple[int, MeshAxis]]:
         """Every (level position, axis) of every fan-out, outermost first."""
