@@ -14,8 +14,9 @@ from fractions import Fraction
 from functools import cache
 from itertools import chain, combinations, pairwise, permutations, product
 
-from effc.compiler.cost import price
+from effc.compiler.cost import try_schedule
 from effc.compiler.cost.counts import Counts, Model
+from effc.compiler.cost.energy import energy_by
 from effc.compiler.cost.legal import capacity_problems, mesh_problems
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
@@ -134,53 +135,72 @@ def space(nest: Nest, target: Target, perfect: bool = False) -> int:
     )
 
 
+@dataclass(frozen=True)
+class _Share:
+    """What one operand adds to the cost of a schedule: energy, words at the outermost level, its largest tiles."""
+
+    energy: Fraction
+    dram_words: int
+    tiles: tuple[tuple[tuple[str, str], int], ...]
+
+
 class Costs:
     """The cost model on schedules of one nest on one target.
 
-    Counts are sums over operands, and what an operand moves depends on the loops and its own marks only: both are
-    remembered, so that a schedule costs a few look-ups.
+    Without limited bandwidths a cost is a sum over operands, and what an operand adds depends on the loops and its own
+    marks only: both are remembered, so that a schedule costs a few look-ups.
     """
 
     def __init__(self, nest: Nest, target: Target, objective: str) -> None:
         self.nest, self.target, self.objective = nest, target, objective
-        self.parts: dict[tuple[str, tuple[Item, ...]], Counts] = {}
-        self.meshes: dict[tuple[Item, ...], tuple[bool, int]] = {}
-        self.sums: dict[tuple[int, ...], Fraction | None] = {}
+        self.shares: dict[tuple[str, tuple[Item, ...]], _Share] = {}
+        self.meshes: dict[tuple[Item, ...], int | None] = {}
+        self.fitting: dict[tuple[object, ...], bool] = {}
 
     def value(self, schedule: Schedule) -> Fraction | None:
         """What the schedule costs; None if it is not legal."""
+        if self.target.bandwidths:
+            found = try_schedule(self.nest, schedule, self.target)
+            return None if isinstance(found, list) else found.value(self.objective)
         loops = tuple(item for item in schedule.items if not isinstance(item, Keep))
         if loops not in self.meshes:
-            legal = not mesh_problems(self.nest, schedule, self.target)
-            self.meshes[loops] = legal, Model(self.nest, schedule, self.target).events(len(schedule.items))
-        legal, cycles = self.meshes[loops]
-        if not legal:
+            self.meshes[loops] = self.cycles(schedule)
+        cycles = self.meshes[loops]
+        if cycles is None:
             return None
-        parts = [self.part(name, schedule) for name in self.nest.operands]
-        key = (cycles, *map(id, parts))
-        if key not in self.sums:
-            self.sums[key] = self.total(cycles, parts)
-        return self.sums[key]
+        shares = [self.share(name, schedule) for name in self.nest.operands]
+        tiles = tuple(share.tiles for share in shares)
+        if tiles not in self.fitting:
+            counts = Counts(Counters(), (), {key: words for each in tiles for key, words in each})
+            self.fitting[tiles] = not capacity_problems(self.target, counts)
+        return self.total(cycles, shares) if self.fitting[tiles] else None
 
-    def part(self, name: str, schedule: Schedule) -> Counts:
-        """The counts of one operand."""
+    def cycles(self, schedule: Schedule) -> int | None:
+        """Executed iterations; None if the pars are not legal."""
+        if mesh_problems(self.nest, schedule, self.target):
+            return None
+        return Model(self.nest, schedule, self.target).events(len(schedule.items))
+
+    def share(self, name: str, schedule: Schedule) -> _Share:
+        """What one operand adds."""
         items = tuple(item for item in schedule.items if not isinstance(item, Keep) or item.operand == name)
-        if (name, items) not in self.parts:
-            self.parts[name, items] = _Part(self.nest, Schedule(items), self.target, name).run()
-        return self.parts[name, items]
+        if (name, items) not in self.shares:
+            counts = _Part(self.nest, Schedule(items), self.target, name).run()
+            energy = sum(energy_by(self.target, counts.counters, 0).values(), Fraction(0))
+            moved = (*counts.counters.reads.items(), *counts.counters.writes.items())
+            outermost = self.target.levels[0].name
+            words = sum(words for (level, _), words in moved if level == outermost)
+            self.shares[name, items] = _Share(energy, words, tuple(counts.tiles.items()))
+        return self.shares[name, items]
 
-    def total(self, cycles: int, parts: list[Counts]) -> Fraction | None:
-        counters = Counters(macs=self.nest.macs, cycles=cycles)
-        for part in parts:
-            counters.reads.update(part.counters.reads)
-            counters.writes.update(part.counters.writes)
-            for key, words in part.counters.hops.items():
-                counters.hops[key] = counters.hops.get(key, 0) + words
-        transfers = tuple(transfer for part in parts for transfer in part.transfers)
-        counts = Counts(counters, transfers, {key: n for part in parts for key, n in part.tiles.items()})
-        if capacity_problems(self.target, counts):
-            return None
-        return price(self.nest, self.target, counts).value(self.objective)
+    def total(self, cycles: int, shares: list[_Share]) -> Fraction:
+        if self.objective == "dram":
+            return Fraction(sum(share.dram_words for share in shares))
+        if self.objective == "latency":
+            return Fraction(cycles)
+        fixed = self.target.mac.energy * self.nest.macs + self.target.leakage * cycles
+        energy = sum((share.energy for share in shares), fixed)
+        return energy * cycles if self.objective == "edp" else energy
 
 
 class _Part(Model):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import doctest
 import re
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from random import Random
 
 import pytest
+from drawn import random_nest, random_target
 from oracle import Costs, schedules, space
-from test_search_oracle import random_nest, random_target
 
 import effc
 from effc.compiler.cli import main
@@ -32,60 +31,11 @@ def rules_of(text: str) -> Rules:
     return parse_constraints(text).of("nest")
 
 
-def random_rules(random: Random, nest: Nest, target: Target) -> Rules:
-    """One or two rules that the target does not refuse."""
-    texts = [f"dataflow {name}" for name in DATAFLOWS]
-    texts += [f"unroll {random.choice(list(nest.bounds))} @ {target.levels[i].name}.{a.name}" for i, a in target.axes()]
-    texts += [
-        f"bypass {operand} @ {level.name}"
-        for level in target.levels[1:]
-        for bank in level.banks
-        for operand in bank.may_keep
-    ]
-    texts += [f"...\nfor {random.choice(list(nest.bounds))} by ...\n..."]
-    return rules_of("\n".join(random.sample(texts, random.choice([1, 1, 2]))))
-
-
 def least(nest: Nest, target: Target, objective: str, rules: Rules, perfect: bool = False) -> Fraction | None:
     """Brute force over the schedules that satisfy the rules."""
     costs, narrow = Costs(nest, target, objective), narrowed(nest, target, rules)
     values = (costs.value(s) for s in schedules(nest, target, perfect) if satisfies(nest, narrow, rules, s))
     return min((value for value in values if value is not None), default=None)
-
-
-def compared(first: int, last: int, most: int) -> Iterator[tuple[bool, bool]]:
-    """For each case that has a schedule: whether one was found, and whether it was the best."""
-    for seed in range(first, last):
-        random = Random(seed)
-        nest, target = random_nest(random), random_target(random, sliding=True)
-        if space(nest, target) > most:
-            continue
-        objective = random.choice(["energy", "dram"])
-        try:
-            rules = random_rules(random, nest, target)
-            optimum = least(nest, target, objective, rules)
-        except InputError:  # an operand that is kept nowhere cannot stay
-            continue
-        try:
-            best = search(nest, target, objective, constraints=rules)
-        except InputError:
-            if optimum is not None:
-                yield False, False
-            continue
-        certificate = best.certificate
-        assert satisfies(nest, narrowed(nest, target, rules), rules, best.schedule), seed
-        assert optimum is not None, seed
-        assert certificate.lower_bound <= optimum <= certificate.value, seed
-        assert (certificate.status == "optimal") == (certificate.lower_bound == certificate.value)
-        assert certificate.relative_to
-        yield True, certificate.value == optimum
-
-
-def test_the_search_under_constraints() -> None:
-    found = list(compared(0, 260, 400))
-    assert len(found) >= 10
-    assert sum(some for some, _ in found) >= 0.9 * len(found)
-    assert sum(best for _, best in found) >= 0.8 * len(found)
 
 
 def proven(first: int, last: int, most: int) -> list[bool]:
@@ -119,13 +69,6 @@ def test_operands_that_stay_are_proven() -> None:
 @pytest.mark.parametrize("part", range(10))
 def test_many_operands_that_stay(part: int) -> None:
     assert sum(proven(20_000 + 400 * part, 20_400 + 400 * part, 5000)) > 20
-
-
-@pytest.mark.validate
-@pytest.mark.parametrize("part", range(10))
-def test_the_search_under_many_constraints(part: int) -> None:
-    found = list(compared(5000 + 300 * part, 5300 + 300 * part, 5000))
-    assert sum(best for _, best in found) >= 0.7 * len(found)
 
 
 @pytest.mark.parametrize("dataflow", DATAFLOWS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from drawn import random_nest, random_target
 from oracle import optimum, space
-from test_search_oracle import random_nest, random_target
 
 from effc.compiler.search import exact, search
 from effc.compiler.search.bounds import floor_dram_words

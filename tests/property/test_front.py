@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from drawn import random_nest, random_target
 from oracle import schedules, space
-from test_search_oracle import random_nest, random_target
 
 import effc
 from effc.compiler.cli import main

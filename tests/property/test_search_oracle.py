@@ -1,220 +1,206 @@
-"""The exact search against brute force, on random nests and targets whose whole space is small."""
+"""The search against brute force over the whole space, on random nests, targets and objectives."""
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from random import Random
+from itertools import count, islice
 
 import pytest
-from oracle import optimum, space
+from drawn import Draw, Question, that_divide, with_bandwidths, with_constraints, with_windows, without_windows
+from oracle import Costs, kept_levels, schedules, space
 
-from effc.compiler.cost import evaluate
-from effc.compiler.search import exact, find, search
-from effc.compiler.search.encode import Encoder, groups_of
-from effc.compiler.search.find import without_windows
-from effc.compiler.search.problem import Problem
-from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
-from effc.ir import nests
+from effc.backends.accel import stepper
+from effc.compiler.cost import evaluate, try_schedule
+from effc.compiler.cost.energy import energy_by
+from effc.compiler.search import Best, exact, search
+from effc.compiler.search.climb import divides
+from effc.compiler.search.constraints import narrowed, satisfies
+from effc.compiler.search.find import without_windows as without_sliding
+from effc.compiler.search.space import size
 from effc.ir.errors import InputError
-from effc.ir.nest import Nest
-
-GEMMS = [(2, 2, 2), (4, 2, 1), (2, 4, 1), (1, 2, 4), (4, 1, 2), (3, 2, 1), (6, 1, 1), (2, 1, 3), (2, 3, 1), (1, 8, 1)]
-WINDOWS = [(4, 2), (2, 2), (3, 2), (2, 3), (3, 3), (4, 3), (6, 2), (2, 4), (5, 2), (4, 4), (3, 1)]
-CHANNELS = [(1, 1, 1), (1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (3, 1, 1)]
-MULTICAST = ["words", "words", "none", "tiles"]
-UNROLL = [None, None, ("K", "P", "C", "Q"), ("K", "R")]
-
-
-def random_nest(random: Random) -> Nest:
-    pick = random.choice
-    if random.random() < 0.35:
-        return nests.gemm(*pick(GEMMS), bias=False)
-    (p, r), (k, c, n) = pick(WINDOWS), pick(CHANNELS)
-    pad = pick([0, 0, 0, 1])
-    stride, dilation = pick([1, 1, 1, 2, 3]), pick([1, 1, 1, 2])
-    return nests.conv1d(n=n, k=k, c=c, p=p, r=r, stride=stride, dilation=dilation, pad=(pad, pick([0, pad])))
-
-
-def random_fanout(random: Random, name: str) -> FanOut:
-    pick = random.choice
-    axes = tuple(
-        MeshAxis(
-            axis, pick([2, 2, 3, 4]), pick(UNROLL), pick(["words", "words", "none", "tiles"]), random.random() < 0.7
-        )
-        for axis in "xy"[: pick([1, 1, 2])]
-    )
-    return FanOut(name, axes, Fraction(random.randint(0, 2)))
-
-
-def random_bank(random: Random, keeps: list[str], may: list[str], words: list[int], scale: int) -> Bank:
-    read, write = (Fraction(random.choice([1, 2, 3, 6]) * scale) for _ in range(2))
-    return Bank(tuple(keeps), tuple(may), 16 * random.choice(words), read, write)
-
-
-def random_target(random: Random, sliding: bool) -> Target:
-    """Two or three levels with one to three marks in all."""
-    pick, size = random.choice, random.choice([2, 2, 2, 3])
-    fanout = pick([None, 0, 1, size - 1])
-    spots = [(i, operand) for i in range(1, size) for operand in "IWO"]
-    random.shuffle(spots)
-    spots = spots[: pick([1, 2, 2, 3])]
-    levels = []
-    for i in range(size):
-        mesh = random_fanout(random, f"A{i}") if fanout == i or random.random() < 0.1 else None
-        mine = [operand for level, operand in spots if level == i]
-        keeps = [operand for operand in mine if random.random() < 0.7]
-        may = [operand for operand in mine if operand not in keeps]
-        scale = 20 if i == 0 else 4 if i == size - 2 else 1
-        if i == 0:
-            banks = (replace(random_bank(random, ["I", "W", "O", "B"], [], [1], scale), bits=None),)
-        elif random.random() < 0.5:
-            banks = (random_bank(random, keeps, may, [3, 4, 6, 8, 12], scale),)
-        else:
-            banks = tuple(
-                random_bank(random, [o] if o in keeps else [], [o] if o in may else [], [1, 2, 3, 4, 6, 8], scale)
-                for o in mine
-            )
-        slides = sliding and i > 0 and random.random() < 0.6
-        levels.append(Level(f"L{i}", banks, pick(["free", "stored"]), random.random() < 0.1, slides, mesh))
-    return Target("random", 16, Fraction(1), tuple(levels), Mac(Fraction(1)), energy_unit="x")
+from effc.ir.schedule import Keep, Par, Schedule
 
 
 @dataclass(frozen=True)
-class Case:
-    nest: Nest
-    target: Target
-    objective: str
+class Compared:
+    """A question, the least value by brute force (None: nothing is legal), and the search's answer, if it has one."""
+
+    question: Question
     least: Fraction | None
     schedules: int
+    best: Best | None
 
 
-def cases(first: int, last: int, perfect: bool, most: int) -> list[Case]:
-    """The cases of the seeds given whose space has no more than ``most`` schedules."""
-    found = []
-    for seed in range(first, last):
-        random = Random(seed)
-        nest, target = random_nest(random), random_target(random, sliding=not perfect)
-        objective = random.choice(["energy", "energy", "energy", "dram"])
-        if space(nest, target, perfect) <= most:
-            found.append(Case(nest, target, objective, *optimum(nest, target, objective, perfect)))
-    return found
+def least(question: Question) -> tuple[Fraction | None, int]:
+    """The least value of a legal schedule, None if there is none, and how many schedules there are."""
+    nest, target, rules = question.nest, question.target, question.rules
+    costs, best, number = Costs(nest, target, question.objective), None, 0
+    narrow = narrowed(nest, target, rules)
+    for schedule in schedules(nest, target, question.perfect):
+        number += 1
+        if rules and not satisfies(nest, narrow, rules, schedule):
+            continue
+        value = costs.value(schedule)
+        if value is not None and (best is None or value < best):
+            best = value
+    return best, number
 
 
-PLAIN = [*GEMMS, (5, 2, 1), (7, 1, 1), (5, 1, 2), (3, 3, 1), (1, 10, 1), (1, 11, 1), (11, 1, 1), (10, 1, 2), (1, 2, 6)]
+def questions(draw: Draw, seed: int, most: int) -> Iterator[Question]:
+    """The questions from a seed on whose space has no more than ``most`` schedules."""
+    for number in count(seed):
+        question = draw(number)
+        nest, target, perfect = question.nest, question.target, question.perfect
+        if size(nest, target, perfect) <= most and space(nest, target, perfect) <= most:
+            yield question
 
 
-def plain_nest(random: Random) -> Nest:
-    """A matrix product, or a convolution of 1 x 1 with a stride, in groups or depthwise: no index is shared."""
-    pick = random.choice
-    if random.random() < 0.7:
-        return nests.gemm(*pick(PLAIN), bias=False)
-    groups = pick([1, 1, 2, 3])
-    k, c = pick([(1, 1), (2, 1), (1, 2)]) if groups == 1 else (groups, groups)
-    return nests.conv2d(
-        n=pick([1, 1, 2]), k=k, c=c, p=pick([1, 2, 3, 5]), q=1, r=1, s=1, stride=pick([1, 2]), groups=groups
-    )
+def comparisons(draw: Draw, seed: int, most: int) -> Iterator[Compared]:
+    """Both answers to each question whose constraints the target does not refuse."""
+    for question in questions(draw, seed, most):
+        try:
+            value, number = least(question)
+        except InputError:
+            continue
+        yield Compared(question, value, number, answer(question))
 
 
-def plain_cases(first: int, last: int, most: int) -> list[Case]:
-    found = []
-    for seed in range(first, last):
-        random = Random(seed)
-        nest, target = plain_nest(random), random_target(random, sliding=True)
-        objective = random.choice(["energy", "energy", "dram", "latency"])
-        if space(nest, target) <= most:
-            found.append(Case(nest, target, objective, *optimum(nest, target, objective)))
-    return found
+def answer(question: Question) -> Best | None:
+    """The search's; None if it finds nothing."""
+    nest, target, objective = question.nest, question.target, question.objective
+    try:
+        return search(nest, target, objective, perfect_factors=question.perfect, constraints=question.rules)
+    except InputError:
+        return None
 
 
-def check_plain(case: Case) -> None:
-    """In the whole space of a nest without windows: the optimum, proven wherever anything is."""
-    if case.least is None:
-        with pytest.raises(InputError):
-            find.search(case.nest, case.target, case.objective)
+def check(compared: Compared) -> None:
+    """What has to hold, whatever was found: bound <= optimum <= value, and a value that the schedule has."""
+    question, best = compared.question, compared.best
+    nest, target, rules = question.nest, question.target, question.rules
+    if compared.least is None:
+        assert best is None, question
         return
-    best = find.search(case.nest, case.target, case.objective)
-    assert best.certificate.value == case.least >= best.certificate.lower_bound
-    assert best.certificate.status == "optimal" or not monotone(case)
-
-
-def monotone(case: Case) -> bool:
-    """Whether no cost falls when more moves, which every proof needs."""
-    problem = Problem(case.nest, case.target, case.objective)
-    groups = groups_of(problem)
-    return groups is not None and Encoder(problem, groups).monotone
-
-
-def check_perfect(case: Case) -> None:
-    """With steps that divide: equal where the certificate says so, and the certificate true in any case."""
-    if case.least is None:
-        with pytest.raises(InputError):
-            search(case.nest, case.target, case.objective, perfect_factors=True)
+    if best is None:  # under constraints a search may find nothing
+        assert rules, question
         return
-    best = search(case.nest, case.target, case.objective, perfect_factors=True)
-    value = evaluate(case.nest, best.schedule, without_windows(case.target)).value(case.objective)
-    assert best.certificate.value == value >= case.least >= best.certificate.lower_bound
-    assert (best.certificate.status == "optimal") == (value == best.certificate.lower_bound)
+    certificate = best.certificate
+    assert certificate.lower_bound <= compared.least <= certificate.value, question
+    assert (certificate.status == "optimal") == (certificate.lower_bound == certificate.value), question
+    machine = without_sliding(target) if question.perfect else target
+    assert evaluate(nest, best.schedule, machine).value(question.objective) == certificate.value, question
+    assert not question.perfect or divides(nest, best.schedule), question
+    assert satisfies(nest, narrowed(nest, target, rules), rules, best.schedule), question
 
 
-def check_bound(case: Case) -> bool:
-    """In the whole space: the lower bound holds. Returns whether it is the optimum."""
-    if case.least is None:
-        return True
-    found = exact.relaxed_bound(case.nest, case.target, case.objective, case.least + 1000)
-    assert found.lower_bound <= case.least
-    return found.lower_bound == case.least
+def features(compared: Compared) -> Iterator[str]:
+    """What is in the best schedule, and in the nest."""
+    best, nest, target = compared.best, compared.question.nest, compared.question.target
+    assert best is not None
+    items, levels = best.schedule.items, target.index
+    marks = [item for item in items if isinstance(item, Keep)]
+    pars = [item for item in items if isinstance(item, Par)]
+    if not divides(nest, best.schedule):
+        yield "ragged"
+    if any(p.level == q.level and p.axis != q.axis for p in pars for q in pars):
+        yield "two axes"
+    if any((p.level, p.axis) == (q.level, q.axis) and p.dim != q.dim for p in pars for q in pars):
+        yield "two dims on an axis"
+    if len(marks) < max(sum(map(len, chosen)) for chosen in kept_levels(nest, target)):
+        yield "bypass"
+    if any(levels[m.level] > levels[n.level] for i, m in enumerate(marks) for n in marks[i:]):
+        yield "uneven"
+    if evaluate(nest, best.schedule, without_sliding(target)).energy > best.energy:
+        yield "sliding"
+    if any(bound > 1 and all(dim in o.dims for o in nest.operands.values()) for dim, bound in nest.bounds.items()):
+        yield "groups"
 
 
-needs_kernel = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+def survey(draw: Draw, seed: int, number: int, most: int) -> tuple[Counter[str], int]:
+    """Checks so many cases; what they have, and how many schedules they have in all."""
+    found: Counter[str] = Counter()
+    schedules = 0
+    for compared in islice(comparisons(draw, seed, most), number):
+        check(compared)
+        schedules += compared.schedules
+        found["legal"] += compared.least is not None
+        if compared.best is not None:
+            found["optimal"] += compared.best.certificate.status == "optimal"
+            found.update(features(compared))
+    return found, schedules
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_steps_that_divide(part: int) -> None:
-    drawn = cases(150 * part, 150 * part + 150, True, 1500)
-    proven = 0
-    for case in drawn:
-        check_perfect(case)
-        if exact.COMPILED and case.least is not None:
-            proven += exact.perfect(case.nest, case.target, case.objective).lower_bound == case.least
-    assert len(drawn) >= 95
-    assert not exact.COMPILED or proven >= 0.9 * sum(case.least is not None for case in drawn)
+@dataclass(frozen=True)
+class Class:
+    """A class of questions: how many, how large, which share of them is proven at least, and what occurs how often."""
+
+    draw: Draw
+    number: int
+    most: int
+    proven: float
+    occurs: dict[str, int]
 
 
-@needs_kernel
-@pytest.mark.parametrize("part", range(4))
-def test_bound_of_the_whole_space(part: int) -> None:
-    drawn = cases(80 * part, 80 * part + 80, False, 2500)
-    tight = [check_bound(case) for case in drawn]
-    assert len(drawn) >= 30
-    assert sum(tight) >= 0.85 * len(tight)
+CLASSES = {
+    "without windows": Class(
+        without_windows, 200, 1500, 0.9, {"ragged": 8, "bypass": 20, "groups": 20, "two axes": 5, "uneven": 3}
+    ),
+    "with windows": Class(
+        with_windows, 200, 1500, 0.8, {"sliding": 5, "bypass": 20, "groups": 20, "two axes": 5, "uneven": 3}
+    ),
+    "with bandwidths": Class(with_bandwidths, 60, 300, 0.1, {"bypass": 10, "ragged": 2}),
+    "with constraints": Class(with_constraints, 60, 1000, 0.8, {"bypass": 5, "ragged": 1, "two axes": 1}),
+    "steps that divide": Class(that_divide, 100, 1500, 0.9, {"bypass": 10, "uneven": 4, "two axes": 4}),
+}
 
 
-@needs_kernel
-@pytest.mark.parametrize("part", range(4))
-def test_steps_of_any_size(part: int) -> None:
-    drawn = plain_cases(100_000 + 60 * part, 100_000 + 60 * part + 60, 1200)
-    assert len(drawn) >= 25
-    for case in drawn:
-        check_plain(case)
+@pytest.mark.parametrize("name", CLASSES)
+def test_against_brute_force(name: str) -> None:
+    """620 cases, some 400 schedules each."""
+    group = CLASSES[name]
+    found, schedules = survey(group.draw, 0, group.number, group.most)
+    assert 100 * group.number <= schedules <= 2000 * group.number
+    assert found["legal"] >= 0.7 * group.number
+    if exact.COMPILED:
+        assert found["optimal"] >= group.proven * found["legal"]
+        assert not {what: found[what] for what, least in group.occurs.items() if found[what] < least}
 
 
-@needs_kernel
 @pytest.mark.validate
-@pytest.mark.parametrize("part", range(50))
-def test_many_steps_of_any_size(part: int) -> None:
-    for case in plain_cases(200_000 + 200 * part, 200_000 + 200 * part + 200, 10_000):
-        check_plain(case)
+@pytest.mark.parametrize("part", range(40))
+@pytest.mark.parametrize("name", CLASSES)
+def test_against_brute_force_at_length(name: str, part: int) -> None:
+    """20,000 cases."""
+    group = CLASSES[name]
+    found, _ = survey(group.draw, 100_000 + 1000 * part, 100, 2 * group.most)
+    assert not exact.COMPILED or found["optimal"] >= 0.8 * group.proven * found["legal"]
 
 
 @pytest.mark.validate
-@pytest.mark.parametrize("part", range(50))
-def test_many_steps_that_divide(part: int) -> None:
-    for case in cases(10_000 + 500 * part, 10_000 + 500 * part + 500, True, 6000):
-        check_perfect(case)
+@pytest.mark.parametrize("name", ["without windows", "with windows"])
+def test_against_brute_force_costed_by_the_stepper(name: str) -> None:
+    """50 cases: every schedule is executed word by word, and its words are what it costs."""
+    for question in islice(questions(CLASSES[name].draw, 50_000, 250), 25):
+        nest, target, best = question.nest, question.target, answer(question)
+        values = [stepped(question, schedule) for schedule in schedules(nest, target)]
+        least = min((value for value in values if value is not None), default=None)
+        check(Compared(question, least, len(values), best))
 
 
-@needs_kernel
-@pytest.mark.validate
-@pytest.mark.parametrize("part", range(50))
-def test_many_bounds_of_the_whole_space(part: int) -> None:
-    for case in cases(50_000 + 200 * part, 50_000 + 200 * part + 200, False, 10_000):
-        check_bound(case)
+def stepped(question: Question, schedule: Schedule) -> Fraction | None:
+    """What a schedule costs by the counters of its execution; None if it is not legal."""
+    nest, target = question.nest, question.target
+    if isinstance(try_schedule(nest, schedule, target), list):
+        return None
+    _, counters = stepper.run(nest, schedule, target)
+    energy = sum(energy_by(target, counters, counters.cycles).values(), Fraction(0))
+    moved = [*counters.reads.items(), *counters.writes.items()]
+    return {
+        "energy": energy,
+        "latency": Fraction(counters.cycles),
+        "edp": energy * counters.cycles,
+        "dram": Fraction(sum(words for (level, _), words in moved if level == target.levels[0].name)),
+    }[question.objective]
