@@ -18,18 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import cycles
-from eyeriss import EYERISS, TABLE, Layer, read_table
 
 from effc.compiler.api import search
 from effc.compiler.cost import Evaluation, evaluate
-from effc.compiler.dataflows import best_row_stationary, row_stationary
+from effc.compiler.dataflows import Layer, best_row_stationary, read_table, row_stationary
 from effc.compiler.target import Target, load_target
 from effc.ir import parse_schedule, print_schedule
 
 ROOT = Path(__file__).parents[1]
 PAGE, PLOT = (ROOT / "docs" / f"validation.{suffix}" for suffix in ("md", "svg"))
 TEXT, FOUND = (Path(__file__).with_suffix(suffix) for suffix in (".md", ".json"))
-ISCA = ROOT / "tests" / "validation" / "eyeriss_isca2016.json"
+TABLE, VGG, ISCA = (
+    ROOT / "tests" / "validation" / f"eyeriss_{name}.json" for name in ("jssc2017", "jssc2017_vgg16", "isca2016")
+)
+EYERISS = load_target("eyeriss")
 
 
 def main() -> None:
@@ -44,9 +46,12 @@ def main() -> None:
 
 def mappings() -> dict[str, Any]:
     """What has to be looked for: row-stationary parameters and schedules, by the name of the target and the layer."""
-    layers = read_table(TABLE)
+    layers = read_table(TABLE, EYERISS)
     return {
         "eyeriss": {layer.name: best_row_stationary(layer.nest, EYERISS).parameters for layer in layers},
+        "eyeriss, vgg16": {
+            layer.name: best_row_stationary(layer.nest, EYERISS).parameters for layer in read_table(VGG, EYERISS)
+        },
         "eyeriss_isca16": {
             layer.name: best_row_stationary(layer.nest, layer.target).parameters for layer in isca_layers()
         },
@@ -66,10 +71,11 @@ def free_schedule(layer: Layer) -> dict[str, str]:
 
 def page() -> str:
     """The whole page."""
-    found, layers = json.loads(FOUND.read_text(encoding="utf-8")), read_table(TABLE)
+    found, layers = json.loads(FOUND.read_text(encoding="utf-8")), read_table(TABLE, EYERISS)
     parts = {
         **chip(layers),
         "area": area(EYERISS, read_core()),
+        **network(read_table(VGG, EYERISS), found["eyeriss, vgg16"]),
         "headroom": headroom(layers, found["eyeriss"]),
         "free": free(layers, found["eyeriss"], found["eyeriss, free"]),
         "isca": isca(found["eyeriss_isca16"]),
@@ -162,6 +168,34 @@ def anomaly(layers: Sequence[Layer]) -> dict[str, float]:
     }
 
 
+def network(layers: Sequence[Layer], found: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """Another network: every figure with the one published in brackets, and the best row-stationary mapping."""
+    columns = {"active_PEs": 0, **MEASURED}
+    rows, least = [], []
+    for layer in layers:
+        figures = {**layer.exact(), **layer.measured()}
+        cells = [f"{figures[name]:.{digits}f} ({layer.row[name]})" for name, digits in columns.items()]
+        rows.append([layer.name, parameters_text(layer.mapping), *cells])
+        best = replace(layer, row={**layer.row, "mapping": found[layer.name]})
+        both = [f"{millijoules(one.dense, one):.2f}" for one in (layer, best)]
+        ms = [f"{one.ms(one.dense):.1f}" for one in (layer, best)]
+        least.append([layer.name, parameters_text(best.mapping), *both, *ms])
+    sums = {name: total(name, layers)[1:] for name in MEASURED}
+    cells = [f"{mine:.{MEASURED[name]}f} ({theirs:.{MEASURED[name]}f})" for name, (theirs, mine) in sums.items()]
+    head = ["layer", "assumed m n e p q r t", "PEs", "DRAM MB", "GLB MB", "processing ms", "total ms", "mW"]
+    return {
+        "vgg": table(head, [*rows, ["all", "", "", *cells]]),
+        "vgg_best": table(["layer", "best m n e p q r t", "assumed mJ", "best mJ", "assumed ms", "best ms"], least),
+        "vgg_processing": f"{100 * (sums['processing_ms'][1] / sums['processing_ms'][0] - 1):+.1f} %",
+        "vgg_total": f"{100 * (sums['total_ms'][1] / sums['total_ms'][0] - 1):+.1f} %",
+    }
+
+
+def parameters_text(mapping: Mapping[str, int]) -> str:
+    """The parameters as a table has them."""
+    return " ".join(str(mapping[name]) for name in "mnepqrt")
+
+
 def read_core() -> float:
     """The published area of the core, in mm2."""
     return float(json.loads(TABLE.read_text(encoding="utf-8"))["core_mm2"])
@@ -191,7 +225,7 @@ def headroom(layers: Sequence[Layer], found: Mapping[str, Mapping[str, int]]) ->
     rows = []
     for layer in layers:
         best = evaluate(layer.nest, row_stationary(layer.nest, **found[layer.name], target=EYERISS), EYERISS)
-        old, new = (" ".join(str(one[name]) for name in "mnepqrt") for one in (layer.row["mapping"], found[layer.name]))
+        old, new = parameters_text(layer.mapping), parameters_text(found[layer.name])
         theirs, mine = (millijoules(cost, layer) for cost in (layer.dense, best))
         ms = [f"{layer.ms(cost):.1f}" for cost in (layer.dense, best)]
         rows.append([layer.name, old, new, f"{theirs:.2f}", f"{mine:.2f}", f"{100 * (1 - mine / theirs):.1f} %", *ms])
@@ -233,7 +267,7 @@ SERIES = {"published": "#9aa5b1", "best row stationary": "#2f6f9f", "search": "#
 
 def plot() -> str:
     """The energies of `free` as bars."""
-    found, layers = json.loads(FOUND.read_text(encoding="utf-8")), read_table(TABLE)
+    found, layers = json.loads(FOUND.read_text(encoding="utf-8")), read_table(TABLE, EYERISS)
     bars, width, height = [], 26, 220
     groups = [energies(layer, found["eyeriss"][layer.name], found["eyeriss, free"][layer.name]) for layer in layers]
     values = [[*(millijoules(cost, layer) for cost in costs), bound] for layer, (*costs, bound) in zip(layers, groups)]
@@ -263,9 +297,7 @@ def millijoules(cost: Evaluation, layer: Layer) -> float:
 
 
 def isca_layers() -> list[Layer]:
-    data = json.loads(ISCA.read_text(encoding="utf-8"))
-    target = load_target("eyeriss_isca16")
-    return [Layer(row, data["batch"], Fraction(0), target) for row in data["layers"]]
+    return read_table(ISCA, load_target("eyeriss_isca16"))
 
 
 def isca(found: Mapping[str, Mapping[str, int]]) -> str:

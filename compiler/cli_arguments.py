@@ -21,6 +21,7 @@ VERBS = {
     "opt": "cli_opt:opt",
     "map": "cli_map:map_",
     "evaluate": "cli_map:evaluate",
+    "dataflow": "cli_dataflow:dataflow",
     "replay": "cli_replay:replay",
     "targets": "cli_lists:targets",
     "passes": "cli_lists:passes",
@@ -138,6 +139,7 @@ _HELP = {
     "opt": "run passes over the text of a graph",
     "map": "find schedules for a list of layers, without any ONNX model",
     "evaluate": "count and cost a nest with its loops, given as text",
+    "dataflow": "cost published row-stationary mappings, beside what was published of them",
     "replay": "count mappings that another tool made",
     "targets": "list the bundled targets, or print one",
     "passes": "list the passes and their options",
@@ -188,6 +190,9 @@ def _verify(parser: Parser) -> None:
 
 def _report(parser: Parser) -> None:
     _artefact(parser)
+    parser.add_argument(
+        "--input", metavar="X.npz", help="run it with these inputs, and report the zeros of all tensors"
+    )
     _reports(parser)
 
 
@@ -229,6 +234,12 @@ def _evaluate(parser: Parser) -> None:
     parser.add_argument("nest", metavar="NEST.txt", help="a nest with its loops, as `effc show` prints it (- is stdin)")
     _target(parser)
     parser.add_argument("--json", metavar="FILE", help="write the layer there (- is stdout)")
+
+
+def _dataflow(parser: Parser) -> None:
+    parser.add_argument("table", metavar="TABLE.json", help="layers with the parameters m, n, e, p, q, r, t")
+    parser.add_argument("--target", default="eyeriss", metavar="TARGET", help="one that is built like `eyeriss`")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there (- is stdout)")
 
 
 def _replay(parser: Parser) -> None:
@@ -305,6 +316,7 @@ _ADD: dict[str, Callable[[Parser], None]] = {
     "opt": _opt,
     "map": _map,
     "evaluate": _evaluate,
+    "dataflow": _dataflow,
     "replay": _replay,
     "targets": _targets,
     "passes": _passes,

@@ -16,6 +16,7 @@ from effc.compiler.errors import InputError
 if TYPE_CHECKING:
     from effc.backends.accel import RunResult, Trace
     from effc.compiler.program import CompiledProgram
+    from effc.compiler.report import Report
     from effc.ir.graph import Graph
 
 
@@ -35,7 +36,8 @@ def run(arguments: Namespace) -> int:
         write_outputs(Path(arguments.output), outputs)
     if trace is not None:
         write_json(arguments.trace, trace.to_json())
-    write_json(arguments.json, {"outputs": _summaries(outputs), "layers": _counted(result)})
+    shown_report = compiled.measured(result)
+    write_json(arguments.json, {"outputs": _summaries(outputs), **_counted(result, shown_report)})
     if not owns_stdout(arguments, "json", "trace"):
         for name, summary in _summaries(outputs).items():
             print(f"{name}: {' '.join(f'{key} {value}' for key, value in summary.items())}")
@@ -43,6 +45,11 @@ def run(arguments: Namespace) -> int:
             from effc.compiler.cli_tables import print_timings
 
             print_timings(result.timings)
+        if result.zeros:
+            from effc.compiler.report.tables import console_for, print_table
+            from effc.compiler.report.zeros import zeros_table
+
+            print_table(zeros_table(shown_report), console_for())
     return 0
 
 
@@ -65,11 +72,21 @@ def verify(arguments: Namespace) -> int:
 
 
 def report(arguments: Namespace) -> int:
-    """Show the report of a compiled model."""
-    from effc.compiler.artefact import load_reports
-
+    """Show the report of a compiled model; with inputs, what their zeros save, too."""
     check_outputs(arguments, *REPORTS)
-    write_variants(load_reports(arguments.artefact), arguments, {}, ())
+    if arguments.input is None:
+        from effc.compiler.artefact import load_reports
+
+        write_variants(load_reports(arguments.artefact), arguments, {}, ())
+        return 0
+    with progress() as shown:
+        shown.stage("load")
+        compiled, inputs = _fitting(arguments, _load(arguments.artefact))
+        if not compiled.target.uses_zeros:
+            message = f"{compiled.target.name} neither gates nor compresses: no input changes what it costs"
+            raise InputError(message, "effc report", remedy="leave `--input` out")
+        measured = compiled.measured(_run(compiled, inputs, shown.layer, False, None))
+    write_variants({compiled.sizes: measured}, arguments, {}, ())
     return 0
 
 
@@ -127,7 +144,7 @@ def _run(
         if cycles or trace is not None:
             raise InputError("compiled for the CPU, which has no cycle mode", "effc run", remedy="--backend accel")
         return RunResult(compiled.run(inputs))
-    return compiled.execute(inputs, progress=progress, cycles=cycles, trace=trace)
+    return compiled.execute(inputs, progress=progress, cycles=cycles, trace=trace, zeros=True)
 
 
 def _trace(compiled: CompiledProgram) -> Trace:
@@ -151,8 +168,11 @@ def _summaries(outputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _counted(result: RunResult) -> list[dict[str, Any]]:
-    """The counters of every layer, and in cycle mode its time, as JSON."""
+def _counted(result: RunResult, report: Report) -> dict[str, Any]:
+    """The counters of every layer, in cycle mode its time, where the target uses zeros those; and zeros in all."""
+    from effc.compiler.report.codec import encode
+
+    zeros = {layer.name: layer.zeros for layer in report.layers if layer.zeros is not None}
     layers = []
     for name, counted in result.counters.items():
         layer: dict[str, Any] = {"name": name, "counters": dict(counted.entries())}
@@ -164,5 +184,7 @@ def _counted(result: RunResult) -> list[dict[str, Any]]:
                 "ports": timing.ports,
                 "stalls": timing.stalls,
             }
+        if name in zeros:
+            layer["zeros"] = encode(zeros[name])
         layers.append(layer)
-    return layers
+    return {"layers": layers} | ({"zeros": encode(report.totals.zeros)} if zeros else {})

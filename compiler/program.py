@@ -84,20 +84,28 @@ class CompiledProgram:
         progress: Progress | None = None,
         cycles: bool = False,
         trace: Trace | None = None,
+        zeros: bool = False,
     ) -> RunResult:
         """One run of the machine: outputs, the tensors to ``keep``, and the counters of every layer.
 
         ``cycles``: also the time of every layer, from the machine's clock; with a ``trace`` it is drawn there, too.
+        ``zeros``: also what the target gates and compresses, if it does.
         """
         from effc.backends.accel import Machine, MachineFault
 
         if self.program is None:
             raise InputError("compiled for the CPU: there is no program of the accelerator", remedy="--backend accel")
         try:
-            machine = Machine(self.target, cycles=cycles, trace=trace)
+            machine = Machine(self.target, zeros=zeros and self.target.uses_zeros, cycles=cycles, trace=trace)
             return machine.run(self.program, inputs, self.graph.constants, keep, progress)
         except MachineFault as fault:
             raise InputError(f"the machine stopped: {fault}", remedy="compile the model again") from fault
+
+    def measured(self, result: RunResult) -> Report:
+        """The report, with what the tensors of a run have of zeros."""
+        from effc.compiler.report.zeros import with_zeros
+
+        return with_zeros(self.report, self.graph, self.target, result.zeros)
 
     def verify(
         self, inputs: Mapping[str, Any] | None = None, seed: int = 0, progress: Progress | None = None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from effc.compiler import dataflows as dataflows
     from effc.compiler.api import compile as compile  # noqa: A004
     from effc.compiler.api import evaluate as evaluate
     from effc.compiler.api import load as load
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "effc.compiler.api": ("compile", "evaluate", "load", "search"),
+    "effc.compiler.dataflows": ("dataflows",),
     "effc.compiler.passes.base": ("Pass",),
     "effc.compiler.passes.registry": ("register_pass",),
     "effc.compiler.passes.textual": ("parse_pipeline",),
@@ -72,7 +74,7 @@ _HOMES = {
         "print_scheduled",
     ),
 }
-"""The modules, and what each is the home of; ``nests`` is a module itself."""
+"""The modules, and what each is the home of; ``nests`` and ``dataflows`` are modules themselves."""
 
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -83,7 +85,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'effc' has no attribute {name!r}")
     module = import_module(_HOME[name])
-    value = module if name == "nests" else getattr(module, name)
+    value = module if name in ("nests", "dataflows") else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -80,16 +80,17 @@ class Density:
 
     words: Fraction
     macs: Fraction
-    bits: Fraction | None = None  # None: what the code is expected to take
+    bits: Mapping[str, Fraction] = field(default_factory=dict)  # by level; of others, what the code is expected to take
 
 
 def measured(found: ZeroCounts, macs: int, gates: tuple[str, ...]) -> Mapping[str, Density]:
     """The densities that a run found. What gates together is known together: it counts for the first such operand."""
-    result = {
-        name: Density(Fraction(coded.nonzero, coded.words), Fraction(1), Fraction(coded.bits, coded.words))
-        for (_, name), coded in found.stored.items()
-        if coded.words
-    }
+    result: dict[str, Density] = {}
+    for (level, name), coded in found.stored.items():
+        if coded.words:
+            bits = {} if name not in result else result[name].bits
+            share = Fraction(coded.nonzero, coded.words)
+            result[name] = Density(share, Fraction(1), {**bits, level: Fraction(coded.bits, coded.words)})
     for name in gates[:1]:
         known = result.get(name, Density(Fraction(1), Fraction(1)))
         result[name] = Density(known.words, Fraction(macs - found.gated, macs), known.bits)

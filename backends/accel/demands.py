@@ -177,7 +177,7 @@ class Demands:
 
     def cycles(self, depth: int) -> Demand:
         """The cycles of a pass, in ticks."""
-        clock = [Use(Port("compute", self.ports.cycle), 0)]
+        clock = [Use(Port("compute", int(self.ports.cycle * self.ports.work)), 0)]
         return Demand(
             clock, [self._table([dim], depth, partial(self._steps, dim, depth)) for dim in self.dims.values()]
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -58,7 +59,7 @@ class Machine:
     ``exact``: every memory keeps a valid bit for each word, and a word that was never written faults where it is read.
     Otherwise only DRAM and the memories of partial sums do; elsewhere such a word is NaN, and a layer whose output has
     a NaN runs again exactly. A program that exceeds the ``limits`` is a fault. ``zeros``: count what the target gates
-    and compresses, too, which takes about twice as long. ``cycles``: follow every layer on the clock, too (cycle mode),
+    and compresses, too, which takes an eighth longer. ``cycles``: follow every layer on the clock, too (cycle mode),
     and draw it on the ``trace``, if there is one.
     """
 
@@ -74,6 +75,7 @@ class Machine:
     ) -> None:
         self.target, self.dtype, self.limits, self.zeros = target, np.dtype(dtype), limits, zeros
         self.cycles, self.trace = cycles or trace is not None, trace
+        self.zeros |= self.cycles and target.mac.skips  # what is skipped takes no time
         self.exact = exact or self.dtype.kind != "f"
 
     def run(
@@ -202,7 +204,7 @@ class _Run:
         target, trace = self.machine.target, self.machine.trace
         if isinstance(layer, NestLayer):
             recorder = None if trace is None else Recorder()
-            clock = Clock(layer, target, recorder)
+            clock = Clock(layer, target, recorder, self.work(layer))
             timing, ticks = clock.run(), clock.ports.cycle
             if trace is not None:
                 trace.layer(layer.name, layer.op, "array", timing.cycles, recorder, ticks)
@@ -217,6 +219,12 @@ class _Run:
         if not isinstance(layer, NodeLayer) or layer.node.where == "vector":
             self.result.timings[layer.name] = timing
 
+    def work(self, layer: NestLayer) -> Fraction:
+        """The share of the MACs of a layer that take time: all, unless the target skips those on zeros."""
+        if not self.machine.target.mac.skips:
+            return Fraction(1)
+        return 1 - Fraction(self.result.zeros[layer.name].gated, self.result.counters[layer.name].macs)
+
     def engine(self, layer: NestLayer, exact: bool) -> Counters:
         """Run a layer on the array, and count its zeros if they are looked for."""
         machine = self.machine
@@ -227,12 +235,13 @@ class _Run:
         return counters
 
     def stored(self, layer: NestLayer) -> Iterator[tuple[tuple[str, str], Coded]]:
-        """The tensors of a layer that the DRAM keeps in a code."""
-        outermost, word_bits = self.machine.target.levels[0], self.machine.target.word_bits
-        for operand in layer.operands:
-            if (code := outermost.code(operand.name)) is not None:
-                box = Box(operand.base, tuple(axis.size for axis in operand.axes), operand.strides)
-                yield (outermost.name, operand.name), code.encode(box.view(self.dram.data, 0), word_bits)
+        """The tensors of a layer, in the code of every level that keeps them in one."""
+        for level in self.machine.target.levels:
+            for operand in layer.operands:
+                if (code := level.code(operand.name)) is not None:
+                    box = Box(operand.base, tuple(axis.size for axis in operand.axes), operand.strides)
+                    words = box.view(self.dram.data, 0)
+                    yield (level.name, operand.name), code.encode(words, self.machine.target.word_bits)
 
     def node(self, layer: NodeLayer) -> Counters:
         node, counters = layer.node, Counters()

@@ -8,10 +8,13 @@ fetched ahead fills the gaps of the tiles that are needed now.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import lcm
 
 from effc.compiler.target import model
 from effc.compiler.target.model import Target, Way
+
+PARTS = 1024
 
 Stretch = tuple[int, int, int]
 """From a tick to a tick, and how many of those between are taken, evenly spread."""
@@ -26,11 +29,16 @@ class Port:
 
 
 class Ports:
-    """The limited ports of a target, and how many ticks make a cycle."""
+    """The limited ports of a target, and how many ticks make a cycle.
 
-    def __init__(self, target: Target) -> None:
+    ``work``: the share of its cycles that a pass of the array takes, where MACs on zeros are skipped; in parts of
+    ``PARTS``, at least one.
+    """
+
+    def __init__(self, target: Target, work: Fraction = Fraction(1)) -> None:
         self.target = target
-        self.cycle = lcm(*(rate.numerator for rate in target.bandwidths))
+        self.work = Fraction(max(1, round(work * PARTS)), PARTS)
+        self.cycle = lcm(self.work.denominator, *(rate.numerator for rate in target.bandwidths))
 
     def bank(self, position: int, operand: str, way: Way) -> Port | None:
         """The port of the bank of an operand at a level."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from effc.backends.accel.demands import Demand, Demands, Table, Use, summed_registers
 from effc.backends.accel.digits import Dimension
@@ -87,10 +88,16 @@ class Effect:
 
 class Clock:
     """One layer on the clock. Its state: ``slots``, the ticks at which engines and tokens are ready; the calendars of
-    the ports; and sums of what was waited for.
+    the ports; and sums of what was waited for. ``work``: the share of the MACs that are done, where others are skipped.
     """
 
-    def __init__(self, layer: NestLayer, target: Target, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        layer: NestLayer,
+        target: Target,
+        recorder: Recorder | None = None,
+        work: Fraction = Fraction(1),
+    ) -> None:
         self.layer, self.target, self.recorder = layer, target, recorder
         self.dims = {setting.name: Dimension(setting, target) for setting in layer.dims}
         trips = {d.register: d.trips for dim in self.dims.values() for d in dim.digits if d.register >= 0}
@@ -98,7 +105,7 @@ class Clock:
         self.output = next(o.name for o in layer.operands if o.kind == "write")
         self.bias = next((o.name for o in layer.operands if o.kind == "bias"), None)
         self.stores = dict(self._stores())
-        self.ports = Ports(target)
+        self.ports = Ports(target, work)
         self.demands = Demands(self.ports, self.dims, self.trips, self.output)
         self.summed = tuple(summed_registers(self.dims, self.stores[self.output, target.levels[0].name]))
         self.names: dict[str, int] = {}
@@ -421,7 +428,7 @@ class Clock:
         stalls = {RAMP_UP: self.first_pass or 0, **self.sums, RUN_DOWN: end - last}
         return Timing(
             end // cycle,
-            compute // cycle,
+            -(-compute // cycle),
             {name: busy for name, busy in ports.items() if busy},
             {name: ticks / cycle for name, ticks in stalls.items() if ticks},
         )

@@ -59,14 +59,14 @@ def _coded(target: Target, counts: Counts, known: Mapping[str, Density]) -> dict
             if (code := level.code(operand)) is not None:
                 key = level.name, operand
                 moved = counts.counters.reads.get(key, 0), counts.counters.writes.get(key, 0)
-                found[key] = tuple(_bits(code, words, density, target.word_bits) for words in moved)
+                found[key] = tuple(_bits(code, level.name, words, density, target.word_bits) for words in moved)
     return found  # type: ignore[return-value]
 
 
-def _bits(code: Code, words: int, density: Density, word_bits: int) -> int:
-    if density.bits is None:
+def _bits(code: Code, level: str, words: int, density: Density, word_bits: int) -> int:
+    if level not in density.bits:
         return code.estimate(words, density.words, word_bits).bits
-    return round(words * density.bits)
+    return round(words * density.bits[level])
 
 
 def mac_density(nest: Nest, operand: Operand, values: npt.NDArray[Any]) -> Fraction:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from effc.compiler.report.model import Layer, Report
+from effc.compiler.report.model import Layer, Report, ZeroInfo
 
 Cell = str | int | float | None
 
@@ -62,6 +62,8 @@ def cells(layer: Layer, report: Report, reason: str | None) -> Iterator[tuple[st
     yield from ((f"{part} energy [{unit}]", energy) for part, energy in layer.energy_by.items())
     yield from ((f"{operand} energy [{unit}]", energy) for operand, energy in operand_energies(layer))
     yield from access_cells(layer)
+    if layer.zeros is not None:
+        yield from zero_cells(layer.zeros, unit)
 
 
 def certificate_cells(layer: Layer, objective: str) -> Iterator[tuple[str, Cell]]:
@@ -77,6 +79,21 @@ def certificate_cells(layer: Layer, objective: str) -> Iterator[tuple[str, Cell]
 def operand_energies(layer: Layer) -> Iterator[tuple[str, float]]:
     """The energy by operand; what moves no words is in the energy by part already."""
     return ((part, energy) for part, energy in layer.energy_by_operand.items() if part not in layer.energy_by)
+
+
+def zero_cells(zeros: ZeroInfo, unit: str) -> Iterator[tuple[str, Cell]]:
+    """What zeros save, as the report has it."""
+    yield "gated [MACs]", zeros.gated_macs
+    yield f"energy with zeros [{unit}]", zeros.energy
+    for level, operands in zeros.gated_reads.items():
+        for operand, words in operands.items():
+            yield f"{level} {operand} gated read [words]", words
+    for level, tensors in zeros.coded.items():
+        for operand, one in tensors.items():
+            yield f"{level} {operand} coded read [bits]", one.read_bits
+            yield f"{level} {operand} coded write [bits]", one.written_bits
+            yield f"{level} {operand} code [bits]", one.bits
+            yield f"{level} {operand} metadata [bits]", one.metadata_bits
 
 
 def access_cells(layer: Layer) -> Iterator[tuple[str, Cell]]:

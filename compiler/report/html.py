@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from effc.compiler.report import text
+from effc.compiler.report.columns import Column, Table
 from effc.compiler.report.model import Layer, Number, Report
-from effc.compiler.report.rows import Column, Table, counted, tables, title
+from effc.compiler.report.rows import counted, tables, title
 
 _COLORS = ("#c0392b", "#e67e22", "#f1c40f", "#2e86c1", "#27ae60", "#8e44ad", "#7f8c8d", "#16a085", "#34495e", "#d35400")
 

@@ -78,6 +78,33 @@ class TargetInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class CodedInfo:
+    """A tensor in a code at a level: words, those that are not zero, the bits it takes, those of them that are no
+    words; and the bits of the code that were read and written there in the place of words.
+    """
+
+    words: int
+    nonzero: int
+    bits: int
+    metadata_bits: int
+    read_bits: int
+    written_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroInfo:
+    """What the zeros of a run save: MACs that are gated, reads that are with them, by level and operand, words that a
+    code leaves out; and the energy that is left, in the target's unit.
+    """
+
+    gated_macs: int
+    gated_reads: Mapping[str, Mapping[str, int]]
+    coded: Mapping[str, Mapping[str, CodedInfo]]
+    energy: Number
+    energy_pj: Number | None
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Sums over the layers that run on the target; the host's work is in none of them."""
 
@@ -98,6 +125,7 @@ class Totals:
     search_s: Number | None
     compile_s: Number | None
     saved_words: int = 0
+    zeros: ZeroInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +197,7 @@ class Layer:
     operands: Mapping[str, OperandInfo]
     certificate: CertificateInfo | None
     front: tuple[FrontPoint, ...] = ()
+    zeros: ZeroInfo | None = None
 
     def counters(self, target: TargetInfo) -> Counters:
         """The predicted counters, as the cost model gave them."""

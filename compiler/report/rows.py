@@ -4,38 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from effc.compiler.report import text
+from effc.compiler.report.columns import Column, Table
 from effc.compiler.report.metrics import metrics
 from effc.compiler.report.model import CertificateInfo, Layer, LevelInfo, Number, Report, TargetInfo
+from effc.compiler.report.zeros import zeros_table
 from effc.compiler.target.model import OPERAND_TERMS
 
 JOINED = {"arith": ("MAC", "vector"), "idle": ("leakage", "clock")}
 """Components of energy that no memory and no network is: some share a column."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its head, its kind, and when a narrow terminal drops it (highest first; 0: never).
-
-    ``kind``: ``name`` is cut from the left if it must be, ``bar`` holds a percentage to be drawn.
-    """
-
-    head: str
-    kind: Literal["text", "name", "number", "bar"] = "number"
-    drop: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of text; ``total`` is its last row, set apart; ``notes`` explain it, line by line."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    total: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def tables(report: Report) -> Iterator[Table]:
@@ -44,6 +22,8 @@ def tables(report: Report) -> Iterator[Table]:
     if any(layer.front for layer in report.layers):
         yield front_table(report)
     yield words_table(report)
+    if report.totals.zeros is not None:
+        yield zeros_table(report)
     if report.host:
         yield host_table(report)
     yield cost_table(report.target)

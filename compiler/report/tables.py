@@ -15,8 +15,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from effc.compiler.report import text
+from effc.compiler.report.columns import Column, Table
 from effc.compiler.report.model import Report
-from effc.compiler.report.rows import Column, Table, tables, title
+from effc.compiler.report.rows import tables, title
 
 PLAIN_WIDTH = 132
 """Columns that are used where the output is no terminal."""

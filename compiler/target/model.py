@@ -210,6 +210,11 @@ class Target:
     def level(self, name: str) -> Level:
         return self.levels[self.index[name]]
 
+    @property
+    def uses_zeros(self) -> bool:
+        """Whether zeros save anything: MACs that are gated or skipped, or a level that keeps operands in a code."""
+        return bool(self.mac.gates) or any(level.codings for level in self.levels)
+
     @cached_property
     def bandwidths(self) -> tuple[Fraction, ...]:
         """Every limited bandwidth, of memories and of networks."""

@@ -71,6 +71,47 @@ def test_compile_verifies_and_reports(folder: Path, tmp_path: Path, capsys: Capt
     assert "<html" in files["html"].read_text()
 
 
+@pytest.fixture(scope="module")
+def gating(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model for a target that gates, and compresses in two memories."""
+    text = (folder / "tiny.hw").read_text().replace("mac { energy 1 pJ", "mac { energy 1 pJ; gate on ifmap")
+    text = text.replace("64 bit/cycle }", "64 bit/cycle; compress ifmap, psum rlc 5 bit }")
+    text = text.replace("keeps ifmap, psum;", "keeps ifmap, psum; compress ifmap bitmask;")
+    target = effc.parse_target(text)
+    path = tmp_path_factory.mktemp("gating") / "small.effx"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("effc.compiler.search.search", remembered_search)
+        effc.compile(folder / "small.onnx", target).save(path)
+    return path
+
+
+def test_a_run_measures_zeros(folder: Path, gating: Path, capsys: Capture) -> None:
+    assert effc_("run", gating, "--input", folder / "x.npz", "--json", "-") == 0
+    found = json.loads(capsys.readouterr().out)
+    second = next(layer for layer in found["layers"] if layer["name"] == "conv2")["zeros"]
+    tensor = effc.load(gating).execute(dict(np.load(folder / "x.npz")), ["t2"]).tensors["t2"]
+    coded = {level: second["coded"][level]["I"] for level in ("DRAM", "GLB")}
+    assert 0 < np.count_nonzero(tensor) == coded["DRAM"]["nonzero"] == coded["GLB"]["nonzero"] < tensor.size
+    assert coded["GLB"]["metadata_bits"] == tensor.size
+    assert second["gated_macs"] == second["gated_reads"]["spad"]["W"] > 0
+    assert found["zeros"]["gated_macs"] == sum(
+        layer["zeros"]["gated_macs"] for layer in found["layers"] if "zeros" in layer
+    )
+    assert effc_("run", gating, "--input", folder / "x.npz") == 0
+    assert "bits by the size of a word" in capsys.readouterr().out
+
+
+def test_a_report_of_zeros(folder: Path, gating: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert effc_("report", gating, "--input", folder / "x.npz", "--csv", tmp_path / "r.csv", "--json", "-") == 0
+    report = json.loads(capsys.readouterr().out)
+    layer = next(layer for layer in report["layers"] if layer["name"] == "conv2")
+    assert layer["zeros"]["energy"] < layer["energy"]
+    assert report["totals"]["zeros"]["energy"] < report["totals"]["energy"]
+    assert "gated [MACs]" in (tmp_path / "r.csv").read_text()
+    assert effc_("report", folder / "small.effx", "--input", folder / "x.npz") == 2
+    assert "tiny neither gates nor compresses" in capsys.readouterr().err
+
+
 def test_json_alone_goes_to_stdout(folder: Path, capsys: Capture) -> None:
     assert compile_(folder, "--json", "-") == 0
     report = json.loads(capsys.readouterr().out)

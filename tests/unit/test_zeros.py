@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from effc.backends.accel.machine import run_zeros
+from effc.backends.accel import Machine, emit
+from effc.backends.accel.machine import graph_of, run_zeros
+from effc.backends.accel.timing import Clock
 from effc.compiler.cost import evaluate
 from effc.compiler.cost.zeros import mac_density
 from effc.compiler.search import search
-from effc.compiler.target import load_target
+from effc.compiler.target import load_target, parse_target, print_target
 from effc.ir import nests
 from effc.ir.nest import Nest
 from effc.ir.zeros import Code, Density, measured
@@ -127,7 +129,7 @@ def test_executed_equals_predicted(name: str) -> None:
     found = run_zeros(nest, schedule, EYERISS, arrays)
     density = mac_density(nest, nest.operands["I"], arrays["I"])
     coded = RLC.encode(arrays["I"], 16)
-    mine = {"I": Density(Fraction(coded.nonzero, coded.words), density, Fraction(coded.bits, coded.words))}
+    mine = {"I": Density(Fraction(coded.nonzero, coded.words), density, {"DRAM": Fraction(coded.bits, coded.words)})}
     predicted = evaluate(nest, schedule, EYERISS, mine).savings
     executed = evaluate(nest, schedule, EYERISS, measured(found, nest.macs, EYERISS.mac.gates)).savings
     assert predicted.gated == executed.gated == found.gated > 0
@@ -161,3 +163,20 @@ def test_no_zeros_save_nothing() -> None:
     schedule = search(nest, EYERISS, time_limit=0.2).schedule
     dense = {"I": Fraction(1), "O": Fraction(1)}
     assert evaluate(nest, schedule, EYERISS, dense).energy_by == evaluate(nest, schedule, EYERISS).energy_by
+
+
+@pytest.mark.parametrize("bandwidth", ["unlimited", "16 bit/cycle"])
+def test_the_clock_skips_what_the_formula_skips(bandwidth: str) -> None:
+    """Zeros measured in a run shorten the passes of the array, and nothing else."""
+    nest = NESTS["padded"]
+    text = print_target(load_target("eyeriss_like")).replace("bandwidth unlimited", f"bandwidth {bandwidth}", 1)
+    target = replace(parse_target(text), mac=replace(EYERISS.mac, skips=True))
+    arrays, schedule = data(nest), search(nest, target, time_limit=0.2).schedule
+    result = Machine(target, cycles=True).run(emit(graph_of(nest, schedule, arrays), target), {}, arrays)
+    timing, found = result.timings[nest.name], result.zeros[nest.name]
+    cost = evaluate(nest, schedule, target, measured(found, nest.macs, ("I",)))
+    dense = Clock(emit(graph_of(nest, schedule, arrays), target).layers[0], target).run()
+    assert abs(timing.compute - cost.counters.cycles * (1 - found.gated / nest.macs)) <= 1 + dense.compute / 1024
+    assert timing.cycles == pytest.approx(cost.cycles, abs=2, rel=0.05)
+    assert timing.ports == dense.ports
+    assert timing.cycles <= dense.cycles

@@ -1,39 +1,34 @@
-"""Layers of a network as the publication of Eyeriss has them, and what effc says of them.
+"""A layer as the publications of Eyeriss have it, by its row-stationary mapping: the figures of their tables.
 
-A table is {"batch", "layers": [{"name", "H", "pad", "R", "E", "C", "M", "U", "groups", "mapping": {"m", "n", "e", "p",
-"q", "r", "t"}, "ifmap_zeros_percent", and what was published}, ...]}: see tests/validation/eyeriss_jssc2017.json, which
-has Tables III and V. Nothing here knows of a network: another table gives its figures in the same way.
+Nothing here knows of a network: any layer gives its figures in the same way.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from effc.compiler.cost import Evaluation, evaluate
+from effc.compiler.cost.energy import to_pj
+from effc.compiler.cost.evaluate import Evaluation, evaluate
 from effc.compiler.cost.zeros import mac_density
-from effc.compiler.dataflows import active_pes, row_stationary
-from effc.compiler.target import Target, load_target
+from effc.compiler.dataflows.optimum import best_row_stationary
+from effc.compiler.dataflows.row_stationary import active_pes, row_stationary
+from effc.compiler.target.model import Target
 from effc.ir import nests
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
 from effc.ir.zeros import Density
 
-EYERISS = load_target("eyeriss")
-TABLE = Path(__file__).parents[1] / "tests" / "validation" / "eyeriss_jssc2017.json"
-
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of a table, its published mapping on a target, and what that costs.
+    """A layer of a table (``row``, see table.py), its mapping on a target, and what that costs.
 
     A layer of several groups runs one after another: counts are those of one group, figures those of all.
     """
@@ -41,7 +36,7 @@ class Layer:
     row: Mapping[str, Any]
     batch: int
     ofmap_zeros: Fraction  # a share of the words
-    target: Target = EYERISS
+    target: Target
 
     @property
     def name(self) -> str:
@@ -61,8 +56,15 @@ class Layer:
         return nests.conv2d(n=self.batch, k=filters, c=row["C"], stride=row["U"], name=self.name, **sizes)
 
     @cached_property
+    def mapping(self) -> Mapping[str, int]:
+        """The parameters m, n, e, p, q, r, t: as published, or those of least energy."""
+        given = self.row.get("mapping")
+        return given if given is not None else best_row_stationary(self.nest, self.target).parameters
+
+    @cached_property
     def schedule(self) -> Schedule:
-        return row_stationary(self.nest, **self.row["mapping"], target=self.target)
+        """That of one group; an ``InputError`` if the mapping does not fit the layer or the target."""
+        return row_stationary(self.nest, **self.mapping, target=self.target)
 
     @property
     def densities(self) -> dict[str, Fraction]:
@@ -83,7 +85,9 @@ class Layer:
         """A synthetic tensor with the published share of zeros, anywhere: small integers."""
         numbers = np.random.default_rng(0)
         shape = self.nest.operands[operand].shape
-        return (numbers.random(shape) < float(self.densities[operand])) * numbers.integers(1, 5, shape, np.int32)
+        there = numbers.random(shape) < float(self.densities[operand])
+        values: npt.NDArray[np.float32] = (there * numbers.integers(1, 5, shape, np.int32)).astype(np.float32)
+        return values
 
     @cached_property
     def coded(self) -> Evaluation:
@@ -92,12 +96,13 @@ class Layer:
 
     def found(self, operand: str) -> Density:
         """The density of a synthetic tensor, as a run finds it."""
-        values, code = self.tensor(operand), self.target.levels[0].code(operand)
+        values, outermost = self.tensor(operand), self.target.levels[0]
         words = Fraction(int(np.count_nonzero(values)), values.size)
         reads = operand in {read.name for read in self.nest.reads}
         macs = mac_density(self.nest, self.nest.operands[operand], values) if reads else Fraction(1)
+        code = outermost.code(operand)
         bits = None if code is None else Fraction(code.encode(values, self.target.word_bits).bits, values.size)
-        return Density(words, macs, bits)
+        return Density(words, macs, {} if bits is None else {outermost.name: bits})
 
     # The figures of Table III and what follows from it
 
@@ -124,13 +129,13 @@ class Layer:
     # The figures of Table V
 
     def measured(self) -> dict[str, float]:
-        """The figures that the chip was measured to have."""
+        """The figures that the chip was measured to have; no power where nothing says what an energy is in pJ."""
         return {
             "DRAM_MB": self.megabytes(self.target.levels[0].name, self.cost),
             "GLB_MB": self.megabytes(self.target.levels[1].name, self.dense),
             "processing_ms": self.ms(evaluate(self.nest, self.schedule, without_dram(self.target))),
             "total_ms": self.ms(self.cost),
-            "power_mW": self.power_mw(),
+            **({} if to_pj(self.target, Fraction(1)) is None else {"power_mW": self.power_mw()}),
         }
 
     def megabytes(self, level: str, cost: Evaluation) -> float:
@@ -149,26 +154,13 @@ class Layer:
     def power_mw(self) -> float:
         """The average power of the chip, which the DRAM is no part of."""
         outermost = self.target.levels[0].name
-        picojoules = sum(energy for part, energy in self.cost.energy_by.items() if part != outermost)
-        return float(self.groups * picojoules) / 1e6 / self.ms(self.cost)
+        energy = sum((energy for part, energy in self.cost.energy_by.items() if part != outermost), Fraction(0))
+        return float(self.groups * (to_pj(self.target, energy) or 0)) / 1e6 / self.ms(self.cost)
 
 
 def percent(number: float) -> Fraction:
     """A percentage as it is printed, as a share."""
     return Fraction(str(number)) / 100
-
-
-def read_table(path: Path, target: Target = EYERISS) -> list[Layer]:
-    """The layers of a table. The zeros of an ofmap are those of the next ifmap; of the last, where nothing says more
-    (``ofmap_zeros_percent``), those of its own ifmap.
-    """
-    table = json.loads(path.read_text(encoding="utf-8"))
-    rows = table["layers"]
-    layers = []
-    for row, following in zip(rows, [*rows[1:], rows[-1]]):
-        zeros = row.get("ofmap_zeros_percent", following["ifmap_zeros_percent"])
-        layers.append(Layer(row, table["batch"], percent(zeros), target))
-    return layers
 
 
 def without_dram(target: Target) -> Target:
