@@ -22,6 +22,7 @@ A tensor is written before it is read, and once; several nests may write disjoin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -116,6 +117,13 @@ class NodeOp:
 
 Op = NestOp | NodeOp
 
+_DATA = re.compile(r"b?float16|float(32|64)|u?int([1-9]|1[0-6])")
+
+
+def is_data(dtype: str) -> bool:
+    """Whether elements of a type are data wherever they are: of floating point, or integers of at most 16 bits."""
+    return _DATA.fullmatch(dtype) is not None
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -131,6 +139,15 @@ class Graph:
     @cached_property
     def nests(self) -> tuple[NestOp, ...]:
         return tuple(op for op in self.ops if isinstance(op, NestOp))
+
+    @cached_property
+    def data(self) -> frozenset[str]:
+        """The tensors that hold data: of floating point, of integers of few bits, and whatever nests use.
+
+        Wider integers are shapes and indices.
+        """
+        nests = {view.tensor for op in self.nests for view in op.uses.values()}
+        return frozenset(name for name, tensor in self.tensors.items() if name in nests or is_data(tensor.dtype))
 
     def with_ops(self, ops: tuple[Op, ...]) -> Graph:
         """The same graph with other ops."""

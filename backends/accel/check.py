@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 
 from effc.backends.accel.boxes import Box
@@ -11,9 +11,19 @@ from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import Layer, NestLayer, OperandSetting, Program, Slot
 from effc.backends.accel.limits import Limits
 from effc.compiler.target.model import Target
+from effc.compiler.target.widths import Widths, integer_bits
+from effc.ir.nest import OUTPUT_NAME
 
-WORDS = ("float16", "bfloat16", "float32", "float64")
-"""The types of tensors whose values are words of the target."""
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+"""Types of floating point, whose elements are words of the target."""
+
+
+def widths_of(layer: NestLayer, slots: Mapping[str, Slot]) -> Widths:
+    """The bits of the elements of a layer, which follow from its tensors."""
+    types = {operand.name: slots[operand.tensor].dtype for operand in layer.operands}
+    written = next(operand for operand in layer.operands if operand.kind == "write")
+    words = prod(axis.size for axis in written.axes)
+    return Widths.of({**types, OUTPUT_NAME: types[written.name]}, types[written.name], words)
 
 
 def check_program(program: Program, target: Target, limits: Limits) -> None:
@@ -26,9 +36,10 @@ def check_program(program: Program, target: Target, limits: Limits) -> None:
     for fault in _tensors(program, limits):
         fault.level = target.levels[0].name
         raise fault
+    slots = {slot.name: slot for slot in program.slots}
     for layer in program.layers:
         if isinstance(layer, NestLayer):
-            check_layer(layer, target, limits)
+            check_layer(layer, target.with_widths(widths_of(layer, slots)), limits)
         elif layer.node.where == "vector":
             _check_vector(layer.name, layer.node.op, target)
 
@@ -79,8 +90,9 @@ def _slot(slot: Slot, program: Program) -> Iterator[MachineFault]:
         )
     elif slot.address < 0 or _end(slot) > program.dram_words:
         yield MachineFault(f"slot {slot.name} does not fit", expected=f"{program.dram_words} words at most")
-    elif slot.dtype not in WORDS:
-        yield MachineFault(f"slot {slot.name} in DRAM is of {slot.dtype}", expected=" or ".join(WORDS))
+    elif slot.dtype not in FLOATS and integer_bits(slot.dtype) is None:
+        expected = f"{', '.join(FLOATS)} or a type of integers"
+        yield MachineFault(f"slot {slot.name} in DRAM is of {slot.dtype}", expected=expected)
 
 
 def _end(slot: Slot) -> int:

@@ -192,22 +192,23 @@ def _regions(layer: NestLayer, target: Target) -> Faults:
         for bank in level.banks:
             mine = [r for r in layer.regions if r.level == level.name and r.operand in bank.operands]
             usable = None if bank.bits is None else bank.bits // (2 if level.double_buffered else 1)
-            yield from _layout(mine, level.name, None if usable is None else usable // target.word_bits)
+            yield from _layout(mine, level.name, usable, target)
 
 
-def _layout(regions: list[Region], level: str, words: int | None) -> Faults:
+def _layout(regions: list[Region], level: str, bits: int | None, target: Target) -> Faults:
     """Regions of one bank lie side by side inside it."""
     end = 0
     for region in sorted(regions, key=lambda region: (region.base, prod(region.extents))):
+        each = target.bits(target.index[level], region.operand)
         if region.base < end:
             yield MachineFault(
                 f"the region of {region.operand} overlaps another one",
                 level=level,
                 expected=f"a base of at least {end}",
             )
-        end = region.base + prod(region.extents)
-    if words is not None and end > words:
-        yield MachineFault(f"the regions need {end} words", level=level, expected=f"{words} words at most")
+        end = region.base + int(prod(region.extents) * each)
+    if bits is not None and end > bits:
+        yield MachineFault(f"the regions need {end} bits", level=level, expected=f"{bits} bits at most")
 
 
 def _code(layer: NestLayer, target: Target) -> Faults:

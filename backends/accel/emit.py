@@ -43,6 +43,7 @@ from effc.backends.accel.isa import (
 from effc.backends.accel.layout import place_tensors
 from effc.backends.accel.tiles import axis_tile
 from effc.compiler.target.model import Target
+from effc.compiler.target.widths import Widths
 from effc.ir.graph import Graph, NestOp
 from effc.ir.nest import Nest, Operand
 from effc.ir.printer import extents, print_item
@@ -56,7 +57,7 @@ def emit(graph: Graph, target: Target) -> Program:
     layers: list[Layer] = []
     for op in graph.ops:
         if isinstance(op, NestOp):
-            layers.append(emit_nest(op, target, addresses))
+            layers.append(emit_nest(op, target.with_widths(Widths.of_nest(op, graph.tensors)), addresses))
         else:
             layers.append(NodeLayer(op))
     return Program(
@@ -132,7 +133,7 @@ class _Mapped:
                 extents.append(axis_tile(axis, dims, place, (), 0, loops, 0, pads).extent)
             bank = (level.name, next(i for i, b in enumerate(level.banks) if operand.name in b.operands))
             base = used.get(bank, 0)
-            used[bank] = base + prod(extents)
+            used[bank] = base + int(prod(extents) * self.target.bits(place, operand.name))
             window = self._window(operand, loops) if level.sliding else 0
             regions.append(Region(level.name, operand.name, base, tuple(extents), loops, window))
         return [replace(region, buffers=self._buffers(region, regions)) for region in regions]
@@ -144,8 +145,10 @@ class _Mapped:
             return 1
         bank = level.bank(region.operand)
         assert bank is not None
-        words = sum(prod(r.extents) for r in regions if r.level == region.level and r.operand in bank.operands)
-        room = MAX_BUFFERS if bank.bits is None or not words else bank.bits // self.target.word_bits // words
+        place = self.target.index[region.level]
+        held = [r for r in regions if r.level == region.level and r.operand in bank.operands]
+        bits = sum(prod(r.extents) * self.target.bits(place, r.operand) for r in held)
+        room = MAX_BUFFERS if bank.bits is None or not bits else int(bank.bits / bits)
         return max(2, min(room, MAX_BUFFERS))
 
     def _fill_depth(self, operand: Operand, mark: int) -> int:

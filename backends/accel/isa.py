@@ -4,7 +4,7 @@ A program is a list of layers over one DRAM. A *nest layer* configures the addre
 and then runs code whose meaning follows from the hardware loops around it: an instruction works on the tile that the
 running loop registers select; a register that does not run is a free counter of the address generators.
 
-Addresses and sizes are in words.
+Addresses in DRAM and sizes are in elements, wherever these take one word each or not; places in other memories in bits.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class OperandSetting:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The part of a memory that holds the tile of an operand, in every instance of a level.
+    """The part of a memory, from bit ``base`` on, that holds the tile of an operand, in every instance of a level.
 
     The registers ``t0 .. t(loops-1)`` select the tile; of those, the last ``window`` ones slide it: words that stay
     keep their addresses. ``extents`` are the words along each axis of the operand, the last axis packed densest.

@@ -11,11 +11,10 @@ FOREVER = -1
 def place_tensors(graph: Graph) -> tuple[list[Slot], int]:
     """A slot for every tensor, and the size of the DRAM in words.
 
-    Tensors of floating point with a known shape, and whatever a nest uses, are in DRAM; all else stays with the host.
+    Tensors of data with a known shape are in DRAM; all else stays with the host.
     """
     first, last = _lifetimes(graph)
-    nests = {view.tensor for op in graph.nests for view in op.uses.values()}
-    in_dram = [tensor for tensor in graph.tensors.values() if tensor.name in nests or _is_float(tensor)]
+    in_dram = [tensor for tensor in graph.tensors.values() if tensor.name in graph.data and tensor.shape is not None]
     addresses, end = {}, 0
     for tensor in in_dram:
         if tensor.name in graph.constants:
@@ -29,10 +28,6 @@ def place_tensors(graph: Graph) -> tuple[list[Slot], int]:
         constant = name in graph.constants
         slots.append(Slot(name, tensor.dtype, tensor.shape, addresses.get(name), constant, first[name], last[name]))
     return slots, words
-
-
-def _is_float(tensor: Tensor) -> bool:
-    return tensor.shape is not None and tensor.dtype in ("float16", "float32", "float64")
 
 
 def _lifetimes(graph: Graph) -> tuple[dict[str, int], dict[str, int]]:

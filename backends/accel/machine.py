@@ -6,17 +6,18 @@ result.outputs["y"], result.counters["conv1"].reads["DRAM", "W"]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from effc.backends.accel.boxes import Box
-from effc.backends.accel.check import check_program
+from effc.backends.accel.check import check_program, widths_of
 from effc.backends.accel.emit import emit
 from effc.backends.accel.engine import Engine
 from effc.backends.accel.faults import MachineFault
@@ -159,7 +160,7 @@ class _Run:
             if name not in self.host:
                 raise MachineFault(f"tensor {name} was never written", expected="a layer before that writes it")
             return self.host[name]
-        span = _span(slot)
+        span = _part(slot)
         assert self.dram.valid is not None
         if not self.dram.valid[span].all():
             raise MachineFault(
@@ -180,7 +181,7 @@ class _Run:
         value = np.asarray(value)
         if self.machine.dtype == np.float32 and value.dtype != word_type(slot.dtype):
             raise MachineFault(f"tensor {name} is given as {value.dtype}", expected=slot.dtype)
-        span = _span(slot)
+        span = _part(slot)
         assert self.dram.valid is not None
         self.dram.data[span] = value.reshape(-1)
         self.dram.valid[span] = True
@@ -204,14 +205,15 @@ class _Run:
         target, trace = self.machine.target, self.machine.trace
         if isinstance(layer, NestLayer):
             recorder = None if trace is None else Recorder()
-            clock = Clock(layer, target, recorder, self.work(layer))
+            clock = Clock(layer, target.with_widths(widths_of(layer, self.slots)), recorder, self.work(layer))
             timing, ticks = clock.run(), clock.ports.cycle
             if trace is not None:
                 trace.layer(layer.name, layer.op, "array", timing.cycles, recorder, ticks)
         else:
             counters = self.result.counters[layer.name]
             if layer.node.where == "vector":
-                timing = vector_timing(target, sum(counters.reads.values()), sum(counters.writes.values()))
+                read, written = (self._bits(names) for names in (layer.node.inputs, layer.node.outputs))
+                timing = vector_timing(target, sum(counters.writes.values()), read, written)
             else:
                 timing = Timing(0, 0)
             if trace is not None:
@@ -256,15 +258,20 @@ class _Run:
         if node.where == "vector":
             level, unit = self.machine.target.levels[0].name, self.machine.target.vector
             assert unit is not None
-            written = self._words(node.outputs, results)
-            counters.read(level, "I", self._words(node.inputs, values))
+            written = self._words(node.outputs)
+            counters.read(level, "I", self._words(node.inputs))
             counters.write(level, "O", written)
             counters.cycles = len(range(0, written, unit.lanes))
         return counters
 
-    def _words(self, names: tuple[str, ...], values: list[Value]) -> int:
-        """The words of values of floating point; shapes and indices are no data."""
-        return sum(np.size(value) for name, value in zip(names, values) if name and "float" in self.slots[name].dtype)
+    def _words(self, names: Iterable[str]) -> int:
+        """The elements of tensors in DRAM; shapes and indices are no data."""
+        return sum(len(_span(self.slots[name])) for name in names if name and self.slots[name].address is not None)
+
+    def _bits(self, names: Iterable[str]) -> Fraction:
+        """What they take there."""
+        slots = [self.slots[name] for name in names if name and self.slots[name].address is not None]
+        return sum((len(_span(slot)) * self.machine.target.stored_bits(slot.dtype) for slot in slots), Fraction(0))
 
 
 def written_by(layer: Layer) -> list[str]:
@@ -284,11 +291,17 @@ def word_type(name: str) -> np.dtype[Any]:
     return dtype
 
 
-def _span(slot: Slot) -> slice:
+def _span(slot: Slot) -> range:
     """The addresses of a tensor in DRAM."""
     assert slot.address is not None
     assert slot.shape is not None
-    return slice(slot.address, slot.address + int(np.prod(slot.shape, dtype=np.int64)))
+    return range(slot.address, slot.address + prod(slot.shape))
+
+
+def _part(slot: Slot) -> slice:
+    """The same, to cut it out."""
+    span = _span(slot)
+    return slice(span.start, span.stop)
 
 
 def run_nest(

@@ -22,7 +22,7 @@ Stretch = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port of a bank or a network with limited bandwidth: its name in reports, and the ticks that a word takes."""
+    """A port of a bank or network of limited bandwidth: its name in reports, and the ticks that an element takes."""
 
     name: str
     ticks: int
@@ -42,17 +42,16 @@ class Ports:
 
     def bank(self, position: int, operand: str, way: Way) -> Port | None:
         """The port of the bank of an operand at a level."""
-        return self._timed(self.target.port(position, operand, way))
+        return self._timed(self.target.port(position, operand, way), self.target.bits(position, operand))
 
     def link(self, position: int, operand: str, way: Way) -> Port | None:
         """The network of an operand below a level; ``read`` is inwards."""
-        return self._timed(self.target.network(position, operand, way))
+        return self._timed(self.target.network(position, operand, way), self.target.carried_bits(operand))
 
-    def _timed(self, port: model.Port | None) -> Port | None:
+    def _timed(self, port: model.Port | None, bits: Fraction) -> Port | None:
         if port is None:
             return None
-        rate = port.bandwidth
-        return Port(port.name, self.target.word_bits * self.cycle * rate.denominator // rate.numerator)
+        return Port(port.name, int(bits * self.cycle / port.bandwidth))
 
 
 class Calendar:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil
 
 from effc.backends.accel.demands import Demand, Demands, Table, Use, summed_registers
 from effc.backends.accel.digits import Dimension
@@ -258,7 +259,7 @@ class Clock:
                 if split is None:
                     end = self.reserve(start, uses, ticks)
                 else:
-                    end = self.late(split, before, start, uses, ticks)
+                    end = self.late(operand, split, before, start, uses, ticks)
                 self.note(name, label, start, end)
             slots[ready] = slots[full] = end
             if self.recorder is not None:
@@ -280,7 +281,15 @@ class Clock:
                 return position, bits
         return None
 
-    def late(self, split: tuple[int, int], before: int, start: int, uses: Sequence[Use], ticks: Sequence[int]) -> int:
+    def late(
+        self,
+        operand: str,
+        split: tuple[int, int],
+        before: int,
+        start: int,
+        uses: Sequence[Use],
+        ticks: Sequence[int],
+    ) -> int:
         """A fill some of which waits in a FIFO on its way: that came there since the fill before."""
         position, bits = split
         end = start
@@ -288,7 +297,7 @@ class Clock:
             calendar = self.calendars[use.port.name]
             self.sums[use.port.name] += some
             if use.at < position:
-                held = min(some, bits // self.target.word_bits * use.port.ticks)
+                held = min(some, int(bits / self.target.carried_bits(operand)) * use.port.ticks)
                 end = max(end, calendar.reserve(before, held))
                 end = max(end, calendar.reserve(start, some - held))
             else:
@@ -553,16 +562,19 @@ def _links(clock: Clock, store: Store) -> set[str]:
     return set() if link is None else {link.name}
 
 
-def vector_timing(target: Target, read: int, written: int) -> Timing:
-    """The time of a layer on the vector unit, which streams its words: its lanes, or the outermost level's ports."""
+def vector_timing(target: Target, results: int, read: Fraction, written: Fraction) -> Timing:
+    """The time of a layer on the vector unit, which streams its words: its lanes, or the outermost level's ports.
+
+    ``results`` are counted, what is read and written is in bits.
+    """
     assert target.vector is not None
-    ports, busy = Ports(target), dict[str, int]()
-    moved: tuple[tuple[str, Way, int], ...] = (("I", "read", read), ("O", "write", written))
-    for operand, way, words in moved:
-        if port := ports.bank(0, operand, way):
-            busy[port.name] = busy.get(port.name, 0) + words * port.ticks
-    compute = -(-written // target.vector.lanes)
-    cycles = max(compute, *(-(-ticks // ports.cycle) for ticks in busy.values()), 0)
-    found = {name: ticks / ports.cycle for name, ticks in busy.items()}
+    busy: dict[str, Fraction] = {}
+    moved: tuple[tuple[str, Way, Fraction], ...] = (("I", "read", read), ("O", "write", written))
+    for operand, way, bits in moved:
+        if port := target.port(0, operand, way):
+            busy[port.name] = busy.get(port.name, Fraction(0)) + bits / port.bandwidth
+    compute = -(-results // target.vector.lanes)
+    cycles = max(compute, *(ceil(taken) for taken in busy.values()), 0)
+    found = {name: float(taken) for name, taken in busy.items()}
     stalls = {max(found, key=lambda name: found[name]): float(cycles - compute)} if cycles > compute else {}
     return Timing(cycles, compute, found, stalls)

@@ -13,27 +13,58 @@ from effc.ir.counters import Counters
 def access_energy(target: Target, counters: Counters, saved: Savings = NOTHING) -> dict[str, Fraction]:
     """The energy of a layer by component: each level, each fan-out by its name, ``MAC``; less what zeros save."""
     result = {level.name: Fraction(0) for level in target.levels}
-    for level in target.levels:
+    for position, level in enumerate(target.levels):
         for bank in level.banks:
             for operand in bank.operands:
-                read, written = moved_words(target, counters, saved, level.name, operand)
-                result[level.name] += bank.read_energy * read + bank.write_energy * written
+                result[level.name] += operand_energy(target, counters, position, operand, saved)
         if level.fanout is not None:
-            words = sum(words for (name, _), words in counters.hops.items() if name == level.name)
-            result[level.fanout.name] = level.fanout.hop_energy * words
+            carried = by_level(counters.hops, level.name)
+            result[level.fanout.name] = sum(
+                (hop_energy(target, counters, position, operand) for operand in carried), Fraction(0)
+            )
     result["MAC"] = target.mac.energy * (counters.macs - saved.gated)
     return result
 
 
-def moved_words(
-    target: Target, counters: Counters, saved: Savings, level: str, operand: str
+def operand_energy(
+    target: Target, counters: Counters, position: int, operand: str, saved: Savings = NOTHING
+) -> Fraction:
+    """The energy of the accesses to one operand at a level that keeps it: an access moves a word."""
+    bank = target.levels[position].bank(operand)
+    assert bank is not None
+    read, written = moved_bits(target, counters, saved, position, operand)
+    return (bank.read_energy * read + bank.write_energy * written) / target.word(position, operand)
+
+
+def hop_energy(target: Target, counters: Counters, position: int, operand: str) -> Fraction:
+    """The energy of one operand in the fan-out below a level."""
+    level = target.levels[position]
+    assert level.fanout is not None
+    words = counters.hops.get((level.name, operand), 0)
+    return level.fanout.hop_energy * words * target.carried_bits(operand) / target.word_bits
+
+
+def moved_bits(
+    target: Target, counters: Counters, saved: Savings, position: int, operand: str
 ) -> tuple[Fraction, Fraction]:
-    """Words read and written that are paid for: without those that are gated, in a code by its bits."""
-    key = level, operand
+    """Bits read and written at a level that are paid for: without those that are gated, in a code those of the code."""
+    key = target.levels[position].name, operand
     if key in saved.coded:
         read, written = saved.coded[key]
-        return Fraction(read, target.word_bits), Fraction(written, target.word_bits)
-    return Fraction(counters.reads.get(key, 0) - saved.reads.get(key, 0)), Fraction(counters.writes.get(key, 0))
+        return Fraction(read), Fraction(written)
+    read, written = counters.reads.get(key, 0) - saved.reads.get(key, 0), counters.writes.get(key, 0)
+    return (
+        target.access_bits(position, operand, "read", read),
+        target.access_bits(position, operand, "write", written),
+    )
+
+
+def outermost_bits(target: Target, counters: Counters) -> Fraction:
+    """The bits read and written at the outermost level."""
+    outermost = target.levels[0].name
+    read = sum(target.access_bits(0, o, "read", n) for o, n in by_level(counters.reads, outermost).items())
+    written = sum(target.access_bits(0, o, "write", n) for o, n in by_level(counters.writes, outermost).items())
+    return Fraction(read + written)
 
 
 def energy_by(target: Target, counters: Counters, cycles: int, saved: Savings = NOTHING) -> dict[str, Fraction]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from effc.compiler.cost.counts import Counts, count
-from effc.compiler.cost.energy import energy_by
+from effc.compiler.cost.energy import energy_by, outermost_bits
 from effc.compiler.cost.latency import Latency, latency
 from effc.compiler.cost.legal import capacity_problems, mesh_problems, placement_problems
 from effc.compiler.cost.zeros import NOTHING, Savings, savings
@@ -32,7 +32,9 @@ class Evaluation:
     energy_by: Mapping[str, Fraction]
     latency: Latency
     utilization: Fraction  # MACs per cycle and MAC of the array
-    dram_words: int  # read and written at the outermost level
+    dram_words: int  # elements read and written at the outermost level
+    dram_bits: Fraction  # what they take
+    word_bits: int
     savings: Savings = NOTHING  # what zeros save, where densities were given
 
     @property
@@ -53,7 +55,7 @@ class Evaluation:
             return self.energy
         if objective == "latency":
             return Fraction(self.cycles)
-        return self.energy * self.cycles if objective == "edp" else Fraction(self.dram_words)
+        return self.energy * self.cycles if objective == "edp" else self.dram_bits / self.word_bits
 
 
 def price(nest: Nest, target: Target, counts: Counts, zeros: Zeros | None = None) -> Evaluation:
@@ -68,6 +70,8 @@ def price(nest: Nest, target: Target, counts: Counts, zeros: Zeros | None = None
         time,
         Fraction(nest.macs, time.cycles * target.instances(len(target.levels))),
         sum(words for (level, _), words in moved if level == outermost),
+        outermost_bits(target, counters),
+        target.word_bits,
         saved,
     )
 

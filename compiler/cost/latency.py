@@ -31,19 +31,20 @@ class Load:
 
 
 def bank_loads(target: Target, level: int, operand: str, way: Way, words: int, first: int = 0) -> Iterator[Load]:
-    """The port of an operand's bank, if its bandwidth is limited."""
-    yield from _load(target, target.port(level, operand, way), level, words, first)
+    """The port of an operand's bank, if its bandwidth is limited; all words take what they take on average."""
+    bits = target.access_bits(level, operand, way, words) / words if words else Fraction(0)
+    yield from _load(target.port(level, operand, way), bits, level, words, first)
 
 
 def link_loads(target: Target, crossing: Crossing, operand: str, way: Way) -> Iterator[Load]:
     """The network of an operand below a level, if its bandwidth is limited."""
     port = target.network(crossing.level, operand, way)
-    yield from _load(target, port, crossing.level, crossing.words, crossing.first)
+    yield from _load(port, target.carried_bits(operand), crossing.level, crossing.words, crossing.first)
 
 
-def _load(target: Target, port: Port | None, level: int, words: int, first: int) -> Iterator[Load]:
+def _load(port: Port | None, bits: Fraction, level: int, words: int, first: int) -> Iterator[Load]:
     if port is not None:
-        cycles = target.word_bits / port.bandwidth
+        cycles = bits / port.bandwidth
         yield Load(port.name, level, words * cycles, first * cycles)
 
 
@@ -126,7 +127,8 @@ def _prefetched(target: Target, transfer: Transfer) -> tuple[int, Fraction]:
     for crossing in transfer.crossings:
         bits = target.levels[crossing.level].prefetched(transfer.operand)
         if bits and transfer.kind == "fill" and crossing.level > transfer.parent:
-            return crossing.level, min(Fraction(1), Fraction(bits, max(1, crossing.first * target.word_bits)))
+            first = crossing.first * target.carried_bits(transfer.operand)
+            return crossing.level, min(Fraction(1), bits / max(Fraction(1), first))
     return 0, Fraction(0)
 
 

@@ -71,14 +71,13 @@ def usable_bits(level: Level, bits: int) -> int:
 def capacity_problems(target: Target, counts: Counts) -> list[str]:
     """Banks whose tiles do not fit."""
     problems = []
-    for level in target.levels[1:]:
+    for position, level in enumerate(target.levels[1:], 1):
         for bank in level.banks:
             words = {operand: counts.tiles.get((level.name, operand), 0) for operand in bank.operands}
-            bits = sum(words.values()) * target.word_bits
+            bits = sum(count * target.bits(position, operand) for operand, count in words.items())
             if bank.bits is not None and bits > usable_bits(level, bank.bits):
                 tiles = ", ".join(f"{operand} {count}" for operand, count in words.items() if count)
-                fits = usable_bits(level, bank.bits) // target.word_bits
-                problems.append(
-                    f"{level.name}: tiles of {tiles} words need {bits // target.word_bits} words, {fits} fit"
-                )
+                word = target.word(position, bank.operands[0])
+                need, fit = bits / word, usable_bits(level, bank.bits) // word
+                problems.append(f"{level.name}: tiles of {tiles} words need {float(need):g} words, {fit} fit")
     return problems

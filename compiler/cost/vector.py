@@ -7,10 +7,11 @@ from fractions import Fraction
 from math import ceil
 
 from effc.compiler.cost.counts import Counts
-from effc.compiler.cost.energy import energy_by
+from effc.compiler.cost.energy import energy_by, outermost_bits
 from effc.compiler.cost.evaluate import Evaluation
 from effc.compiler.cost.latency import Latency, bank_loads, busiest
 from effc.compiler.target.model import Target, Way
+from effc.compiler.target.widths import Widths
 from effc.ir.counters import Counters
 from effc.ir.graph import Graph, NodeOp
 
@@ -19,9 +20,23 @@ INPUT, OUTPUT = "I", "O"
 
 
 def counted_words(graph: Graph, names: Iterable[str]) -> int:
-    """The words of tensors that hold floats, constants included; shapes and indices are integers and not counted."""
-    tensors = [graph.tensors[name] for name in names if name]
-    return sum(tensor.words for tensor in tensors if "float" in tensor.dtype)
+    """The elements of tensors that hold data, constants included; shapes and indices are not counted."""
+    return sum(graph.tensors[name].words for name in names if name in graph.data)
+
+
+def vector_target(op: NodeOp, graph: Graph, target: Target) -> Target:
+    """The target as an op of the vector unit sees it: its elements take what they take on average."""
+    names = {INPUT: op.inputs, OUTPUT: op.outputs}
+    averages = tuple((kind, _average(graph, used, target)) for kind, used in names.items())
+    return target.with_widths(Widths(averages, average=True))
+
+
+def _average(graph: Graph, names: Iterable[str], target: Target) -> Fraction:
+    """The bits of an element of some tensors, on average."""
+    tensors = [graph.tensors[name] for name in names if name in graph.data]
+    words = sum(tensor.words for tensor in tensors)
+    bits = sum(tensor.words * target.stored_bits(tensor.dtype) for tensor in tensors)
+    return Fraction(bits, words) if words else Fraction(target.word_bits)
 
 
 def count_vector(op: NodeOp, graph: Graph, target: Target) -> Counters:
@@ -49,6 +64,7 @@ def vector_latency(target: Target, counters: Counters) -> Latency:
 
 def evaluate_vector(op: NodeOp, graph: Graph, target: Target) -> Evaluation:
     """The cost of an op of the vector unit; ``utilization`` is that of its lanes."""
+    target = vector_target(op, graph, target)
     assert target.vector is not None
     counters = count_vector(op, graph, target)
     time = vector_latency(target, counters)
@@ -60,4 +76,6 @@ def evaluate_vector(op: NodeOp, graph: Graph, target: Target) -> Evaluation:
         time,
         Fraction(results, time.cycles * target.vector.lanes) if time.cycles else Fraction(0),
         sum(counters.reads.values()) + results,
+        outermost_bits(target, counters),
+        target.word_bits,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -54,12 +54,13 @@ def _gated_reads(target: Target, counts: Counts, gated: int) -> dict[tuple[str, 
 
 def _coded(target: Target, counts: Counts, known: Mapping[str, Density]) -> dict[tuple[str, str], tuple[int, int]]:
     found = {}
-    for level in target.levels:
+    for position, level in enumerate(target.levels):
         for operand, density in known.items():
             if (code := level.code(operand)) is not None:
                 key = level.name, operand
                 moved = counts.counters.reads.get(key, 0), counts.counters.writes.get(key, 0)
-                found[key] = tuple(_bits(code, level.name, words, density, target.word_bits) for words in moved)
+                bits = ceil(target.bits(position, operand))
+                found[key] = tuple(_bits(code, level.name, words, density, bits) for words in moved)
     return found  # type: ignore[return-value]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from effc.compiler.errors import InputError
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.registry import register_pass
 from effc.compiler.target.model import Target
+from effc.compiler.target.widths import WORDS, Widths
 from effc.ir.graph import Graph, NestOp, Op
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
@@ -72,32 +74,37 @@ class ScheduleNests(Pass):
         """The schedules, and the nests that the target cannot hold."""
         results: dict[str, Best] = {}
         refused: dict[str, str] = {}
-        for name, answer in self.each([op.nest for op in graph.nests if op.schedule is None], watch, cache):
+        widths = {op.name: Widths.of_nest(op, graph.tensors) for op in graph.nests}
+        for name, answer in self.each([op.nest for op in graph.nests if op.schedule is None], watch, cache, widths):
             if isinstance(answer, InputError):
                 refused[name] = answer.message
             else:
                 results[name] = answer
         for op in graph.nests:
             if op.schedule is not None:
-                results[op.name] = given(op.nest, op.schedule, self.target, self.objective)
+                results[op.name] = given(op.nest, op.schedule, self.target.with_widths(widths[op.name]), self.objective)
         return Solved(graph.with_ops(tuple(_scheduled(op, results) for op in graph.ops)), results, refused)
 
-    def task(self, nest: Nest) -> Task:
-        """What the search is asked of a nest."""
+    def task(self, nest: Nest, widths: Widths = WORDS) -> Task:
+        """What the search is asked of a nest whose elements have these widths."""
         from effc.compiler.search.constraint_text import parse_constraints
         from effc.compiler.search.task import Task
 
         rules = parse_constraints(self.constraints).of(nest.name) if self.constraints else ()
-        return Task(nest, self.target, self.objective, self.perfect_factors, rules)
+        return Task(nest, self.target.with_widths(widths), self.objective, self.perfect_factors, rules)
 
     def each(
-        self, nests: list[Nest], watch: Watch | None = None, cache: Cache | None = None
+        self,
+        nests: list[Nest],
+        watch: Watch | None = None,
+        cache: Cache | None = None,
+        widths: Mapping[str, Widths] = MappingProxyType({}),
     ) -> Iterator[tuple[str, Best | InputError]]:
-        """What the search says of each nest, in their order; equal ones are searched once."""
+        """What the search says of each nest, in their order; equal ones are searched once. ``widths``: by name."""
         from effc.compiler.search.workers import solve_all
 
         watch = watch or Watch()
-        keys = [_nameless(self.task(nest)) for nest in nests]
+        keys = [_nameless(self.task(nest, widths.get(nest.name, WORDS))) for nest in nests]
         alike: dict[Task, list[Nest]] = {}
         for key, nest in zip(keys, nests):
             alike.setdefault(key, []).append(nest)

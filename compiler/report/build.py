@@ -8,9 +8,9 @@ from fractions import Fraction
 from hashlib import sha256
 
 import effc
-from effc.compiler.cost.energy import to_pj
+from effc.compiler.cost.energy import hop_energy, operand_energy, to_pj
 from effc.compiler.cost.evaluate import Evaluation
-from effc.compiler.cost.vector import INPUT, OUTPUT, evaluate_vector
+from effc.compiler.cost.vector import INPUT, OUTPUT, evaluate_vector, vector_target
 from effc.compiler.report.area import area_mm2
 from effc.compiler.report.model import (
     SCHEMA,
@@ -88,7 +88,7 @@ def nest_layer(best: Best, target: Target, op: NestOp | None = None, graph: Grap
         operands[name] = OperandInfo(tensor, operand.shape, operand.words)
     layer = _costed(
         best.evaluation,
-        target,
+        best.target,
         nest.name,
         "nest" if op is None else op.op,
         "accel",
@@ -110,7 +110,7 @@ def vector_layer(op: NodeOp, graph: Graph, target: Target) -> Layer:
     """The layer of an op of the vector unit."""
     return _costed(
         evaluate_vector(op, graph, target),
-        target,
+        vector_target(op, graph, target),
         op.name,
         op.op,
         "vector",
@@ -139,6 +139,7 @@ def host_layer(op: NodeOp, graph: Graph) -> Layer:
         bound_by=None,
         utilization=None,
         dram_words=None,
+        dram_bytes=None,
         accesses={},
         hops={},
         operands=_tensors(op, graph),
@@ -176,6 +177,7 @@ def _costed(
         bound_by=cost.latency.bound_by,
         utilization=number(cost.utilization),
         dram_words=cost.dram_words,
+        dram_bytes=number(cost.dram_bits / 8),
         accesses=_accesses(target, counters, counted),
         hops=_hops(target, counters, counted),
         operands=operands,
@@ -188,13 +190,11 @@ def energy_by_operand(target: Target, cost: Evaluation, operands: Iterable[str])
     counters, result = cost.counters, {}
     for operand in operands:
         result[operand] = Fraction(0)
-        for level in target.levels:
-            bank, key = level.bank(operand), (level.name, operand)
-            if bank is not None:
-                result[operand] += bank.read_energy * counters.reads.get(key, 0)
-                result[operand] += bank.write_energy * counters.writes.get(key, 0)
+        for position, level in enumerate(target.levels):
+            if level.bank(operand) is not None:
+                result[operand] += operand_energy(target, counters, position, operand)
             if level.fanout is not None:
-                result[operand] += level.fanout.hop_energy * counters.hops.get(key, 0)
+                result[operand] += hop_energy(target, counters, position, operand)
     places = {level.name for level in target.levels} | {level.fanout.name for level in target.levels if level.fanout}
     return {**result, **{part: energy for part, energy in cost.energy_by.items() if part not in places}}
 
@@ -302,7 +302,7 @@ def totals(
         latency_ms=number(milliseconds),
         fps=number(1000 / milliseconds) if milliseconds else None,
         dram_words=words,
-        dram_bytes=number(Fraction(words * target.word_bits, 8)),
+        dram_bytes=number(sum((exact(layer.dram_bytes) for layer in layers), Fraction(0))),
         area_mm2=_optional(area_mm2(target)),
         power_mw=number(pj / milliseconds / 10**6) if pj is not None and milliseconds else None,
         accuracy=None,

@@ -191,7 +191,8 @@ class Layer:
     compute_cycles: int | None
     bound_by: str | None
     utilization: Number | None
-    dram_words: int | None
+    dram_words: int | None  # elements moved at the outermost level
+    dram_bytes: Number | None  # what they take
     accesses: Mapping[str, Mapping[str, Access]]
     hops: Mapping[str, Mapping[str, int]]
     operands: Mapping[str, OperandInfo]

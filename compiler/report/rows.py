@@ -80,7 +80,7 @@ def layer_table(report: Report) -> Table:
             text.percent(layer.utilization),
             layer.bound_by or "-",
             text.count(layer.dram_words),
-            above_floor(layer),
+            above_floor(layer, report.target.units.word_bits),
             gap(layer.certificate),
         )
         for layer in layers
@@ -134,10 +134,12 @@ def gap(certificate: CertificateInfo | None) -> str:
     return "optimal" if certificate.status == "optimal" else text.percent(certificate.gap, 1)
 
 
-def above_floor(layer: Layer) -> str:
-    """The words at the outermost level by the least that every schedule moves there."""
+def above_floor(layer: Layer, word_bits: int) -> str:
+    """What moves at the outermost level by the least that every schedule moves there."""
     found = layer.certificate
-    return f"{layer.dram_words / found.floor_dram_words:.2f}" if found and layer.dram_words else "-"
+    if not found or not layer.dram_bytes:
+        return "-"
+    return f"{float(layer.dram_bytes) * 8 / word_bits / found.floor_dram_words:.2f}"
 
 
 def array_utilization(report: Report) -> float | None:

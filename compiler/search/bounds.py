@@ -34,9 +34,20 @@ def used_words(operand: Operand, nest: Nest) -> int:
     return prod(touched(axis, nest) for axis in operand.axes)
 
 
-def floor_dram_words(nest: Nest) -> int:
-    """Words that every schedule moves at the outermost level: each used word of each operand once."""
-    return sum(used_words(operand, nest) for operand in nest.operands.values())
+def floor_dram_words(nest: Nest, target: Target) -> int:
+    """Words of the target that every schedule moves at the outermost level: each used element of each operand once."""
+    return ceil(floor_dram_bits(nest, target) / target.word_bits)
+
+
+def floor_dram_bits(nest: Nest, target: Target) -> Fraction:
+    """The same in bits."""
+    return sum((_outermost_bits(o, nest, target) * used_words(o, nest) for o in nest.operands.values()), Fraction(0))
+
+
+def _outermost_bits(operand: Operand, nest: Nest, target: Target) -> Fraction:
+    """The bits of an element at the outermost level; of the output: once it is finished, where that is less."""
+    bits = target.bits(0, operand.name)
+    return min(bits, target.finished_bits()) if operand is nest.output else bits
 
 
 def mac_reads(operand: Operand, nest: Nest) -> int:
@@ -57,8 +68,8 @@ def energy_floor(nest: Nest, target: Target) -> Fraction:
         outermost = target.levels[0].bank(operand.name)
         assert outermost is not None
         output, bias = operand is nest.output, operand is nest.bias
-        cost = outermost.write_energy if output else outermost.read_energy
-        moved = cost * used_words(operand, nest)
+        share = _outermost_bits(operand, nest, target) / target.word(0, operand.name)
+        moved = (outermost.write_energy if output else outermost.read_energy) * share * used_words(operand, nest)
         if bias:
             energy += moved
             continue
@@ -68,7 +79,9 @@ def energy_floor(nest: Nest, target: Target) -> Fraction:
             bank = level.bank(operand.name)
             if bank is not None:
                 below = lanes // target.instances(position)
-                access = (bank.write_energy if output else bank.read_energy) * ceil(needed / below)
+                inside = target.bits(position, operand.name) / target.word(position, operand.name)
+                access = (bank.write_energy if output else bank.read_energy) * (inside if position else share)
+                access *= ceil(needed / below)
                 candidates.append(max(access, moved) if position == 0 else access + moved)
             if position > 0 and level.keeps(operand.name):
                 candidates = candidates[-1:]
@@ -83,7 +96,7 @@ def cycles_floor(nest: Nest, target: Target) -> int:
     for operand in nest.operands.values():
         port = target.port(0, operand.name, "write" if operand is nest.output else "read")
         if port is not None:
-            busy = used_words(operand, nest) * target.word_bits / port.bandwidth
+            busy = used_words(operand, nest) * _outermost_bits(operand, nest, target) / port.bandwidth
             ports[port.name] = ports.get(port.name, Fraction(0)) + busy
     return max([compute, *(ceil(busy) for busy in ports.values())])
 
@@ -96,4 +109,4 @@ def lower_bound(nest: Nest, target: Target, objective: str) -> Fraction:
         return Fraction(cycles_floor(nest, target))
     if objective == "edp":
         return energy_floor(nest, target) * cycles_floor(nest, target)
-    return Fraction(floor_dram_words(nest))
+    return floor_dram_bits(nest, target) / target.word_bits

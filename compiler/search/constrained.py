@@ -93,7 +93,7 @@ def _given(nest: Nest, target: Target, machine: Target, objective: str, rules: R
     for fault in faults(nest, machine, rules, schedule):
         raise _none(nest, target, rules, fault)
     value = evaluation.value(objective)
-    certificate = Certificate("optimal", value, value, floor_dram_words(nest), 1, 1, 0.0, relative_to(rules))
+    certificate = Certificate("optimal", value, value, floor_dram_words(nest, target), 1, 1, 0.0, relative_to(rules))
     return Best(nest, target, objective, schedule, evaluation, certificate)
 
 

@@ -141,13 +141,14 @@ class Encoder:
             first = self.is_bias(setting, setting.marks.index((operand, level)))
             shut = sum(2 << i for i, dim in enumerate(self.dims) if dim in self.problem.shut(operand, level))
             out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first) + shut]
+        out += setting.weights
         terms, constant = self.merged(setting)
         out.append(len(terms))
         for (operand, mark, irrelevant, window, padding), coefficient in terms.items():
             out += [coefficient, self.names.index(operand), mark, irrelevant, window, int(padding), slides.get(mark, 0)]
         out += [constant, len(setting.capacities)]
-        for words, held in setting.capacities:
-            out += [words, sum(1 << mark for mark in held if not (self.loose and self.is_bias(setting, mark)))]
+        for room, held in setting.capacities:
+            out += [room, sum(1 << mark for mark in held if not (self.loose and self.is_bias(setting, mark)))]
         return out
 
     @property

@@ -80,7 +80,7 @@ def _answer(nest: Nest, target: Target, machine: Target, objective: str, proof: 
         "optimal" if value == bound else "bounded",
         value,
         bound,
-        floor_dram_words(nest),
+        floor_dram_words(nest, target),
         None,
         proof.expanded,
         time.perf_counter() - began,

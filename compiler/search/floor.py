@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 
 from effc.compiler.search.bounds import floor_dram_words
 from effc.compiler.search.encode import contiguous
@@ -28,25 +29,26 @@ def dram_floor(nest: Nest, target: Target, time_limit: float | None = None) -> i
 
     Where it is not, the proven bound of it; each used word of each operand once at least.
     """
-    least = floor_dram_words(nest)
+    least = floor_dram_words(nest, target)
     buffer = one_buffer(nest, target)
     if buffer is None or not contiguous(Problem(nest, buffer, "dram")) or (time_limit is not None and time_limit <= 0):
         return least
-    return max(least, int(search(nest, buffer, "dram", time_limit=time_limit).certificate.lower_bound))
+    return max(least, ceil(search(nest, buffer, "dram", time_limit=time_limit).certificate.lower_bound))
 
 
 def one_buffer(nest: Nest, target: Target) -> Target | None:
     """The machine of the floor; None if something on chip is unbounded, so that each word is moved once."""
-    words = on_chip_words(nest, target)
-    if words is None:
+    bits = on_chip_bits(nest, target)
+    if bits is None:
         return None
     operands = tuple(nest.operands)
     outermost = Level("outside", (Bank(operands, (), None, _FREE, _FREE),), target.levels[0].padding)
-    buffer = Level("chip", (Bank((), operands, words * target.word_bits, _FREE, _FREE),), sliding=True)
+    buffer = Level("chip", (Bank((), operands, bits, _FREE, _FREE),), sliding=True)
     return replace(
         target,
         levels=(outermost, buffer),
         mac=Mac(_FREE),
+        numeric=replace(target.numeric, packing=target.numeric.packing or _narrow(target)),
         leakage=_FREE,
         vector=None,
         energy_unit="x",
@@ -54,8 +56,17 @@ def one_buffer(nest: Nest, target: Target) -> Target | None:
     )
 
 
-def on_chip_words(nest: Nest, target: Target) -> int | None:
-    """The words on chip, those at the MACs included where an operand may bypass all memories; None if unbounded."""
+def _narrow(target: Target) -> bool:
+    """Whether a bank has words that are narrower than the target's."""
+    banks = [bank for level in target.levels for bank in level.banks]
+    return any(bank.word_bits is not None and bank.word_bits < target.word_bits for bank in banks)
+
+
+def on_chip_bits(nest: Nest, target: Target) -> int | None:
+    """The bits on chip, those at the MACs included where an operand may bypass all memories; None if unbounded.
+
+    Where elements are words of the bank, as many elements as there are words count.
+    """
     bits = 0
     for position, level in enumerate(target.levels[1:], 1):
         for bank in level.banks:
@@ -63,6 +74,10 @@ def on_chip_words(nest: Nest, target: Target) -> int | None:
                 continue
             if bank.bits is None:
                 return None
-            bits += bank.bits * target.instances(position)
-    streamed = sum(not any(level.keeps(name) for level in target.levels[1:]) for name in nest.operands)
-    return bits // target.word_bits + streamed * target.instances(len(target.levels))
+            held = bank.bits
+            if bank.word_bits is not None and not target.widths.elements:
+                held = held // bank.word_bits * target.word_bits
+            bits += held * target.instances(position)
+    lanes = target.instances(len(target.levels))
+    streamed = [name for name in nest.operands if not any(level.keeps(name) for level in target.levels[1:])]
+    return bits + lanes * ceil(sum(target.carried_bits(name) for name in streamed))

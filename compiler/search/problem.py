@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, combinations, pairwise, product
-from math import lcm, prod
+from math import gcd, lcm, prod
 from typing import Literal, get_args
 
+from effc.compiler.cost.legal import usable_bits
 from effc.compiler.search.bounds import points_inside
 from effc.compiler.search.constraints import Narrowed
 from effc.compiler.search.windows import Window, coupled_axes, windows_of
-from effc.compiler.target.model import Level, Target, Way
+from effc.compiler.target.model import Target, Way
 from effc.ir.nest import Nest, Operand
 
 MACS = -1
@@ -58,7 +59,8 @@ class Setting:
     marks: tuple[tuple[str, int], ...]  # (operand, level), those of an operand from outer to inner
     terms: tuple[Term, ...]
     constant: int
-    capacities: tuple[tuple[int, tuple[int, ...]], ...]  # (words, marks whose tiles share them)
+    capacities: tuple[tuple[int, tuple[int, ...]], ...]  # (room, marks whose tiles share it)
+    weights: tuple[int, ...]  # the room that a word of the tile of each mark takes
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class Prices:
 
     reads: dict[tuple[int, str], int]
     writes: dict[tuple[int, str], int]
-    hops: tuple[int, ...]  # by level: of the fan-out below it
+    hops: dict[tuple[int, str], int]  # by level: of the fan-out below it
+    finishing: int  # what writing an element of the output outermost costs less once it is finished
     mac: int
     cycle: int
     scale: int
@@ -131,7 +134,9 @@ class Problem:
                 terms.append(Term(coefficient, name, parent, child, mark, reads, padding and not output))
         if self.prices.cycle:
             terms.append(Term(self.prices.cycle, CYCLES, 0, self.bottom, MACS, True, False))
-        return Setting(marks, tuple(terms), total.constant, tuple(self.capacities(marks)))
+        total.constant -= self.prices.finishing * self.target.widths.outputs
+        rooms, weights = self.rooms(marks)
+        return Setting(marks, tuple(terms), total.constant, tuple(rooms), tuple(weights))
 
     def shut(self, operand: str, level: int) -> frozenset[str]:
         """The dims that may have no loop in time outside the mark of an operand: those that would fill it again."""
@@ -142,8 +147,8 @@ class Problem:
     def stored(self, level: int) -> bool:
         return level < self.bottom and self.target.levels[level].padding == "stored"
 
-    def hops(self, parent: int, child: int) -> int:
-        return sum(self.prices.hops[parent:child])
+    def hops(self, operand: str, parent: int, child: int) -> int:
+        return sum(self.prices.hops[level, operand] for level in range(parent, child))
 
     def read(self, operand: Operand, levels: tuple[int, ...]) -> _Sum:
         """The cost of a read operand that is kept at ``levels``."""
@@ -152,9 +157,9 @@ class Problem:
         for parent, child in pairwise(levels if bias else (*levels, self.bottom)):
             form.terms[name, parent, child, True] = self.prices.reads[parent, name]
             write = self.prices.writes[child, name] if child < self.bottom else 0
-            form.terms[name, parent, child, False] = write + self.hops(parent, child)
+            form.terms[name, parent, child, False] = write + self.hops(name, parent, child)
         if bias:
-            each = self.prices.reads[levels[-1], name] + self.hops(levels[-1], self.bottom)
+            each = self.prices.reads[levels[-1], name] + self.hops(name, levels[-1], self.bottom)
             form.constant += each * prod(self.nest.bounds[dim] for dim in self.nest.output.dims)
         return form
 
@@ -164,7 +169,7 @@ class Problem:
         zero = _Sum({}, prod(self.nest.bounds[dim] for dim in operand.dims))
         for parent, child in pairwise(levels):
             sent, written = _Sum({(name, parent, child, False): 1}), _Sum({(name, parent, child, True): 1})
-            hops = self.hops(parent, child)
+            hops = self.hops(name, parent, child)
             form.add(sent, self.prices.reads[child, name] + hops)
             form.add(written, self.prices.writes[parent, name])
             back = self.prices.reads[parent, name] + self.prices.writes[child, name] + hops
@@ -176,7 +181,7 @@ class Problem:
         read, write = self.prices.reads[last, name], self.prices.writes[last, name]
         form.add(_Sum({(name, last, self.bottom, True): 1}), read + write)
         form.add(zero, -read)
-        form.constant += self.nest.macs * self.hops(last, self.bottom)
+        form.constant += self.nest.macs * self.hops(name, last, self.bottom)
         return form
 
     def constant_words(self, name: str, parent: int, child: int, reads: bool) -> int | None:
@@ -193,21 +198,24 @@ class Problem:
             return self.nest.macs
         return irrelevant * prod(points_inside(axis, self.nest) for axis in operand.axes)
 
-    def capacities(self, marks: tuple[tuple[str, int], ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    def rooms(self, marks: tuple[tuple[str, int], ...]) -> tuple[list[tuple[int, tuple[int, ...]]], list[int]]:
+        """The banks: their room and the marks that share it; and the room that each mark's words take."""
+        rooms, weights = [], [1] * len(marks)
         for i, level in enumerate(self.target.levels[1:], 1):
             for bank in level.banks:
                 held = tuple(m for m, (operand, at) in enumerate(marks) if at == i and operand in bank.operands)
                 if bank.bits is not None and held:
-                    yield _usable_words(level, bank.bits, self.target.word_bits), held
+                    bits = {m: self.target.bits(i, marks[m][0]) for m in held}
+                    unit = Fraction(gcd(*(b.numerator for b in bits.values())))
+                    for m in held:
+                        weights[m] = int(bits[m] / unit)
+                    rooms.append((usable_bits(level, bank.bits) // int(unit), held))
+        return rooms, weights
 
     def words(self, operand: Operand, dims: frozenset[str]) -> int:
         """The factor of the axes of an operand that are not coupled, for the dims given: every index moves once."""
         coupled = {dim for axis in coupled_axes(operand, self.nest) for dim in axis.dims}
         return prod(self.nest.bounds[dim] for dim in operand.dims & dims - coupled)
-
-
-def _usable_words(level: Level, bits: int, word_bits: int) -> int:
-    return (bits // 2 if level.double_buffered else bits) // word_bits
 
 
 def _unrolls(nest: Nest, target: Target) -> Iterator[Unroll]:
@@ -241,32 +249,38 @@ def tolls_of(nest: Nest, target: Target, which: Tolls) -> Iterator[tuple[tuple[i
 
 def _longest(target: Target, operand: str, way: Way, outer: int, inner: int) -> Fraction:
     """The cycles that a word takes at the slowest of a level's port and the networks down to another level."""
-    passed = [target.port(outer, operand, way), *(target.network(i, operand, way) for i in range(outer, inner))]
-    return max((target.word_bits / port.bandwidth for port in passed if port is not None), default=Fraction(0))
+    passed = [(target.port(outer, operand, way), target.bits(outer, operand))]
+    passed += [(target.network(i, operand, way), target.carried_bits(operand)) for i in range(outer, inner)]
+    return max((bits / port.bandwidth for port, bits in passed if port is not None), default=Fraction(0))
 
 
 def prices_of(nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> Prices:
     """The cost of every access, scaled to integers."""
     energy, zero = objective == "energy", Fraction(0)
-    reads, writes, hops = {}, {}, []
+    reads, writes, hops = {}, {}, {}
     for i, level in enumerate(target.levels):
-        each = Fraction(int(objective == "dram" and i == 0))
+        traffic = objective == "dram" and i == 0
         for name in nest.operands:
             bank = level.bank(name)
             if bank is not None:
-                reads[i, name] = bank.read_energy if energy else each
-                writes[i, name] = bank.write_energy if energy else each
-        hops.append(level.fanout.hop_energy if energy and level.fanout is not None else zero)
+                accesses, words = target.bits(i, name) / target.word(i, name), target.bits(i, name) / target.word_bits
+                reads[i, name] = accesses * bank.read_energy if energy else words * traffic
+                writes[i, name] = accesses * bank.write_energy if energy else words * traffic
+            hop = level.fanout.hop_energy if energy and level.fanout is not None else zero
+            hops[i, name] = hop * target.carried_bits(name) / target.word_bits
+    finishing = writes[0, nest.output.name] * (1 - target.finished_bits() / target.bits(0, nest.output.name))
     mac = target.mac.energy if energy else zero
     cycle = target.leakage if energy else Fraction(int(objective == "latency"))
     for key, read, write in tolls_of(nest, target, tolls) if tolls else ():
         reads[key] += cycle * read
         writes[key] += cycle * write
-    scale = lcm(*(value.denominator for value in [*reads.values(), *writes.values(), *hops, mac, cycle]))
+    values = [*reads.values(), *writes.values(), *hops.values(), finishing, mac, cycle]
+    scale = lcm(*(value.denominator for value in values))
     return Prices(
         {key: int(value * scale) for key, value in reads.items()},
         {key: int(value * scale) for key, value in writes.items()},
-        tuple(int(hop * scale) for hop in hops),
+        {key: int(value * scale) for key, value in hops.items()},
+        int(finishing * scale),
         int(mac * scale),
         int(cycle * scale),
         scale,

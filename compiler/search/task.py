@@ -43,7 +43,7 @@ class Task:
         """A digest of the task and of the code that solves it; the nest's name is no part of it."""
         nest, target = print_nest(replace(self.nest, name="nest")), print_target(self.target)
         rules = [str(rule) for rule in self.constraints]
-        about = [version(), nest, target, self.objective, self.perfect_factors, rules]
+        about = [version(), nest, target, str(self.target.widths), self.objective, self.perfect_factors, rules]
         return sha256(json.dumps(about).encode()).hexdigest()
 
 

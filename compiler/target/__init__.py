@@ -11,11 +11,13 @@ from effc.compiler.target.model import (
     Mac,
     MeshAxis,
     Multicast,
+    Numeric,
     Prefetch,
     Target,
     VectorUnit,
 )
 from effc.compiler.target.show import print_target
+from effc.compiler.target.widths import Widths
 
 __all__ = [
     "OPERAND_TERMS",
@@ -27,9 +29,11 @@ __all__ = [
     "Mac",
     "MeshAxis",
     "Multicast",
+    "Numeric",
     "Prefetch",
     "Target",
     "VectorUnit",
+    "Widths",
     "bundled_targets",
     "load_target",
     "parse_target",

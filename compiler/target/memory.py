@@ -12,7 +12,8 @@ from effc.compiler.target.estimate import dram_energy, memory_area, memory_energ
 from effc.compiler.target.model import OPERAND_TERMS, Bank, Coding, Level, Prefetch
 from effc.compiler.target.statements import need, statements, word
 from effc.compiler.target.syntax import Node
-from effc.compiler.target.values import Values
+from effc.compiler.target.units import FIXED
+from effc.compiler.target.values import Values, whole
 from effc.ir.zeros import PACK_BITS, Code
 
 _OPERANDS = {term: name for name, term in OPERAND_TERMS.items()}
@@ -115,7 +116,7 @@ def _stores(values: Values, memory: Node, title: str, found: Mapping[str, Node],
             if rule == "size":
                 remedy = "leave it out: the size of the memory is that of its banks"
             raise values.source.error(found[rule], message, f"'{word(rule)}' in the banks", remedy)
-    common = {rule: found[rule] for rule in ("energy", "bandwidth", "area") if rule in found}
+    common = {rule: found[rule] for rule in ("word", "energy", "bandwidth", "area") if rule in found}
     return [_part(values, part, f"a bank of {title}", common) for part in parts]
 
 
@@ -152,6 +153,9 @@ def _check_outermost(values: Values, memory: Node, stores: Iterable[_Store]) -> 
 
 
 def _bank(values: Values, store: _Store) -> Bank:
+    own = store.found.get("word")
+    if own is not None:
+        values = values.with_word(whole(values.source, own.children[0], "word", FIXED["word"]))
     energy = need(values.source, store.found, "energy", store.title, store.at).children
     bandwidth = need(values.source, store.found, "bandwidth", store.title, store.at).children
     area = store.found.get("area")
@@ -167,6 +171,7 @@ def _bank(values: Values, store: _Store) -> Bank:
         write_bandwidth=write,
         shared_port=shared,
         area=_area(values, area.children[0], bits) if area else None,
+        word_bits=None if own is None else values.units.word_bits,
     )
 
 

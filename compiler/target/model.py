@@ -7,11 +7,14 @@ the target's energy unit (``pJ``, or ``x``: multiples that the target defines), 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from math import ceil
 from typing import Literal
 
+from effc.compiler.target.widths import WORDS, Widths, integer_bits
+from effc.ir.nest import OUTPUT_NAME, READ_NAMES
 from effc.ir.zeros import Code
 
 Multicast = Literal["none", "tiles", "words"]
@@ -27,7 +30,8 @@ OPERAND_TERMS = {"I": "ifmap", "W": "filter", "O": "psum", "B": "bias"}
 class Bank:
     """A memory of a level that one or several operands share.
 
-    ``keeps`` are the operands that must be kept here, ``may_keep`` those that a schedule may keep here or bypass.
+    ``keeps`` are the operands that must be kept here, ``may_keep`` those that a schedule may keep here or bypass. An
+    access moves a word: of the target, or of ``word_bits``.
     """
 
     keeps: tuple[str, ...]
@@ -39,6 +43,7 @@ class Bank:
     write_bandwidth: Fraction | None = None
     shared_port: bool = False  # reads and writes take turns on one port of read_bandwidth
     area: Fraction | None = None  # um2
+    word_bits: int | None = None
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -180,9 +185,21 @@ class VectorUnit:
     energy: Fraction  # per result word
 
 
+@dataclass(frozen=True, slots=True)
+class Numeric:
+    """What MACs multiply natively, in which type they sum, and whether elements narrower than a word share one."""
+
+    types: tuple[str, ...] = ()
+    sums: str = "int32"
+    packing: bool = False
+
+
 @dataclass(frozen=True)
 class Target:
-    """An accelerator. ``levels[0]`` is the outermost level; it keeps every operand."""
+    """An accelerator. ``levels[0]`` is the outermost level; it keeps every operand.
+
+    ``widths`` are those of the layer at hand: a layer is scheduled on ``target.with_widths(...)``.
+    """
 
     name: str
     word_bits: int
@@ -196,6 +213,8 @@ class Target:
     clocking: Fraction = Fraction(0)  # the part of ``leakage`` that is the clock network's
     technology: str = ""
     fps_target: Fraction | None = None
+    numeric: Numeric = field(default_factory=Numeric)
+    widths: Widths = WORDS
     source: str = field(default="", compare=False)  # the text it was read from
 
     def __post_init__(self) -> None:
@@ -214,6 +233,51 @@ class Target:
     def uses_zeros(self) -> bool:
         """Whether zeros save anything: MACs that are gated or skipped, or a level that keeps operands in a code."""
         return bool(self.mac.gates) or any(level.codings for level in self.levels)
+
+    def with_widths(self, widths: Widths) -> Target:
+        """The target as a layer sees it whose elements have these widths."""
+        return self if widths == self.widths else replace(self, widths=widths)
+
+    def word(self, position: int, operand: str) -> int:
+        """The bits of an access to the bank of an operand at a level."""
+        bank = self.levels[position].bank(operand)
+        return self.word_bits if bank is None or bank.word_bits is None else bank.word_bits
+
+    def bits(self, position: int, operand: str) -> Fraction:
+        """The bits that an element of an operand takes at a level; of the output: a partial sum."""
+        return self._whole(self.widths.bits(operand), self.word(position, operand))
+
+    def finished_bits(self) -> Fraction:
+        """The bits that a finished element of the output takes at the outermost level."""
+        if not self.widths.outputs:
+            return self.bits(0, OUTPUT_NAME)
+        return self._whole(self.widths.finished, self.word(0, OUTPUT_NAME))
+
+    def carried_bits(self, operand: str) -> Fraction:
+        """The bits that an element of an operand takes in networks; of the output: a partial sum."""
+        return self._whole(self.widths.bits(operand), self.word_bits)
+
+    def _whole(self, bits: Fraction | None, word: int) -> Fraction:
+        """The bits of an element among words: its own where they are packed, else those of whole words."""
+        if bits is None:
+            return Fraction(word)
+        packed = self.numeric.packing or self.widths.average
+        return bits if packed else Fraction(ceil(bits / word) * word)
+
+    def stored_bits(self, dtype: str) -> Fraction:
+        """The bits that an element of a type takes at the outermost level, as what the vector unit reads and writes."""
+        bits = integer_bits(dtype)
+        return self._whole(None if bits is None else Fraction(bits), self.word(0, READ_NAMES[0]))
+
+    def access_bits(self, position: int, operand: str, way: Way, elements: int) -> Fraction:
+        """The bits of so many elements read or written at a level in a layer; of the output's, the finished ones too.
+
+        All that is written outermost in the end is finished.
+        """
+        bits = elements * self.bits(position, operand)
+        if position or way == "read" or operand != OUTPUT_NAME:
+            return bits
+        return bits - min(elements, self.widths.outputs) * (self.bits(0, operand) - self.finished_bits())
 
     @cached_property
     def bandwidths(self) -> tuple[Fraction, ...]:

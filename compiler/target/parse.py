@@ -13,7 +13,7 @@ from effc.compiler.errors import InputError
 from effc.compiler.target.array import read_array
 from effc.compiler.target.estimate import mac_area, mac_energy
 from effc.compiler.target.memory import read_memory
-from effc.compiler.target.model import OPERAND_TERMS, Level, Mac, Target, VectorUnit
+from effc.compiler.target.model import OPERAND_TERMS, Level, Mac, Numeric, Target, VectorUnit
 from effc.compiler.target.statements import statements
 from effc.compiler.target.syntax import Node, Source
 from effc.compiler.target.units import FIXED, Units, kind_of, number
@@ -21,6 +21,9 @@ from effc.compiler.target.values import Values, measure, whole
 from effc.ir.nest import READ_NAMES
 
 MAX_CHARACTERS = 2**20
+
+TYPES = tuple(f"{sign}int{bits}" for bits in (1, 2, 4, 8, 16, 24, 32, 64) for sign in ("", "u"))
+"""The types that MACs may have."""
 
 _ORDER = "memories from the outermost inward, at most one array below each, then `mac`"
 
@@ -80,7 +83,20 @@ def _target(values: Values, root: Node, found: Mapping[str, Node]) -> Target:
         clocking=_power(values, found, "clocking"),
         technology=values.text(found["technology"].name) if "technology" in found else "",
         fps_target=values.measure(found["goal"].children[0], "frame rate") if "goal" in found else None,
+        numeric=_numeric(values, found["numeric"]) if "numeric" in found else Numeric(),
     )
+
+
+def _numeric(values: Values, numeric: Node) -> Numeric:
+    at = replace(numeric, length=len("numeric"))
+    found = statements(values.source, numeric, "numeric", at, ("types",))
+    *native, sums = found["types"].children
+    for node in found["types"].children:
+        if node.text not in TYPES:
+            message, expected = f"'{node.text}' is no type of integers", f"one of {', '.join(TYPES)}"
+            raise values.source.error(node, message, expected, "write for example `types int8, uint8 -> int32`")
+    packs = "packing" in found and found["packing"].words[-1] == "yes"
+    return Numeric(values.distinct(native, "type"), sums.text, packs)
 
 
 def _power(values: Values, found: Mapping[str, Node], rule: str) -> Fraction:

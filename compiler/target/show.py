@@ -7,7 +7,7 @@ from fractions import Fraction
 from json import dumps
 from textwrap import wrap
 
-from effc.compiler.target.model import OPERAND_TERMS, Bank, FanOut, Level, Link, Target, VectorUnit
+from effc.compiler.target.model import OPERAND_TERMS, Bank, FanOut, Level, Link, Numeric, Target, VectorUnit
 
 _DECIMALS = 12
 _WIDTH = 100
@@ -60,6 +60,10 @@ class _Show:
             yield f"clock power {self._energy(target.clocking)}/cycle"
         if target.fps_target is not None:
             yield f"goal {decimal(target.fps_target)} fps"
+        if target.numeric != Numeric():
+            numeric = target.numeric
+            packing = "yes" if numeric.packing else "no"
+            yield f"numeric {{ types {', '.join(numeric.types)} -> {numeric.sums}; packing {packing} }}"
 
     def memory(self, level: Level, outermost: bool) -> Iterator[str]:
         shared = _same(self._access, level.banks), _same(_bandwidth, level.banks)
@@ -111,14 +115,16 @@ class _Show:
 
     def _listed(self, bank: Bank, shared: tuple[bool, bool]) -> Iterator[str]:
         """One of several banks of a memory."""
-        if all(shared) and not bank.may_keep and bank.area is None:
+        if all(shared) and not bank.may_keep and bank.area is None and bank.word_bits is None:
             yield f"{_terms(bank.keeps)} {self._size(bank.bits)}"
         else:
             own = (not shared[0], not shared[1])
             yield f"bank {{ {'; '.join(self._bank(bank, own, all_by_default=False))} }}"
 
     def _bank(self, bank: Bank, own: tuple[bool, bool], all_by_default: bool) -> Iterator[str]:
-        yield f"size {self._size(bank.bits)}"
+        if bank.word_bits is not None:
+            yield f"word {bank.word_bits} bit"
+        yield f"size {self._size(bank.bits, bank.word_bits)}"
         if bank.keeps and not (all_by_default and bank.keeps == tuple(OPERAND_TERMS)):
             yield f"keeps {_terms(bank.keeps)}"
         if bank.may_keep:
@@ -136,10 +142,10 @@ class _Show:
     def _energy(self, energy: Fraction) -> str:
         return f"{decimal(energy)}x" if self.target.energy_unit == "x" else f"{decimal(energy)} pJ"
 
-    def _size(self, bits: int | None) -> str:
+    def _size(self, bits: int | None, word: int | None = None) -> str:
         if bits is None:
             return "unbounded"
-        word = self.target.word_bits
+        word = word or self.target.word_bits
         units = (*_SIZES, ("words" if bits > word else "word", word), ("byte", 8), ("bit", 1))
         return next(f"{bits // size} {unit}" for unit, size in units if bits % size == 0)
 

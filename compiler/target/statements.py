@@ -33,6 +33,7 @@ _EXAMPLES = {
     "cost": "`energy 1x` or `energy 2 pJ`",
     "lanes": "`lanes 4`",
     "ops": "`ops Relu, MaxPool`",
+    "types": "`types int8, uint8 -> int32`",
 }
 """An example of every statement that can be missing."""
 

@@ -36,6 +36,10 @@ class Values:
     units: Units
     technology: Fraction | None = None  # nm
 
+    def with_word(self, bits: int) -> Values:
+        """The same for a memory whose words have so many bits."""
+        return replace(self, units=replace(self.units, word_bits=bits))
+
     def measure(self, quantity: Node, kind: str) -> Fraction:
         return measure(self.source, quantity, kind, self.units.table(kind))
 

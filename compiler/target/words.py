@@ -7,11 +7,12 @@ from collections.abc import Collection
 from effc.compiler.target.suggest import did_you_mean
 
 _BLOCKS = {
-    "the target itself": "word clock technology unit leakage goal memory array mac vector",
+    "the target itself": "word clock technology unit leakage goal numeric memory array mac vector",
     "a memory": "size keeps may bandwidth padding buffering sliding prefetch compress bank",
     "an array": "unroll multicast reduce hop",
     "the MACs": "gate skip",
     "the vector unit": "lanes ops",
+    "numeric": "types packing",
 }
 """Where a statement belongs, by its first word."""
 

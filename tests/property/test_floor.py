@@ -28,8 +28,8 @@ def drawn(first: int, last: int, most: int) -> tuple[int, int]:
         least, _ = optimum(nest, target, "dram")
         if least is not None:
             floor = dram_floor(nest, target)
-            assert floor_dram_words(nest) <= floor <= least, seed
-            compared, above = compared + 1, above + (floor > floor_dram_words(nest))
+            assert floor_dram_words(nest, target) <= floor <= least, seed
+            compared, above = compared + 1, above + (floor > floor_dram_words(nest, target))
     return compared, above
 
 
@@ -52,10 +52,10 @@ def test_a_matrix_product_larger_than_the_chip() -> None:
     buffer = one_buffer(nest, target)
     assert buffer is not None
     best = search(nest, buffer, "dram")
-    assert floor_dram_words(nest) < dram_floor(nest, target) <= best.evaluation.dram_words
+    assert floor_dram_words(nest, target) < dram_floor(nest, target) <= best.evaluation.dram_words
     assert dram_floor(nest, target) == best.certificate.floor_dram_words
 
 
 def test_a_network_on_chip_that_holds_everything() -> None:
     nest = nests.gemm(m=64, n=64, k=64)
-    assert dram_floor(nest, load_target("tpu_v1")) == floor_dram_words(nest) == 3 * 64 * 64
+    assert dram_floor(nest, load_target("tpu_v1")) == floor_dram_words(nest, load_target("tpu_v1")) == 3 * 64 * 64

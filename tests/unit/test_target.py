@@ -22,6 +22,7 @@ from effc.compiler.target import (
     Link,
     Mac,
     MeshAxis,
+    Numeric,
     Prefetch,
     Target,
     VectorUnit,
@@ -88,7 +89,8 @@ def banks(draw: st.DrawFn, word_bits: int, outermost: bool) -> tuple[Bank, ...]:
         read, write, shared = rest if same else draw(rates())
         costs = energies if same else draw(st.tuples(fractions(0), fractions(0)))
         area = draw(st.none() | fractions(1))
-        found.append(Bank(tuple(group[:split]), tuple(group[split:]), bits, *costs, read, write, shared, area))
+        word = draw(st.none() | st.integers(1, word_bits))
+        found.append(Bank(tuple(group[:split]), tuple(group[split:]), bits, *costs, read, write, shared, area, word))
     return tuple(found)
 
 
@@ -156,6 +158,14 @@ def macs(draw: st.DrawFn) -> Mac:
     return Mac(draw(fractions(0)), draw(st.none() | fractions(1)), gates, bool(gates) and draw(st.booleans()))
 
 
+numerics = st.builds(
+    Numeric,
+    st.sampled_from([("int8",), ("uint8", "int8"), ("int16",)]),
+    st.sampled_from(["int16", "int32"]),
+    st.booleans(),
+)
+
+
 @st.composite
 def targets(draw: st.DrawFn) -> Target:
     depth = draw(st.integers(1, 4))
@@ -179,6 +189,7 @@ def targets(draw: st.DrawFn) -> Target:
         clocking=clocking,
         technology=draw(st.text(max_size=20)),
         fps_target=draw(st.none() | fractions(1)),
+        numeric=draw(st.just(Numeric()) | numerics),
     )
 
 

@@ -50,7 +50,7 @@ static int join_fits(const Join *w, const double *x, const double *low) {
     for (int k = 0; k < t->ncaps; k++) {
         double sum = 0;
         for (int m = J; m < C; m++)
-            if (t->held[k] >> (m - J) & 1) sum += x[m] * low[m];
+            if (t->held[k] >> (m - J) & 1) sum += t->weight[m - J] * x[m] * low[m];
         if (sum > t->limit[k]) return 0;
     }
     return 1;

@@ -127,7 +127,7 @@ static int append_chain(Enumerate *e) {
     for (int m = 0; m < M; m++)
         if (s->class[t->operand[m]][c->dim] != WINDOW)
             for (int k = 0; k < t->ncaps; k++)
-                if (t->held[k] >> m & 1 && f[J + m] > t->limit[k]) return 1;
+                if (t->held[k] >> m & 1 && t->weight[m] * f[J + m] > t->limit[k]) return 1;
     if (c->measuring) {
         c->limit = excess;
         return 1;

@@ -48,6 +48,7 @@ static void read_setting(S *s, Setting *t, const int64_t **at) {
         t->first[m] = bits & 1;
         t->shut[m] = (int)(bits >> 1);
     }
+    for (int m = 0; m < t->nmarks; m++) t->weight[m] = (double)take(at);
     t->nterms = take(at);
     for (int j = 0; j < t->nterms; j++) {
         Term *x = &t->term[j];

@@ -35,7 +35,7 @@ static int fits(const Search *q, const double *x, const double *low) {
     for (int k = 0; k < t->ncaps; k++) {
         double sum = 0;
         for (int m = 0; m < q->M; m++)
-            if (t->held[k] >> m & 1) sum += tile[m] * least[m];
+            if (t->held[k] >> m & 1) sum += t->weight[m] * tile[m] * least[m];
         if (sum > t->limit[k]) return 0;
     }
     return 1;

@@ -174,7 +174,7 @@ static int relate_capacities(const Boxes *q, Box *box) {
         double words[MAXM], sum = 0;
         for (int m = 0; m < t->nmarks; m++) {
             if (!(t->held[k] >> m & 1)) continue;
-            words[m] = 1;
+            words[m] = t->weight[m];
             for (int d = 0; d < D; d++)
                 if (q->form[d].of[J + m] >= 0) words[m] *= box->low[d][q->form[d].of[J + m]];
             sum += words[m];

@@ -157,7 +157,8 @@ static void note_mark(Relax *r, int m, int usable) {
     if (kind != IRRELEVANT && (open || !fixed)) r->by_event[b] = 1;
     if (kind == PLAIN)
         for (int k = 0; k < t->ncaps; k++)
-            if (t->held[k] >> m & 1 && t->limit[k] < r->most[b]) r->most[b] = (int)t->limit[k];
+            if (t->held[k] >> m & 1 && t->limit[k] / t->weight[m] < r->most[b])
+                r->most[b] = (int)(t->limit[k] / t->weight[m]);
 }
 
 static void relax(Enumerate e) {

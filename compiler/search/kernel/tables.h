@@ -144,7 +144,7 @@ static int fill_row(const S *s, const Setting *t, int group, Chains *const *c, c
     for (int k = 0; k < t->ncaps; k++) {
         double sum = 0;
         for (int m = 0; m < M; m++)
-            if (t->held[k] >> m & 1) sum += row[J + m];
+            if (t->held[k] >> m & 1) sum += t->weight[m] * row[J + m];
         if (sum > t->limit[k]) return 0;
     }
     double excess = 0;

@@ -28,6 +28,7 @@ typedef struct {
     int nmarks, nterms, ncaps;
     int operand[MAXM], fixed[MAXM], padded[MAXM], first[MAXM];
     int shut[MAXM]; /* dims that may have no loop in time outside the mark, as bits */
+    double weight[MAXM]; /* the room that a word of a mark's tile takes */
     Term term[MAXJ];
     double constant;
     double limit[MAXC];
