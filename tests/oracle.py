@@ -16,7 +16,7 @@ from itertools import chain, combinations, pairwise, permutations, product
 
 from effc.compiler.cost import try_schedule
 from effc.compiler.cost.counts import Counts, Model
-from effc.compiler.cost.energy import energy_by
+from effc.compiler.cost.energy import energy_by, outermost_bits
 from effc.compiler.cost.legal import capacity_problems, mesh_problems
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
@@ -137,10 +137,10 @@ def space(nest: Nest, target: Target, perfect: bool = False) -> int:
 
 @dataclass(frozen=True)
 class _Share:
-    """What one operand adds to the cost of a schedule: energy, words at the outermost level, its largest tiles."""
+    """What one operand adds to the cost of a schedule: energy, bits at the outermost level, its largest tiles."""
 
     energy: Fraction
-    dram_words: int
+    dram_bits: Fraction
     tiles: tuple[tuple[tuple[str, str], int], ...]
 
 
@@ -187,15 +187,13 @@ class Costs:
         if (name, items) not in self.shares:
             counts = _Part(self.nest, Schedule(items), self.target, name).run()
             energy = sum(energy_by(self.target, counts.counters, 0).values(), Fraction(0))
-            moved = (*counts.counters.reads.items(), *counts.counters.writes.items())
-            outermost = self.target.levels[0].name
-            words = sum(words for (level, _), words in moved if level == outermost)
-            self.shares[name, items] = _Share(energy, words, tuple(counts.tiles.items()))
+            bits = outermost_bits(self.target, counts.counters)
+            self.shares[name, items] = _Share(energy, bits, tuple(counts.tiles.items()))
         return self.shares[name, items]
 
     def total(self, cycles: int, shares: list[_Share]) -> Fraction:
         if self.objective == "dram":
-            return Fraction(sum(share.dram_words for share in shares))
+            return sum((share.dram_bits for share in shares), Fraction(0)) / self.target.word_bits
         if self.objective == "latency":
             return Fraction(cycles)
         fixed = self.target.mac.energy * self.nest.macs + self.target.leakage * cycles

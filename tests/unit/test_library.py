@@ -104,7 +104,7 @@ def measured(target: Target, what: str) -> Fraction | int:
         case "KiB":
             return Fraction(bank.bits or 0, 8 * 1024)
         case "words":
-            return Fraction(bank.bits or 0, target.word_bits)
+            return Fraction(bank.bits or 0, bank.word_bits or target.word_bits)
         case "instances":
             return target.instances(target.index[level])
         case "GB/s":
