@@ -89,10 +89,10 @@ def test_the_layer_itself_is_right() -> None:
 
 
 def test_banks_overflow() -> None:
-    assert "the regions need 40 words" in str(fault(layer(), target(glb=39)))
-    assert "the regions need 13 words" in str(fault(layer(), target(spad=12)))
+    assert "the regions need 640 bits" in str(fault(layer(), target(glb=39)))
+    assert "the regions need 208 bits" in str(fault(layer(), target(spad=12)))
     halved = fault(layer(), target(glb=79, double_buffered=True))
-    assert "39 words at most" in str(halved)
+    assert "632 bits at most" in str(halved)
     assert halved.level == "GLB"
 
 
