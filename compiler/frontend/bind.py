@@ -18,8 +18,11 @@ BATCH_NAMES = frozenset({"n", "b", "bs", "batch", "batchsize", "nbatch", "numbat
 """Names of a batch, in lower case and without punctuation."""
 
 
-_MADE_UP = re.compile(r"unk__\d+|\?|None")
+_MADE_UP = re.compile(r"unk__\d+")
 """Names of dims that some exporters invent."""
+
+_NO_NAMES = ("", "?", "None")
+"""What some exporters write where a dim has no name."""
 
 MOST = 2**31 - 1
 """The largest size of a dim."""
@@ -53,11 +56,13 @@ def bind(inputs: Iterable[onnx.ValueInfoProto], batch: int, dims: Mapping[str, i
     for symbol in symbols:
         if symbol.name not in values and (total := _sum(symbol.name, values)) is not None:
             values[symbol.name] = total
-        if symbol.name not in values:
-            raise InputError(
-                f"dim '{symbol.name}', axis {symbol.axis} of the input '{symbol.input}', has no value",
-                remedy=f"give --dim {symbol.name}=VALUE",
-            )
+    if missing := [symbol for symbol in symbols if symbol.name not in values]:
+        names = dict.fromkeys(symbol.name for symbol in missing)
+        first, others = missing[0], f", nor have {len(names) - 1} others" if len(names) > 1 else ""
+        raise InputError(
+            f"dim '{first.name}', axis {first.axis} of the input '{first.input}', has no value{others}",
+            remedy="give " + " ".join(f"--dim {name}=VALUE" for name in names),
+        )
     return values
 
 
@@ -93,7 +98,7 @@ def _symbols(value: onnx.ValueInfoProto) -> Iterable[Symbol]:
 
 def _name(dim: onnx.TensorShapeProto.Dimension, place: str, axis: int) -> str:
     """The name of a symbolic dim; empty if it has a size. Some exporters write -1 for an unknown one."""
-    if dim.dim_param:
+    if dim.dim_param not in _NO_NAMES:
         return str(dim.dim_param)
     return f"{place}.{axis}" if dim.dim_value < 0 or not dim.HasField("dim_value") else ""
 

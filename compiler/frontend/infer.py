@@ -66,11 +66,21 @@ def _model(
     model: onnx.ModelProto = onnx.ModelProto()
     model.CopyFrom(context)
     model.graph.name = "node"
-    model.graph.node.append(proto)
+    model.graph.node.append(_completed(proto))
     model.graph.input.extend(onnx.helper.make_value_info(name, kind) for name, kind in types.items())
     model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in values.items())
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in proto.output if name)
     return model
+
+
+def _completed(proto: onnx.NodeProto) -> onnx.NodeProto:
+    """The node with the defaults that ONNX's shape inference does not know of: an STFT is onesided."""
+    if proto.domain or proto.op_type != "STFT" or any(attribute.name == "onesided" for attribute in proto.attribute):
+        return proto
+    copy = onnx.NodeProto()
+    copy.CopyFrom(proto)
+    copy.attribute.append(onnx.helper.make_attribute("onesided", 1))
+    return copy
 
 
 def _inferred(model: onnx.ModelProto, strict: bool) -> list[onnx.TypeProto]:

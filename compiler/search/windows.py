@@ -137,7 +137,7 @@ def _contiguous_by_trial(dims: tuple[tuple[int, int], ...], offset: int, size: i
     index = indices(dims, offset)
     inside = (index >= 0) & (index < size)
     outer, inner = tilings(dims[0][1]), tilings(dims[1][1])
-    if len(outer) * len(inner) * index.size > 1 << 23:
+    if len(outer) * len(inner) * index.size > 1 << 20:
         return False
     best = {padding: tables(dims, offset, size, padding) for padding in (False, True)}
     rows_of, columns_of = divisors(dims[0][1]), divisors(dims[1][1])
@@ -146,13 +146,19 @@ def _contiguous_by_trial(dims: tuple[tuple[int, int], ...], offset: int, size: i
             at = rows_of.index(a) * len(columns_of) + columns_of.index(b)
             tile = rows[:, None] * dims[1][1] + columns[None, :]
             for padding, kept in ((False, inside), (True, np.ones(index.shape, bool))):
-                if not kept.any():
-                    continue
-                pairs = np.unique(np.stack([tile[kept], index[kept]]), axis=1)
-                most = int(np.bincount(pairs[0]).max())
-                if pairs.shape[1] < best[padding].words[at] or most < best[padding].largest[at]:
+                words = _words_of(tile[kept], index[kept])
+                if words.sum() < best[padding].words[at] or words.max(initial=1) < best[padding].largest[at]:
                     return False
     return True
+
+
+def _words_of(tile: Ints, index: Ints) -> Ints:
+    """The distinct indices of each tile that has any."""
+    if not tile.size:
+        return np.zeros(0, np.int64)
+    low = index.min()
+    span = index.max() - low + 1
+    return np.unique(np.unique(tile * span + (index - low)) // span, return_counts=True)[1]
 
 
 @lru_cache(maxsize=1 << 8)
@@ -189,14 +195,11 @@ def pieces(dims: tuple[tuple[int, int], ...], offset: int, size: int, padding: b
     index = indices(dims, offset)
     inside = index[np.ones(index.shape, bool) if padding else (index >= 0) & (index < size)]
     outside, touched = index.size - inside.size, len(np.unique(inside))
-    words, largest = [], []
-    for p in range(pair[0][1] + 1):
-        for r in range(pair[1][1] + 1):
-            both = max(_cut(pair, p, r), _cut(pair[::-1], r, p))
-            words.append(max(touched, both - outside) if p and r else 0)
-            both = max(_digits(pair, p, r), _digits(pair[::-1], r, p))
-            largest.append(max(1, both - outside) if p and r else 0)
-    return Tables(tuple(words), tuple(largest))
+    p, r = np.arange(pair[0][1] + 1)[:, None], np.arange(pair[1][1] + 1)[None, :]
+    words = np.maximum(touched, np.maximum(_cut(pair, p, r), _cut(pair[::-1], r, p)) - outside)
+    largest = np.maximum(1, np.maximum(_digits(pair, p, r), _digits(pair[::-1], r, p)) - outside)
+    some = (p > 0) & (r > 0)
+    return Tables(tuple((words * some).ravel().tolist()), tuple((largest * some).ravel().tolist()))
 
 
 def _residues(outer: tuple[int, int], inner: tuple[int, int]) -> int:
@@ -204,13 +207,13 @@ def _residues(outer: tuple[int, int], inner: tuple[int, int]) -> int:
     return min(max(step, 1), inner[1])
 
 
-def _cut(pair: tuple[tuple[int, int], ...], p: int, r: int) -> int:
+def _cut(pair: tuple[tuple[int, int], ...], p: Ints, r: Ints) -> Ints:
     """Words of ``p`` x ``r`` pieces at least."""
     outer, inner = pair
-    return p * inner[1] + (outer[1] - p) * max(r, _residues(outer, inner))
+    return p * inner[1] + (outer[1] - p) * np.maximum(r, _residues(outer, inner))
 
 
-def _digits(pair: tuple[tuple[int, int], ...], a: int, b: int) -> int:
+def _digits(pair: tuple[tuple[int, int], ...], a: Ints, b: Ints) -> Ints:
     """Words of a tile of ``a`` x ``b`` digits at least."""
     outer, inner = pair
     alike = -(-inner[1] // _residues(outer, inner))  # digits of one residue at most

@@ -502,6 +502,12 @@ def test_dims_are_bound(
             "error: dim 'x.1', axis 1 of the input 'x', has no value\n  remedy:   give --dim x.1=VALUE",
         ),
         (
+            {"x": [1, 3, "?", "?"], "z": [2, "W"]},
+            {},
+            "error: dim 'x.2', axis 2 of the input 'x', has no value, nor have 2 others\n"
+            "  remedy:   give --dim x.2=VALUE --dim x.3=VALUE --dim W=VALUE",
+        ),
+        (
             {"x": ["rows"], "z": ["columns"]},
             {},
             "error: dim 'columns', axis 0 of the input 'z', has no value\n  remedy:   give --dim columns=VALUE",
@@ -569,3 +575,10 @@ def test_a_lowering_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         LOWERINGS.clear()
         LOWERINGS.update(before)
+
+
+def test_a_short_time_fourier_transform_is_onesided_unless_told_otherwise() -> None:
+    """ONNX's own shape inference takes it for two-sided (1.18)."""
+    step, window = np.array(4), np.ones(8, np.float32)
+    graph = lower(model([node("STFT", "x step w", "y")], {"x": (1, 32)}, {"step": step, "w": window}))
+    assert graph.tensors["y"].shape == (1, 7, 5, 2)
