@@ -103,12 +103,20 @@ def digits(bound: int, chain: Chain) -> list[Ints]:
 
 
 def key(columns: list[Ints], length: int) -> Ints:
-    """One small integer per row that tells the combinations of ``columns`` apart."""
-    result = np.zeros(length, np.int64)
+    """One integer per row that tells the combinations of ``columns`` apart."""
+    result, values = np.zeros(length, np.int64), 1
     for column in columns:
-        shifted = column - column.min(initial=0)
-        result = np.unique(result * (int(shifted.max(initial=0)) + 1) + shifted, return_inverse=True)[1]
+        low = int(column.min(initial=0))
+        span = int(column.max(initial=0)) - low + 1
+        if values * span > MOST_KEYS:
+            result = np.unique(result, return_inverse=True)[1]
+            values = length
+        result = result * span + (column - low)
+        values *= span
     return result
+
+
+MOST_KEYS = 2**62 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +176,13 @@ def relevant(axis: AxisUse) -> Factor:
         return ZERO
     event, instance = points.key(EVENTS), points.key(INSTANCE)
     received = distinct([event, instance, points.index], moved)
-    served = _served(points, moved)
-    return Factor(
-        len(received),
-        int(np.bincount(instance[received]).max()),
-        sum(words for _, words in served),
-        int(np.bincount([above for above, _ in served], weights=[words for _, words in served]).max()),
-    )
+    parents, words = _served(points, moved)
+    return Factor(len(received), _most(instance[received]), int(words.sum()), _most(np.repeat(parents, words)))
+
+
+def _most(keys: Ints) -> int:
+    """How often the most frequent key occurs."""
+    return int(np.unique(keys, return_counts=True)[1].max(initial=0))
 
 
 def _plain(axis: AxisUse) -> Factor:
@@ -188,20 +196,20 @@ def _plain(axis: AxisUse) -> Factor:
     return factor
 
 
-def _served(points: Points, moved: Ints) -> list[tuple[int, int]]:
-    """The parent's reads as (parent instance, words): words united, identical tiles read once, the rest in series."""
+def _served(points: Points, moved: Ints) -> tuple[Ints, Ints]:
+    """The parent's reads: parent instances, and words of each; words united, identical tiles read once, the rest in
+    series. An instance may occur several times.
+    """
     above, tile = points.key(frozenset({Use.ABOVE})), points.key(frozenset({Use.TILES}))
     group = points.key(EVENTS | {Use.ABOVE, Use.SERIAL})
     union = distinct([group, tile, points.index], moved)
     if not any(use is Use.TILES for use, _ in points.columns):
-        return [(instance, 1) for instance in above[union].tolist()]
-    sets: dict[tuple[int, int, int], set[int]] = {}
-    for g, a, t, index in zip(
-        group[union].tolist(), above[union].tolist(), tile[union].tolist(), points.index[union].tolist()
-    ):
-        sets.setdefault((g, a, t), set()).add(index)
-    identical = {(g, a, frozenset(indices)) for (g, a, _), indices in sets.items()}
-    return [(a, len(indices)) for _, a, indices in identical]
+        return above[union], np.ones(len(union), np.int64)
+    starts = np.flatnonzero(np.diff(key([group[union], tile[union]], len(union)), prepend=-1))  # they are in order
+    tiles = zip(group[union][starts].tolist(), starts.tolist(), [*starts[1:].tolist(), len(union)])
+    identical = {(g, points.index[union][start:end].tobytes()): (start, end) for g, start, end in tiles}
+    spans = np.array(list(identical.values()), np.int64)
+    return above[union][spans[:, 0]], spans[:, 1] - spans[:, 0]
 
 
 def _new(points: Points) -> npt.NDArray[np.bool_]:
@@ -211,8 +219,9 @@ def _new(points: Points) -> npt.NDArray[np.bool_]:
         return np.ones(len(step), bool)
     fixed = points.key(frozenset({Use.TIME}) | INSTANCE)
     rank = _rank(fixed, step)
-    held = set(zip(fixed.tolist(), (rank + 1).tolist(), points.index.tolist()))
-    return np.array([point not in held for point in zip(fixed.tolist(), rank.tolist(), points.index.tolist())], bool)
+    both = key([np.tile(fixed, 2), np.concatenate([rank, rank + 1]), np.tile(points.index, 2)], 2 * len(step))
+    wanted, held = np.split(both, 2)
+    return np.isin(wanted, held, invert=True)
 
 
 def _rank(fixed: Ints, step: Ints) -> Ints:
@@ -237,4 +246,4 @@ def largest(axis: AxisUse) -> int:
     points = Points(axis)
     fixed = points.key(EVENTS | INSTANCE)
     received = distinct([fixed, points.index], np.flatnonzero(points.inside))
-    return int(np.bincount(fixed[received]).max()) if len(received) else 0
+    return _most(fixed[received])

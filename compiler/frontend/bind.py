@@ -57,11 +57,11 @@ def bind(inputs: Iterable[onnx.ValueInfoProto], batch: int, dims: Mapping[str, i
         if symbol.name not in values and (total := _sum(symbol.name, values)) is not None:
             values[symbol.name] = total
     if missing := [symbol for symbol in symbols if symbol.name not in values]:
-        names = dict.fromkeys(symbol.name for symbol in missing)
-        first, others = missing[0], f", nor have {len(names) - 1} others" if len(names) > 1 else ""
+        absent = dict.fromkeys(symbol.name for symbol in missing)
+        first, others = missing[0], f", nor have {len(absent) - 1} others" if len(absent) > 1 else ""
         raise InputError(
             f"dim '{first.name}', axis {first.axis} of the input '{first.input}', has no value{others}",
-            remedy="give " + " ".join(f"--dim {name}=VALUE" for name in names),
+            remedy="give " + " ".join(f"--dim {name}=VALUE" for name in absent),
         )
     return values
 

@@ -100,10 +100,9 @@ def _tile_words(
     (a, b), (offset, size, padding) = tile, axis
     shape = np.unique(outer[0] * np.arange(a)[:, None] + inner[0] * np.arange(b)[None, :])
     corners = offset + outer[0] * np.arange(0, outer[1], a)[:, None] + inner[0] * np.arange(0, inner[1], b)[None, :]
-    index = corners[..., None] + shape
-    inside = np.ones(index.shape, bool) if padding else (index >= 0) & (index < size)
-    counts: npt.NDArray[np.intp] = np.count_nonzero(inside, axis=-1).ravel()
-    return counts
+    if padding:
+        return np.full(corners.size, len(shape))
+    return (np.searchsorted(shape, size - corners) - np.searchsorted(shape, -corners)).ravel()
 
 
 def relaxed(dims: tuple[tuple[int, int], ...], offset: int, size: int, padding: bool) -> Tables:

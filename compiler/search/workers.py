@@ -6,6 +6,7 @@ as it is known, whatever happens to the others.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +14,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.queues import SimpleQueue
-from threading import current_thread, main_thread
+from threading import Thread, current_thread, main_thread
 
 from effc.compiler.search.cache import Cache
 from effc.compiler.search.constrained import ConstraintError
@@ -133,10 +134,18 @@ _news: SimpleQueue[tuple[int, Best]]
 
 
 def _begin(news: SimpleQueue[tuple[int, Best]]) -> None:
-    """Prepare a process: it ignores Ctrl-C, which its parent obeys."""
+    """Prepare a process: it ignores Ctrl-C, which its parent obeys, and ends with its parent, however that ends."""
     global _news
     _news = news
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(number: int, task: Task, time_limit: float | None) -> Answer:
