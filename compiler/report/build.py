@@ -11,7 +11,6 @@ import effc
 from effc.compiler.cost.energy import hop_energy, operand_energy, to_pj
 from effc.compiler.cost.evaluate import Evaluation
 from effc.compiler.cost.vector import INPUT, OUTPUT, evaluate_vector, vector_target
-from effc.compiler.report.area import area_mm2
 from effc.compiler.report.model import (
     SCHEMA,
     Access,
@@ -31,6 +30,7 @@ from effc.compiler.report.model import (
     Where,
 )
 from effc.compiler.search.result import Best, Certificate, Point
+from effc.compiler.target.area import area_mm2
 from effc.compiler.target.model import Bank, Level, Target
 from effc.compiler.target.show import print_target
 from effc.ir.counters import Counters

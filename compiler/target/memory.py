@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from typing import Literal, cast
 
-from effc.compiler.target.estimate import dram_energy, memory_area, memory_energy
+from effc.compiler.target.estimators import Part
 from effc.compiler.target.model import OPERAND_TERMS, Bank, Coding, Level, Prefetch
 from effc.compiler.target.statements import need, statements, word
 from effc.compiler.target.syntax import Node
@@ -161,29 +160,28 @@ def _bank(values: Values, store: _Store) -> Bank:
     area = store.found.get("area")
     read, write, shared = values.rates(bandwidth)
     bits = _bits(values, store.capacity)
+    ports = 2 if len(bandwidth) == 2 and (read, write) != (None, None) else 1
+    width = values.units.word_bits
+    part = Part("dram", width) if bits is None else Part("memory", width, size=bits, ports=ports)
     return Bank(
         keeps=tuple(_OPERANDS[operand.name.text] for operand in store.keeps),
         may_keep=tuple(_OPERANDS[operand.name.text] for operand in store.may_keep),
         bits=bits,
-        read_energy=values.given(energy[0], "access energy", partial(_access, bits, values.units.word_bits)),
-        write_energy=values.given(energy[-1], "access energy", partial(_access, bits, values.units.word_bits)),
+        read_energy=values.given(energy[0], "access energy", part, "read"),
+        write_energy=values.given(energy[-1], "access energy", part, "write"),
         read_bandwidth=read,
         write_bandwidth=write,
         shared_port=shared,
-        area=_area(values, area.children[0], bits) if area else None,
+        area=_area(values, area.children[0], part) if area else None,
         word_bits=None if own is None else values.units.word_bits,
     )
 
 
-def _access(bits: int | None, word_bits: int, nm: Fraction) -> Fraction:
-    return dram_energy(word_bits) if bits is None else memory_energy(bits, word_bits, nm)
-
-
-def _area(values: Values, area: Node, bits: int | None) -> Fraction:
-    if bits is None and area.rule == "estimated":
+def _area(values: Values, area: Node, part: Part) -> Fraction:
+    if part.kind == "dram" and area.rule == "estimated":
         message = "the area of an unbounded memory cannot be estimated"
         raise values.source.error(area, message, "an area", "leave it out")
-    return values.given(area, "area", partial(memory_area, bits or 0))
+    return values.given(area, "area", part)
 
 
 def _bits(values: Values, capacity: Node) -> int | None:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from typing import Literal, cast
 
 from effc.compiler.errors import InputError
+from effc.compiler.target.area import area_mm2
 from effc.compiler.target.array import read_array
-from effc.compiler.target.estimate import mac_area, mac_energy
+from effc.compiler.target.estimate import leakage_power
+from effc.compiler.target.estimators import Part
 from effc.compiler.target.memory import read_memory
 from effc.compiler.target.model import OPERAND_TERMS, Level, Mac, Numeric, Target, VectorUnit
 from effc.compiler.target.statements import statements
@@ -37,7 +38,12 @@ def parse_target(text: str, filename: str = "<text>") -> Target:
     found = statements(source, root, f"target '{root.name.text}'", root.name, ("word", "clock", "memory", "mac"))
     values = Values(source, _units(source, root, found))
     values = replace(values, technology=_nanometres(values, found["technology"]) if "technology" in found else None)
-    return replace(_target(values, root, found), source=text)
+    return replace(_target(values, root, found), source="" if _foreign(root) else text)
+
+
+def _foreign(node: Node) -> bool:
+    """Whether another package estimates something: the text then says other things where it is not installed."""
+    return bool(node.rule == "estimated" and node.children) or any(_foreign(child) for child in node.children)
 
 
 def _nanometres(values: Values, technology: Node) -> Fraction | None:
@@ -70,7 +76,7 @@ def _energy_units(node: Node) -> Iterator[str]:
 
 def _target(values: Values, root: Node, found: Mapping[str, Node]) -> Target:
     units = values.units
-    return Target(
+    target = Target(
         name=root.name.text,
         word_bits=units.word_bits,
         clock_mhz=units.clock_mhz,
@@ -79,12 +85,30 @@ def _target(values: Values, root: Node, found: Mapping[str, Node]) -> Target:
         vector=_vector(values, found["vector"]) if "vector" in found else None,
         energy_unit=cast(Literal["pJ", "x"], units.energy_unit),
         pj_per_unit=units.pj_per_unit,
-        leakage=_power(values, found, "leakage") + _power(values, found, "clocking"),
+        leakage=_power(values, found, "clocking"),
         clocking=_power(values, found, "clocking"),
         technology=values.text(found["technology"].name) if "technology" in found else "",
         fps_target=values.measure(found["goal"].children[0], "frame rate") if "goal" in found else None,
         numeric=_numeric(values, found["numeric"]) if "numeric" in found else Numeric(),
     )
+    return replace(target, leakage=target.leakage + _leakage(values, found, target)) if "leakage" in found else target
+
+
+def _leakage(values: Values, found: Mapping[str, Node], target: Target) -> Fraction:
+    """Static power, given or estimated from the area of all parts."""
+    node = found["leakage"]
+    if node.children:
+        return values.measure(node.children[0], "power")
+    area = area_mm2(target)
+    if area is None:
+        message = "leakage is estimated from the area, and not every part has one"
+        expected = "an area of every memory but the outermost, and of the MACs"
+        raise values.source.error(node, message, expected, "write `area estimated` in each of them")
+    table = values.units.table("power")
+    if "mW" not in table:
+        message, remedy = "estimates are in mW, and nothing says how many pJ an x is", "say it: `unit 1x = 2 pJ`"
+        raise values.source.error(node, message, "energies in pJ", remedy)
+    return leakage_power(area) * table["mW"]
 
 
 def _numeric(values: Values, numeric: Node) -> Numeric:
@@ -134,8 +158,9 @@ def _check_parent(values: Values, array: Node, levels: Sequence[Level]) -> None:
 def _mac(values: Values, mac: Node) -> Mac:
     found = statements(values.source, mac, "mac", replace(mac, length=len("mac")), ("cost",))
     bits = values.units.word_bits
-    area = values.given(found["area"].children[0], "area", partial(mac_area, bits)) if "area" in found else None
-    energy = values.given(found["cost"].children[0], "energy", partial(mac_energy, bits))
+    part = Part("mac", bits)
+    area = values.given(found["area"].children[0], "area", part) if "area" in found else None
+    energy = values.given(found["cost"].children[0], "energy", part, "compute")
     gates, skips = _zeros(values, found["zeros"]) if "zeros" in found else ((), False)
     return Mac(energy, area, gates, skips)
 
@@ -159,7 +184,7 @@ def _vector(values: Values, vector: Node) -> VectorUnit:
     return VectorUnit(
         ops=_ops(values, found["ops"].children),
         lanes=values.count(lanes.name, "the number of lanes"),
-        energy=values.given(found["cost"].children[0], "energy", partial(mac_energy, values.units.word_bits)),
+        energy=values.given(found["cost"].children[0], "energy", Part("mac", values.units.word_bits), "compute"),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from json import loads
 
 from effc.compiler.errors import InputError
+from effc.compiler.target.estimators import Action, Part, find
 from effc.compiler.target.suggest import did_you_mean, either
 from effc.compiler.target.syntax import Node, Source
 from effc.compiler.target.units import (
@@ -54,19 +55,40 @@ class Values:
             raise self.source.error(at, f"{what} must be a whole number", expected, "write for example `12`")
         return value.numerator
 
-    def given(self, node: Node, kind: str, estimate: Callable[[Fraction], Fraction]) -> Fraction:
-        """A quantity; or, where it says `estimated`, what ``estimate`` makes of the technology in nm, in pJ or um2."""
+    def given(self, node: Node, kind: str, part: Part, action: Action = "read") -> Fraction:
+        """A quantity; or, where it says `estimated`, what an estimator makes of a part and its technology."""
         if node.rule != "estimated":
             return self.measure(node, kind)
-        if self.technology is None:
-            expected, remedy = "a technology to estimate from", 'add `technology "65 nm"`'
-            raise self.source.error(node, "nothing says what it is to be estimated from", expected, remedy)
         unit = "um2" if kind == "area" else "pJ"
         table = self.units.table(kind)
         if unit not in table:
             message, remedy = "estimates are in pJ, and nothing says how many an x is", "say it: `unit 1x = 2 pJ`"
             raise self.source.error(node, message, "energies in pJ", remedy)
-        return estimate(self.technology) * table[unit]
+        return self._estimate(node, kind, replace(part, nm=self.nanometres(node)), action) * table[unit]
+
+    def nanometres(self, node: Node) -> Fraction:
+        """The technology that something is to be estimated from."""
+        if self.technology is None:
+            expected, remedy = "a technology to estimate from", 'add `technology "65 nm"`'
+            raise self.source.error(node, "nothing says what it is to be estimated from", expected, remedy)
+        return self.technology
+
+    def _estimate(self, node: Node, kind: str, part: Part, action: Action) -> Fraction:
+        """In pJ or um2, by the estimator that is named: three digits, as more would say more than is known."""
+        name, component = (*node.words, "")[0], self.text(node.tokens[1]) if len(node.tokens) > 1 else ""
+        part = replace(part, component=component)
+        try:
+            estimator = find(name)
+            value = estimator.area(part) if kind == "area" else estimator.energy(part, action)
+        except InputError as error:
+            raise self.source.error(node, error.message, error.expected, error.remedy) from None
+        except Exception as error:
+            why = str(error).strip().partition("\n")[0] or type(error).__name__
+            message, remedy = f"{name} cannot estimate this: {why}", "name another component, or give the number"
+            raise self.source.error(node, message, "a part that it knows", remedy) from error
+        if not 0 < value < 1e18:
+            raise self.source.error(node, f"{name} says {value:g}", "more than zero", "give the number")
+        return Fraction(f"{value:.3g}")
 
     def rates(self, given: Sequence[Node]) -> tuple[Fraction | None, Fraction | None, bool]:
         """Bandwidths of reads and of writes in bits per core cycle (None: unlimited), and whether they take turns."""

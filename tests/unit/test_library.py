@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from effc.compiler.cost import evaluate
-from effc.compiler.report.area import area_mm2
 from effc.compiler.search import search
 from effc.compiler.target import FanOut, Level, Target, bundled_targets, load_target, parse_target, print_target
+from effc.compiler.target.area import area_mm2
 from effc.ir import nests, parse_schedule
 from effc.ir.nest import Nest
 
