@@ -42,14 +42,18 @@ def run_op(op: NodeOp, values: Mapping[str, Value]) -> list[Value | None]:
 
 
 def run_nest(op: NestOp, arrays: Mapping[str, Array], accumulate: npt.DTypeLike = np.float32) -> Array:
-    """The output operand of a nest, an index per axis, in the type of its first operand."""
+    """The output operand of a nest, an index per axis, in the type of its first operand; of integers, int32."""
     nest = op.nest
+    dtype = arrays[op.uses[nest.reads[0].name].tensor].dtype
+    whole = dtype.kind not in "fV"
+    if whole:
+        accumulate = np.float64  # exact: sums of 32 bits have less than 53
     terms = [_term(nest, read, _at(op.uses[read.name], read.shape, arrays), accumulate) for read in nest.reads]
     value = _product(nest, terms)
     if nest.bias is not None:
         words = _at(op.uses[nest.bias.name], nest.bias.shape, arrays)
         value = value + _aligned(_term(nest, nest.bias, words, accumulate), _output_dims(nest))
-    output = np.zeros(nest.output.shape, arrays[op.uses[nest.reads[0].name].tensor].dtype)
+    output = np.zeros(nest.output.shape, np.int32 if whole else dtype)
     _windows(output, nest.output, nest.bounds, writeable=True)[...] = value
     return output
 
@@ -67,7 +71,9 @@ def _store(graph: Graph, op: NestOp, value: Array, values: dict[str, Value]) -> 
 
 
 def _at(view: View, shape: tuple[int, ...], arrays: Mapping[str, Array]) -> Array:
-    return _strided(np.ascontiguousarray(arrays[view.tensor]).reshape(-1), view, shape)
+    """The words of an operand; integers above their zero point."""
+    words = _strided(np.ascontiguousarray(arrays[view.tensor]).reshape(-1), view, shape)
+    return words if view.zero is None else words.astype(np.int64) - _at(view.zero, shape, arrays)
 
 
 def _strided(words: Array, view: View, shape: tuple[int, ...], writeable: bool = False) -> Array:

@@ -244,9 +244,14 @@ class Builder(Transformer[Token, At]):
     def strides(self, parts: list[Any]) -> At:
         return at(tuple(part.value for part in parts[1:]), *parts)
 
+    def zero(self, parts: list[Any]) -> At:
+        _, tensor, strides = parts
+        return at(View(tensor.value, 0, strides.value), *parts)
+
     def use(self, parts: list[Any]) -> At:
-        operand, tensor, offset, strides = parts
-        view = View(tensor.value, 0 if offset is None else offset.value, () if strides is None else strides.value)
+        operand, tensor, offset, strides, zero = parts
+        start, steps = 0 if offset is None else offset.value, () if strides is None else strides.value
+        view = View(tensor.value, start, steps, None if zero is None else zero.value)
         return at((operand.value, view, strides is not None), *filter(None, parts))
 
     def nest_op(self, parts: list[Any]) -> At:
@@ -429,7 +434,7 @@ def _schedule(items: list[At], statement: At | None) -> At:
 def _view(nest: Nest, operand: str, view: View, has_strides: bool) -> View:
     """The view; its strides, if none are written, those of a row-major tensor of the operand's shape."""
     found = nest.operands.get(operand)
-    return view if has_strides or found is None else View(view.tensor, view.offset, row_major(found.shape))
+    return view if has_strides or found is None else replace(view, strides=row_major(found.shape))
 
 
 def _set_context(op: At, contexts: Mapping[str, bytes]) -> None:

@@ -60,11 +60,20 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How an operand lies in a tensor: word ``offset + sum(stride * index)``; an index per axis of the operand."""
+    """How an operand lies in a tensor: word ``offset + sum(stride * index)``; an index per axis of the operand.
+
+    Of integers, the operand is what they are above their ``zero`` point, a tensor that is viewed with the same axes.
+    """
 
     tensor: str
     offset: int
     strides: tuple[int, ...]
+    zero: View | None = None
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The tensor, and that of the zero point if there is one."""
+        return (self.tensor,) if self.zero is None else (self.tensor, *self.zero.tensors)
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,8 @@ class NestOp:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        return tuple(view.tensor for name, view in self.uses.items() if name != self.nest.output.name)
+        views = [view for name, view in self.uses.items() if name != self.nest.output.name]
+        return tuple(name for view in views for name in view.tensors)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -146,7 +156,7 @@ class Graph:
 
         Wider integers are shapes and indices.
         """
-        nests = {view.tensor for op in self.nests for view in op.uses.values()}
+        nests = {name for op in self.nests for view in op.uses.values() for name in view.tensors}
         return frozenset(name for name, tensor in self.tensors.items() if name in nests or is_data(tensor.dtype))
 
     def with_ops(self, ops: tuple[Op, ...]) -> Graph:

@@ -76,9 +76,10 @@ def _op_tensors(graph: Graph) -> Iterator[Violation]:
 def _known_shapes(graph: Graph) -> Iterator[Violation]:
     for i, op in _nest_ops(graph):
         for name, view in op.uses.items():
-            if graph.tensors[view.tensor].shape is None:
-                found = f"the shape of {view.tensor!r} is only known at run time"
-                yield Violation(("ops", i, "uses", name), found, "give the op to the host")
+            for tensor in view.tensors:
+                if graph.tensors[tensor].shape is None:
+                    found = f"the shape of {tensor!r} is only known at run time"
+                    yield Violation(("ops", i, "uses", name), found, "give the op to the host")
 
 
 def _places(graph: Graph) -> Iterator[Violation]:
@@ -226,12 +227,14 @@ def _views(graph: Graph) -> Iterator[tuple[Place, Operand, View]]:
     for i, op in _nest_ops(graph):
         for name, view in op.uses.items():
             yield ("ops", i, "uses", name), op.nest.operands[name], view
+            if view.zero is not None:
+                yield ("ops", i, "uses", name), op.nest.operands[name], view.zero
 
 
 def _names(op: NestOp | NodeOp) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The tensors that an op names, by kind."""
     if isinstance(op, NestOp):
-        yield "uses", tuple(view.tensor for name, view in op.uses.items() if name != op.nest.output.name)
+        yield "uses", op.inputs
         yield "outputs", tuple(view.tensor for name, view in op.uses.items() if name == op.nest.output.name)
     else:
         yield from (("inputs", op.inputs), ("captures", op.captures), ("outputs", op.outputs))
@@ -241,7 +244,7 @@ def _place(position: int, op: NestOp | NodeOp, kind: str, name: str) -> Place:
     """Where an op names a tensor."""
     if isinstance(op, NodeOp):
         return ("ops", position, kind, getattr(op, kind).index(name))
-    return ("ops", position, "uses", next(key for key, view in op.uses.items() if view.tensor == name))
+    return ("ops", position, "uses", next(key for key, view in op.uses.items() if name in view.tensors))
 
 
 def _spread(operand: Operand, view: View) -> bool:

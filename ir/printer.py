@@ -16,7 +16,7 @@ from effc.ir.nest import Axis, Dim, Nest, Operand
 from effc.ir.schedule import For, Item, Keep, Schedule
 
 KEYWORDS = frozenset(
-    "graph tensor const context nest of read bias write uses offset strides keep for par in by"  # noqa: SIM905
+    "graph tensor const context nest of read bias write uses offset strides zero keep for par in by"  # noqa: SIM905
     " op opset captures vector host node none base64 inf nan".split()
 )
 """Words that a name has to be quoted to be."""
@@ -101,6 +101,8 @@ def print_view(operand: str, view: View, shape: Sequence[int] | None) -> str:
     words = [name(operand), "=", name(view.tensor)]
     words += [f"offset {view.offset}"] if view.offset else []
     words += [] if shape is not None and view.strides == row_major(shape) else [f"strides ({_commas(view.strides)})"]
+    if view.zero is not None:
+        words += ["zero", name(view.zero.tensor), f"strides ({_commas(view.zero.strides)})"]
     return " ".join(words)
 
 

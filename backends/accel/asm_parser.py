@@ -30,6 +30,7 @@ from effc.backends.accel.isa import (
     Region,
     Slot,
     Take,
+    ZeroSetting,
     other_version,
 )
 from effc.ir.errors import source_error
@@ -297,8 +298,9 @@ class _Parser:
             axes.append(_axis(line))
             line.expect("@")
             strides.append(line.number_())
+        zero = _zero(line) if line.accept("zero") else None
         line.finish()
-        return OperandSetting(name, kind, tuple(axes), tensor, base, tuple(strides))
+        return OperandSetting(name, kind, tuple(axes), tensor, base, tuple(strides), zero)
 
     def region(self) -> Region:
         line = self.next("region")
@@ -313,6 +315,12 @@ class _Parser:
         buffers = line.number_()
         line.finish()
         return Region(level, operand, base, extents, loops, window, buffers)
+
+
+def _zero(line: _Line) -> ZeroSetting:
+    tensor = line.name()
+    line.expect("at")
+    return ZeroSetting(tensor, line.number_(), line.numbers())
 
 
 def _digit(line: _Line) -> LoopDigit | MeshDigit:

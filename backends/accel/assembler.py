@@ -136,7 +136,10 @@ def _digit(digit: LoopDigit | MeshDigit) -> str:
 
 def _operand(operand: OperandSetting) -> str:
     axes = ", ".join(f"{_axis(axis)} @ {stride}" for axis, stride in zip(operand.axes, operand.strides))
-    return f"{operand.kind} {_name(operand.name)} {_quoted(operand.tensor)} at {operand.base} [{axes}]"
+    line = f"{operand.kind} {_name(operand.name)} {_quoted(operand.tensor)} at {operand.base} [{axes}]"
+    if operand.zero is None:
+        return line
+    return f"{line} zero {_quoted(operand.zero.tensor)} at {operand.zero.base} {list(operand.zero.strides)}"
 
 
 def _axis(axis: Axis) -> str:

@@ -117,6 +117,7 @@ def _uses(layer: Layer, number: int, slots: dict[str, Slot]) -> Iterator[Machine
     """What is wrong with the tensors that a layer names."""
     if isinstance(layer, NestLayer):
         names = [operand.tensor for operand in layer.operands]
+        names += [operand.zero.tensor for operand in layer.operands if operand.zero is not None]
     else:
         node = layer.node
         names = [name for name in (*node.inputs, *node.outputs, *node.captures) if name]
@@ -131,6 +132,8 @@ def _uses(layer: Layer, number: int, slots: dict[str, Slot]) -> Iterator[Machine
     if isinstance(layer, NestLayer):
         for operand in layer.operands:
             yield from _in_dram(layer, operand, slots[operand.tensor])
+            if operand.zero is not None:
+                yield from _zero(operand, slots[operand.zero.tensor])
 
 
 def _in_dram(layer: NestLayer, operand: OperandSetting, slot: Slot) -> Iterator[MachineFault]:
@@ -155,6 +158,24 @@ def _in_dram(layer: NestLayer, operand: OperandSetting, slot: Slot) -> Iterator[
         )
     elif operand.kind == "write" and slot.constant:
         yield MachineFault(f"layer {layer.name} writes {slot.name}", expected="a tensor that is no constant")
+
+
+def _zero(operand: OperandSetting, slot: Slot) -> Iterator[MachineFault]:
+    """Whether a zero point lies within its tensor."""
+    assert operand.zero is not None
+    if slot.address is None or len(operand.zero.strides) != len(operand.axes) or operand.kind == "write":
+        yield MachineFault(
+            f"the zero point of {operand.name} is malformed", expected="a stride for each axis of a read"
+        )
+        return
+    steps = [stride * (axis.size - 1) for stride, axis in zip(operand.zero.strides, operand.axes)]
+    first = operand.zero.base + sum(step for step in steps if step < 0)
+    last = operand.zero.base + sum(step for step in steps if step > 0)
+    if first < slot.address or last >= _end(slot):
+        yield MachineFault(
+            f"the zero point of {operand.name} lies at {first} to {last}",
+            expected=f"{slot.address} to {_end(slot) - 1}, the words of {slot.name}",
+        )
 
 
 def _apart(sizes: list[int], strides: tuple[int, ...]) -> bool:

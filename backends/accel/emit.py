@@ -39,12 +39,13 @@ from effc.backends.accel.isa import (
     Program,
     Region,
     Take,
+    ZeroSetting,
 )
 from effc.backends.accel.layout import place_tensors
 from effc.backends.accel.tiles import axis_tile
 from effc.compiler.target.model import Target
 from effc.compiler.target.widths import Widths
-from effc.ir.graph import Graph, NestOp
+from effc.ir.graph import Graph, NestOp, View
 from effc.ir.nest import Nest, Operand
 from effc.ir.printer import extents, print_item
 from effc.ir.schedule import For, Keep, Par, Schedule, trips
@@ -78,13 +79,20 @@ def emit_nest(op: NestOp, target: Target, addresses: dict[str, int | None]) -> N
         view, kind = op.uses[name], "write" if operand is nest.output else "bias" if operand is nest.bias else "read"
         address = addresses[view.tensor]
         assert address is not None
+        zero = None if view.zero is None else _zero(view.zero, addresses)
         operands.append(
-            OperandSetting(name, kind, operand.axes, view.tensor, address + view.offset, view.strides)  # type: ignore[arg-type]
+            OperandSetting(name, kind, operand.axes, view.tensor, address + view.offset, view.strides, zero)  # type: ignore[arg-type]
         )
     regions = mapped.regions()
     return NestLayer(
         op.name, op.op, op.origin, mapped.dims, tuple(operands), tuple(regions), tuple(mapped.code(regions))
     )
+
+
+def _zero(view: View, addresses: dict[str, int | None]) -> ZeroSetting:
+    address = addresses[view.tensor]
+    assert address is not None
+    return ZeroSetting(view.tensor, address + view.offset, view.strides)
 
 
 @dataclass(frozen=True)

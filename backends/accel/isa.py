@@ -60,8 +60,17 @@ class DimSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class ZeroSetting:
+    """The zero point of an operand of integers: at ``base + sum(stride * index)`` for the word of the same index."""
+
+    tensor: str
+    base: int
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OperandSetting:
-    """An operand: its index map, and where it lies in DRAM: word ``base + sum(stride * index)``."""
+    """An operand: its index map, and where it lies in DRAM: word ``base + sum(stride * index)``; its zero point."""
 
     name: str
     kind: Literal["read", "bias", "write"]
@@ -69,6 +78,7 @@ class OperandSetting:
     tensor: str
     base: int
     strides: tuple[int, ...]
+    zero: ZeroSetting | None = None
 
 
 @dataclass(frozen=True, slots=True)

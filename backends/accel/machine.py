@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import prod
+from math import ceil, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from effc.backends.accel.boxes import Box
 from effc.backends.accel.check import check_program, widths_of
+from effc.backends.accel.dram import Dram, setting_box, storage
 from effc.backends.accel.emit import emit
 from effc.backends.accel.engine import Engine
 from effc.backends.accel.faults import MachineFault
@@ -28,6 +29,7 @@ from effc.backends.accel.timing import Clock, Timing, vector_timing
 from effc.backends.accel.trace import Recorder, Trace
 from effc.backends.host import run_node
 from effc.compiler.target.model import Target
+from effc.compiler.target.widths import integer_bits
 from effc.ir.counters import Counters
 from effc.ir.errors import InputError
 from effc.ir.graph import Graph, NestOp, Tensor, View
@@ -108,7 +110,7 @@ class _Run:
         target = machine.target
         check_program(program, target, machine.limits)
         self.slots = {slot.name: slot for slot in program.slots}
-        self.dram = Memory(target.levels[0].name, program.dram_words, machine.dtype, True)
+        self.dram = Dram(target.levels[0].name, program.dram_words, machine.dtype)
         self.host: dict[str, Value] = {}
         self.result = RunResult({})
         for slot in program.slots:
@@ -161,7 +163,6 @@ class _Run:
                 raise MachineFault(f"tensor {name} was never written", expected="a layer before that writes it")
             return self.host[name]
         span = _part(slot)
-        assert self.dram.valid is not None
         if not self.dram.valid[span].all():
             raise MachineFault(
                 f"tensor {name} has words that were never written",
@@ -169,7 +170,7 @@ class _Run:
                 expected="layers that write all of it",
             )
         dtype = word_type(slot.dtype) if self.machine.dtype == np.float32 else self.machine.dtype
-        return self.dram.data[span].astype(dtype).reshape(slot.shape)
+        return self.dram.plane(slot.dtype).data[span].astype(dtype).reshape(slot.shape)
 
     def store(self, name: str, value: Value) -> None:
         slot = self.slots[name]
@@ -182,23 +183,27 @@ class _Run:
         if self.machine.dtype == np.float32 and value.dtype != word_type(slot.dtype):
             raise MachineFault(f"tensor {name} is given as {value.dtype}", expected=slot.dtype)
         span = _part(slot)
-        assert self.dram.valid is not None
-        self.dram.data[span] = value.reshape(-1)
+        self.dram.plane(slot.dtype).data[span] = value.reshape(-1)
         self.dram.valid[span] = True
 
     # Layers
 
     def nest(self, layer: NestLayer) -> Counters:
-        machine = self.machine
         written = next(operand for operand in layer.operands if operand.kind == "write")
-        output = Box(written.base, tuple(axis.size for axis in written.axes), written.strides)
-        if not machine.exact:
+        memory, output = self.dram.layer(layer, self.slots), setting_box(written)
+        counters = self.sums(layer, memory, output)
+        self.dram.keep(layer, memory, self.slots[written.tensor].dtype)
+        return counters
+
+    def sums(self, layer: NestLayer, memory: Memory, output: Box) -> Counters:
+        """Run a layer on the array; in doubt about words that were never written, with a valid bit for each."""
+        if not self.machine.exact and memory.data.dtype.kind == "f":
             with suppress(MachineFault):
-                counters = self.engine(layer, False)
-                if not np.isnan(output.view(self.dram.data, 0)).any():
+                counters = self.engine(layer, memory, False)
+                if not np.isnan(output.view(memory.data, 0)).any():
                     return counters
             self.dram.forget(output)
-        return self.engine(layer, True)
+        return self.engine(layer, memory, True)
 
     def time(self, layer: Layer) -> None:
         """Follow a layer on the clock."""
@@ -227,10 +232,10 @@ class _Run:
             return Fraction(1)
         return 1 - Fraction(self.result.zeros[layer.name].gated, self.result.counters[layer.name].macs)
 
-    def engine(self, layer: NestLayer, exact: bool) -> Counters:
+    def engine(self, layer: NestLayer, memory: Memory, exact: bool) -> Counters:
         """Run a layer on the array, and count its zeros if they are looked for."""
         machine = self.machine
-        engine = Engine(layer, machine.target, self.dram, machine.dtype, exact, machine.zeros)
+        engine = Engine(layer, machine.target, memory, memory.data.dtype, exact, machine.zeros)
         counters = engine.run()
         if machine.zeros:
             self.result.zeros[layer.name] = ZeroCounts(engine.gated, dict(self.stored(layer)))
@@ -241,9 +246,10 @@ class _Run:
         for level in self.machine.target.levels:
             for operand in layer.operands:
                 if (code := level.code(operand.name)) is not None:
-                    box = Box(operand.base, tuple(axis.size for axis in operand.axes), operand.strides)
-                    words = box.view(self.dram.data, 0)
-                    yield (level.name, operand.name), code.encode(words, self.machine.target.word_bits)
+                    dtype = self.slots[operand.tensor].dtype
+                    words = setting_box(operand).view(self.dram.plane(dtype).data, 0)
+                    bits = ceil(self.machine.target.stored_bits(dtype))
+                    yield (level.name, operand.name), code.encode(words, bits)
 
     def node(self, layer: NodeLayer) -> Counters:
         node, counters = layer.node, Counters()
@@ -283,6 +289,8 @@ def written_by(layer: Layer) -> list[str]:
 
 def word_type(name: str) -> np.dtype[Any]:
     """The numpy type of a tensor in DRAM."""
+    if integer_bits(name) not in (None, 8, 16, 32, 64):
+        return storage(name)
     if name == "bfloat16":
         import ml_dtypes
 

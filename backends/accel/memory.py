@@ -30,6 +30,15 @@ class Memory:
         if self.valid is not None:
             self.valid[TRASH:] = True
 
+    @classmethod
+    def sharing(cls, level: str, words: int, dtype: npt.DTypeLike, valid: Bools) -> Memory:
+        """A memory whose valid bits are kept elsewhere; words that are not valid hold anything."""
+        memory = cls(level, 0, dtype, False)
+        memory.words, memory.valid = words, valid
+        memory.data = np.empty(words + CELLS, dtype)
+        memory.data[TRASH:] = 0
+        return memory
+
     def forget(self, box: Box) -> None:
         """Some words were never written."""
         box.view(self.data, 0)[...] = np.nan if self.data.dtype.kind == "f" else 0

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import onnx
 
@@ -54,10 +55,10 @@ class Builder:
         name = word if word == origin else _free(word, self._op_names)
         self.ops.append(NestOp(replace(nest, name=name), dict(uses), op, origin))
 
-    def add_node(self, op: str, name: str, inputs: tuple[str, ...], output: str) -> None:
-        """A node that the model does not have, without attributes."""
+    def add_node(self, op: str, name: str, inputs: tuple[str, ...], output: str, **attributes: Any) -> None:
+        """A node that the model does not have."""
         name = _free(name, self._op_names)
-        proto = onnx.helper.make_node(op, inputs, [output], name=name)
+        proto = onnx.helper.make_node(op, inputs, [output], name=name, **attributes)
         node = proto.SerializeToString(deterministic=True)
         self.ops.append(NodeOp(name, op, inputs, (output,), node, version=EXTRA_OPSET))
 

@@ -63,9 +63,18 @@ class Channels(NamedTuple):
 
 def conv(node: Node, build: Builder) -> None:
     """``O[n, g, k, p, q] += I[n, g, c, U*p + D*r - pad, ...] * W[g, k, c, r, s]``, from ``B[g, k]`` on."""
-    x, image = node.operand(0)
-    w, filters = node.operand(1)
-    y, result = node.result()
+    w = node.operand(1)
+    nest, uses = convolution(node, node.operand(0), w, node.result(), _bias(node, w[1][0]))
+    build.add_nest(nest, uses, "Conv", node.name)
+
+
+Tensor = tuple[str, tuple[int, ...]]
+"""The name of a tensor and its shape."""
+
+
+def convolution(node: Node, x: Tensor, w: Tensor, y: Tensor, bias: str | None) -> tuple[Nest, dict[str, View]]:
+    """The nest of a node that has the attributes of a Conv, and its views of an image, filters, outputs and a bias."""
+    (_, image), (_, filters), (_, result) = x, w, y
     if len(image) - 2 not in OUTER:
         raise NotANest(f"{len(image) - 2}-D convolution")
     channels = _channels(node, image, filters)
@@ -74,16 +83,21 @@ def conv(node: Node, build: Builder) -> None:
         raise NotANest("its output is not as large as its attributes say")
     if not all(window.sees_words for window in windows):
         raise NotANest("every word it reads is padding")
-    bias = _bias(node, filters[0])
     nest = nest_of(image[0], channels, windows, bias is not None)
     uses = {
-        "I": View(x, 0, grouped(row_major(image), 1, channels.inputs, channels.groups)),
-        "W": View(w, 0, grouped(row_major(filters), 0, channels.filters, channels.groups)),
-        OUTPUT_NAME: View(y, 0, grouped(row_major(result), 1, channels.filters, channels.groups)),
+        "I": View(x[0], 0, grouped(row_major(image), 1, channels.inputs, channels.groups)),
+        "W": View(w[0], 0, grouped(row_major(filters), 0, channels.filters, channels.groups)),
+        OUTPUT_NAME: View(y[0], 0, grouped(row_major(result), 1, channels.filters, channels.groups)),
     }
     if bias is not None:
         uses[BIAS_NAME] = View(bias, 0, grouped((1,), 0, channels.filters, channels.groups))
-    build.add_nest(nest, uses, "Conv", node.name)
+    return nest, uses
+
+
+def filter_strides(node: Node, filters: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of a row of one word for each filter, along the axes of the filters in a nest."""
+    groups = int(node.attributes.get("group", 1))
+    return grouped((1, *[0] * (len(filters) - 1)), 0, filters[0] // groups, groups)
 
 
 class Sliding(Protocol):

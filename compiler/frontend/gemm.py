@@ -59,20 +59,29 @@ def _scaled(build: Builder, name: str, value: Array, factor: float) -> str:
 
 
 def _add_product(node: Node, build: Builder, left: str, right: str, bias: str | None, output: str) -> None:
-    a, b = _matrix(node, *node.operand(0))[1], _matrix(node, *node.operand(1))[1]
+    (_, a), (_, b) = node.operand(0), node.operand(1)
+    uses = gemm_views(node, (left, a), (right, b), output)
+    if bias is not None:
+        uses[BIAS_NAME] = View(bias, 0, (1,))
+    (m, n), k = node.result()[1], a[0] if node.attributes.get("transA", 0) else a[1]
+    build.add_nest(product_nest(m, n, k, bias=bias is not None), uses, "Gemm", node.name)
+
+
+def gemm_views(
+    node: Node, left: tuple[str, tuple[int, ...]], right: tuple[str, tuple[int, ...]], output: str
+) -> dict[str, View]:
+    """The views of two matrices, which may be transposed, and of their product."""
+    a, b = _matrix(node, *left)[1], _matrix(node, *right)[1]
     across, along = bool(node.attributes.get("transA", 0)), bool(node.attributes.get("transB", 0))
     (k, m) = a if across else a[::-1]
     (n, inner) = b if along else b[::-1]
     if inner != k:
         raise node.error(f"a product of {m} x {k} and {inner} x {n}", "inner sizes that are equal")
-    uses = {
-        "I": View(left, 0, (1, m) if across else (k, 1)),
-        "W": View(right, 0, (1, k) if along else (n, 1)),
+    return {
+        "I": View(left[0], 0, (1, m) if across else (k, 1)),
+        "W": View(right[0], 0, (1, k) if along else (n, 1)),
         OUTPUT_NAME: View(output, 0, (n, 1)),
     }
-    if bias is not None:
-        uses[BIAS_NAME] = View(bias, 0, (1,))
-    build.add_nest(product_nest(m, n, k, bias=bias is not None), uses, "Gemm", node.name)
 
 
 def _addend_shape(node: Node, m: int, n: int) -> tuple[int, ...]:

@@ -25,9 +25,9 @@ from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.conv_transpose import conv_transpose
 from effc.compiler.frontend.gemm import gemm
-from effc.compiler.frontend.integers import integer_product, requantised_product
 from effc.compiler.frontend.matmul import matmul
 from effc.compiler.frontend.node import Node
+from effc.compiler.frontend.quantised import conv_integer, matmul_integer, qgemm, qlinear_conv, qlinear_matmul
 from effc.compiler.frontend.recurrent import recurrent
 from effc.compiler.frontend.subgraphs import Fresh, subgraphs
 from effc.compiler.frontend.writer import OPSET
@@ -45,12 +45,19 @@ class Lowering(NamedTuple):
     forms: str
 
 
+_KNOWN = "constant scales, for all or for each filter"
+
 LOWERINGS: dict[tuple[str, str], Lowering] = {
     ("", "Conv"): Lowering(conv, "1-D, 2-D, 3-D; groups, strides, dilations, any padding"),
     ("", "ConvTranspose"): Lowering(conv_transpose, "1-D, 2-D, 3-D, any attributes; a nest per phase of the strides"),
     ("", "Einsum"): Lowering(einsum.einsum, "any equation of two operands and more; a nest for each product"),
     ("", "Gemm"): Lowering(gemm, "any; a constant row C is a bias, other C an Add"),
     ("", "MatMul"): Lowering(matmul, "any rank, batched, broadcast"),
+    ("", "ConvInteger"): Lowering(conv_integer, "as Conv; zero points for all or for each filter"),
+    ("", "MatMulInteger"): Lowering(matmul_integer, "as MatMul; zero points for all, each row or each column"),
+    ("", "QLinearConv"): Lowering(qlinear_conv, f"as Conv; {_KNOWN}"),
+    ("", "QLinearMatMul"): Lowering(qlinear_matmul, f"as MatMul; {_KNOWN}"),
+    (contrib.DOMAIN, "QGemm"): Lowering(qgemm, f"as Gemm; {_KNOWN}"),
 }
 """By domain and operator."""
 
@@ -75,14 +82,11 @@ def _own(function: Callable[[Node, Fresh], list[onnx.NodeProto]]) -> Callable[[N
 
 
 _RECURRENT = Expansion(_written(recurrent), "up to 1024 steps; a nest for all inputs, and one for each step")
-_INTEGERS = "a nest of the centred values, where float32 holds every sum exactly"
 _BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
 
 EXPANSIONS: dict[tuple[str, str], Expansion] = {
     **dict.fromkeys((("", "LSTM"), ("", "GRU"), ("", "RNN")), _RECURRENT),
     **dict.fromkeys((("", "Attention"), ("", "LinearAttention"), ("", "CausalConvWithState")), _BODY),
-    **dict.fromkeys((("", "MatMulInteger"), ("", "ConvInteger")), Expansion(_written(integer_product), _INTEGERS)),
-    **dict.fromkeys((("", "QLinearMatMul"), ("", "QLinearConv")), Expansion(_written(requantised_product), _INTEGERS)),
     ("", "Einsum"): Expansion(_own(einsum.pairs), "any equation of two operands and more; a nest for each product"),
     (contrib.DOMAIN, "FusedMatMul"): Expansion(_written(contrib.fused_matmul), "any but transposed batches"),
     (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), "with Relu, Sigmoid, Tanh or none"),

@@ -29,9 +29,15 @@ class Batch(NamedTuple):
 
 def matmul(node: Node, build: Builder) -> None:
     """``O[b, m, n] += I[b, m, k] * W[b, k, n]``; an operand that is broadcast along ``b`` does not have it."""
-    a, left = node.operand(0)
-    b, right = node.operand(1)
-    y, _ = node.result()
+    nest, uses = products(node, node.operand(0), node.operand(1), node.result()[0])
+    build.add_nest(nest, uses, "MatMul", node.name)
+
+
+def products(
+    node: Node, a: tuple[str, tuple[int, ...]], b: tuple[str, tuple[int, ...]], y: str
+) -> tuple[Nest, dict[str, View]]:
+    """The nest of the matrix products of two tensors, and its views of them and of the output."""
+    left, right = a[1], b[1]
     left = (1, *left) if len(left) == 1 else left
     right = (*right, 1) if len(right) == 1 else right
     if not left or not right or left[-1] != right[-2]:
@@ -40,11 +46,11 @@ def matmul(node: Node, build: Builder) -> None:
     m, k, n = left[-2], left[-1], right[-1]
     nest = product_nest(m, n, k, batch)
     uses = {
-        "I": View(a, 0, (*(dim.left for dim in batch if dim.left is not None), k, 1)),
-        "W": View(b, 0, (*(dim.right for dim in batch if dim.right is not None), n, 1)),
+        "I": View(a[0], 0, (*(dim.left for dim in batch if dim.left is not None), k, 1)),
+        "W": View(b[0], 0, (*(dim.right for dim in batch if dim.right is not None), n, 1)),
         OUTPUT_NAME: View(y, 0, (*(dim.output for dim in batch), n, 1)),
     }
-    build.add_nest(nest, uses, "MatMul", node.name)
+    return nest, uses
 
 
 def product_nest(m: int, n: int, k: int, batch: tuple[Batch, ...] = (), bias: bool = False) -> Nest:

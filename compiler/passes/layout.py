@@ -104,7 +104,7 @@ def through(view: View, sizes: Sequence[int], layout: Layout) -> View | None:
     if any(first < 0 or last >= size for first, last, size in zip(low, high, tight.shape)):
         return None
     offset = tight.offset + sum(digit * step for digit, step in zip(start, tight.strides))
-    return View(layout.source, offset, tuple(strides))
+    return View(layout.source, offset, tuple(strides), view.zero)
 
 
 def _digits(number: int, steps: Shape) -> list[int]:

@@ -38,6 +38,8 @@ def _in_a_row(op: NestOp, outer: Dim, inner: Dim) -> bool:
     """Whether every operand with one dim has both, each alone on an axis, and a step of one is all of the other."""
     if outer.role != inner.role:
         return False
+    if any(view.zero is not None and any(view.zero.strides) for view in op.uses.values()):
+        return False  # a zero point for each index of a dim
     for name, operand in op.nest.operands.items():
         if not operand.dims & {outer.name, inner.name}:
             continue
@@ -81,7 +83,8 @@ def _without(operand: Operand, outer: Dim, inner: Dim, dim: Dim) -> Operand:
 
 def _tight(operand: Operand, view: View, outer: Dim) -> View:
     kept = [stride for axis, stride in zip(operand.axes, view.strides) if axis.dims != (outer.name,)]
-    return replace(view, strides=tuple(kept))
+    zero = None if view.zero is None else _tight(operand, view.zero, outer)
+    return replace(view, strides=tuple(kept), zero=zero)
 
 
 def _with(nest: Nest, dims: tuple[Dim, ...], operands: Mapping[str, Operand]) -> Nest:

@@ -54,6 +54,6 @@ def _unfit(name: str, graph: Graph) -> str:
         return f"the shape of '{name}' is only known at run time"
     if 0 in tensor.shape:
         return f"'{name}' has no elements"
-    if tensor.dtype not in TYPES and name not in graph.constants:
+    if tensor.dtype not in TYPES and name not in graph.constants and (name not in graph.data or "64" in tensor.dtype):
         return f"'{name}' is {tensor.dtype}: the vector unit computes in float32"
     return ""

@@ -9,7 +9,7 @@ from effc.compiler.passes.base import Pass
 from effc.compiler.passes.dead_ops import reads, without_unused_tensors
 from effc.compiler.passes.layout import LAYOUT_OPS, layouts
 from effc.compiler.passes.registry import register_pass
-from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op
+from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op, View
 
 
 @register_pass
@@ -122,9 +122,15 @@ def _renamed(op: Op, final: Callable[[str], str]) -> Op:
     if not any(final(name) != name for name in (*op.inputs, *op.outputs)):
         return op
     if isinstance(op, NestOp):
-        return replace(op, uses={key: replace(view, tensor=final(view.tensor)) for key, view in op.uses.items()})
+        return replace(op, uses={key: _followed(view, final) for key, view in op.uses.items()})
     inputs, outputs = tuple(map(final, op.inputs)), tuple(map(final, op.outputs))
     return replace(op, inputs=inputs, outputs=outputs, node=_node(op, inputs, outputs))
+
+
+def _followed(view: View, final: Callable[[str], str]) -> View:
+    """A view, and that of its zero point, of other tensors."""
+    zero = None if view.zero is None else _followed(view.zero, final)
+    return replace(view, tensor=final(view.tensor), zero=zero)
 
 
 def _node(op: NodeOp, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> bytes:

@@ -1,0 +1,197 @@
+"""Products of integers: nests of integers above their zero points, whose sums are integers of 32 bits.
+
+    y = ConvInteger(x, w, zx, zw)                             nest (x - zx) * (w - zw) -> y
+
+    y = QLinearConv(x, sx, zx, w, sw, zw, sy, zy, b)          nest (x - zx) * (w - zw) + b -> t
+                                                              u = DequantizeLinear(t, sx * sw / sy)
+                                                              y = QuantizeLinear(u, 1, zy)
+
+So onnxruntime requantises, bit for bit: the sum in float32 times a scale of float32, rounded to the nearest and there to
+even, shifted by the zero point and saturated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from effc.compiler.frontend.builder import Builder
+from effc.compiler.frontend.conv import convolution, filter_strides
+from effc.compiler.frontend.gemm import gemm_views
+from effc.compiler.frontend.matmul import product_nest, products
+from effc.compiler.frontend.node import Node, NotANest
+from effc.ir.graph import Array, View
+from effc.ir.nest import BIAS_NAME, OUTPUT_NAME, Nest
+
+SUMS = "int32"
+
+TYPES = ("int8", "uint8", "int16", "uint16", "int4", "uint4", "int2", "uint2")
+"""Types of elements that nests of integers multiply."""
+
+Operand = tuple[str, tuple[int, ...]]
+
+
+class Zeros(NamedTuple):
+    """The places of the inputs that are zero points, of the left operand and of the right one."""
+
+    left: int
+    right: int
+
+
+def conv_integer(node: Node, build: Builder) -> None:
+    """``O[n, k, p, q] += (I - zx) * (W[k] - zw[k])``."""
+    nest, uses = _convolution(node, 0, 1, None, node.proto.output[0], Zeros(2, 3))
+    build.add_nest(nest, uses, "ConvInteger", node.name)
+
+
+def matmul_integer(node: Node, build: Builder) -> None:
+    """``O[m, n] += (I[m] - za[m]) * (W[n] - zb[n])``."""
+    nest, uses = _product(node, 0, 1, node.proto.output[0], Zeros(2, 3))
+    build.add_nest(nest, uses, "MatMulInteger", node.name)
+
+
+def qlinear_conv(node: Node, build: Builder) -> None:
+    """A convolution of integers, requantised for each filter."""
+    scale = _scale(node, (1, 4), 6)
+    sums = _sums(node, build)
+    nest, uses = _convolution(node, 0, 3, 8, sums, Zeros(2, 5))
+    build.add_nest(nest, uses, "QLinearConv", node.name)
+    _requantise(node, build, sums, scale, 1, 7)
+
+
+def qlinear_matmul(node: Node, build: Builder) -> None:
+    """A product of matrices of integers, requantised for each column."""
+    scale = _scale(node, (1, 4), 6)
+    sums = _sums(node, build)
+    nest, uses = _product(node, 0, 3, sums, Zeros(2, 5))
+    build.add_nest(nest, uses, "QLinearMatMul", node.name)
+    _requantise(node, build, sums, scale, len(_shape(node)) - 1, 7)
+
+
+def qgemm(node: Node, build: Builder) -> None:
+    """``alpha * A' * B' + C`` of integers; without a scale of the output, in float32."""
+    result = node.input(7) is not None
+    alpha = np.float32(node.attributes.get("alpha", 1.0))
+    scale = _scale(node, (1, 4), 7 if result else None, alpha)
+    sums = _sums(node, build)
+    left, right = _operand(node, 0), _operand(node, 3)
+    (m, n), views = _shape(node), gemm_views(node, left, right, sums)
+    bias = _bias(node, 6, n)
+    if bias is not None:
+        views[BIAS_NAME] = View(bias, 0, (1,))
+    views = _centred(node, views, Zeros(2, 5), {"W": (0, 1)}, {"I": (1, 0)})
+    inner = left[1][0] if node.attributes.get("transA", 0) else left[1][1]
+    build.add_nest(product_nest(m, n, inner, bias=bias is not None), views, "QGemm", node.name)
+    if result:
+        _requantise(node, build, sums, scale, 1, 8)
+    else:
+        _dequantise(node, build, sums, scale, 1, node.proto.output[0])
+
+
+def _convolution(
+    node: Node, left: int, right: int, third: int | None, output: str, zeros: Zeros
+) -> tuple[Nest, dict[str, View]]:
+    x, w = _operand(node, left), _operand(node, right)
+    bias = None if third is None else _bias(node, third, w[1][0])
+    nest, views = convolution(node, x, w, (output, _shape(node)), bias)
+    channels = filter_strides(node, w[1])
+    return nest, _centred(node, views, zeros, {"W": channels}, {})
+
+
+def _product(node: Node, left: int, right: int, output: str, zeros: Zeros) -> tuple[Nest, dict[str, View]]:
+    a, b = _operand(node, left), _operand(node, right)
+    nest, views = products(node, a, b, output)
+    rows = (*[0] * (len(views["I"].strides) - 2), 1, 0)
+    columns = (*[0] * (len(views["W"].strides) - 2), 0, 1)
+    return nest, _centred(node, views, zeros, {"W": columns}, {"I": rows})
+
+
+def _centred(
+    node: Node,
+    views: Mapping[str, View],
+    zeros: Zeros,
+    right: Mapping[str, tuple[int, ...]],
+    left: Mapping[str, tuple[int, ...]],
+) -> dict[str, View]:
+    """The views with their zero points: one for all, or along the strides given. A constant zero is none."""
+    found = dict(views)
+    for name, position, along in (("I", zeros.left, left.get("I")), ("W", zeros.right, right.get("W"))):
+        tensor, value = node.input(position), node.constant(position)
+        if tensor is None or (value is not None and not np.any(value)):
+            continue
+        if tensor.shape is None:
+            raise NotANest("a zero point of unknown shape")
+        strides = (0,) * len(found[name].strides) if prod(tensor.shape) == 1 else along
+        if strides is None or len(tensor.shape) > 1:
+            raise NotANest(f"a zero point of the shape {list(tensor.shape)}")
+        found[name] = replace(found[name], zero=View(tensor.name, 0, strides))
+    return found
+
+
+def _operand(node: Node, position: int) -> Operand:
+    """Name and shape of an input that a nest of integers can read."""
+    tensor = node.input(position)
+    if tensor is None:
+        raise node.error("an input is missing")
+    if tensor.dtype not in TYPES:
+        raise NotANest(f"{tensor.dtype or 'unknown type'}: no nest of integers")
+    if tensor.shape is None:
+        raise NotANest(f"the shape of '{tensor.name}' is only known at run time")
+    if 0 in tensor.shape:
+        raise NotANest(f"'{tensor.name}' has no elements")
+    return tensor.name, tensor.shape
+
+
+def _bias(node: Node, position: int, size: int) -> str | None:
+    """A row of sums to begin from."""
+    tensor = node.input(position)
+    if tensor is None:
+        return None
+    if tensor.dtype != SUMS or tensor.shape != (size,):
+        raise NotANest(f"a bias of {tensor.dtype} and the shape {list(tensor.shape or ())}")
+    return tensor.name
+
+
+def _shape(node: Node) -> tuple[int, ...]:
+    tensor = node.outputs[0]
+    if tensor is None or tensor.shape is None:
+        raise NotANest("the shape of its result is only known at run time")
+    return tensor.shape
+
+
+def _sums(node: Node, build: Builder) -> str:
+    return build.add_tensor(f"{node.proto.output[0]}_sums", SUMS, _shape(node))
+
+
+def _scale(node: Node, factors: tuple[int, int], divisor: int | None, first: np.float32 = np.float32(1)) -> Array:
+    """The factors multiplied, and divided by the scale of the output, in float32 and in this order."""
+    values = [node.constant(position) for position in (*factors, *([] if divisor is None else [divisor]))]
+    if any(value is None or value.ndim > 1 for value in values):
+        raise NotANest("scales that are only known at run time, or for blocks")
+    left, right, *rest = (value.astype(np.float32) for value in values if value is not None)
+    with np.errstate(all="ignore"):
+        scale = first * left * right if first != 1 else left * right
+        for value in rest:
+            scale = scale / value
+    result: Array = np.asarray(scale, np.float32)
+    return result.reshape(()) if result.size == 1 else result
+
+
+def _dequantise(node: Node, build: Builder, sums: str, scale: Array, axis: int, output: str) -> None:
+    """Sums times a scale."""
+    constant = build.add_constant(f"{output}_scale", scale)
+    build.add_node("DequantizeLinear", f"{node.name}_scale", (sums, constant), output, axis=axis)
+
+
+def _requantise(node: Node, build: Builder, sums: str, scale: Array, axis: int, zero: int) -> None:
+    """Sums times a scale, rounded, shifted and saturated to the type of the output."""
+    y = node.proto.output[0]
+    real = build.add_tensor(f"{y}_real", "float32", build.tensors[sums].shape)
+    _dequantise(node, build, sums, scale, axis, real)
+    one, point = build.add_constant(f"{y}_one", np.array(1, np.float32)), node.input(zero)
+    inputs = (real, one) if point is None else (real, one, point.name)
+    build.add_node("QuantizeLinear", f"{node.name}_requantise", inputs, y)
