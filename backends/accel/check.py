@@ -11,7 +11,7 @@ from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import Layer, NestLayer, OperandSetting, Program, Slot
 from effc.backends.accel.limits import Limits
 from effc.compiler.target.model import Target
-from effc.compiler.target.widths import Widths, integer_bits
+from effc.compiler.target.widths import WORDS, Widths, integer_bits
 from effc.ir.nest import OUTPUT_NAME
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -21,7 +21,9 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 def widths_of(layer: NestLayer, slots: Mapping[str, Slot]) -> Widths:
     """The bits of the elements of a layer, which follow from its tensors."""
     types = {operand.name: slots[operand.tensor].dtype for operand in layer.operands}
-    written = next(operand for operand in layer.operands if operand.kind == "write")
+    written = next((operand for operand in layer.operands if operand.kind == "write"), None)
+    if written is None:
+        return WORDS  # a fault, as its operands show
     words = prod(axis.size for axis in written.axes)
     return Widths.of({**types, OUTPUT_NAME: types[written.name]}, types[written.name], words)
 
@@ -164,9 +166,7 @@ def _zero(operand: OperandSetting, slot: Slot) -> Iterator[MachineFault]:
     """Whether a zero point lies within its tensor."""
     assert operand.zero is not None
     if slot.address is None or len(operand.zero.strides) != len(operand.axes) or operand.kind == "write":
-        yield MachineFault(
-            f"the zero point of {operand.name} is malformed", expected="a stride for each axis of a read"
-        )
+        yield MachineFault(f"the zero point of {operand.name} is malformed", expected="a stride for each axis")
         return
     steps = [stride * (axis.size - 1) for stride, axis in zip(operand.zero.strides, operand.axes)]
     first = operand.zero.base + sum(step for step in steps if step < 0)

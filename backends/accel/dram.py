@@ -59,7 +59,7 @@ class Dram:
         box.view(self.valid, 0)[...] = False
 
     def layer(self, layer: NestLayer, slots: Mapping[str, Slot]) -> Memory:
-        """What a layer on the array sees: its own words of floating point, or a copy of integers without zero points."""
+        """What a layer on the array sees: the words of floating point, or a copy of integers without zero points."""
         reads = [slots[operand.tensor].dtype for operand in layer.operands if operand.kind != "write"]
         whole = [self.dtype == np.float32 and integer_bits(dtype) is not None for dtype in reads]
         if not any(whole):

@@ -6,8 +6,8 @@
                                                               u = DequantizeLinear(t, sx * sw / sy)
                                                               y = QuantizeLinear(u, 1, zy)
 
-So onnxruntime requantises, bit for bit: the sum in float32 times a scale of float32, rounded to the nearest and there to
-even, shifted by the zero point and saturated.
+So onnxruntime requantises, bit for bit: the sum in float32 times a scale of float32, rounded to the nearest and there
+to even, shifted by the zero point and saturated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from effc.compiler.frontend.gemm import gemm_views
 from effc.compiler.frontend.matmul import product_nest, products
 from effc.compiler.frontend.node import Node, NotANest
 from effc.ir.graph import Array, View
-from effc.ir.nest import BIAS_NAME, OUTPUT_NAME, Nest
+from effc.ir.nest import BIAS_NAME, Nest
 
 SUMS = "int32"
 
@@ -75,7 +75,7 @@ def qlinear_matmul(node: Node, build: Builder) -> None:
 def qgemm(node: Node, build: Builder) -> None:
     """``alpha * A' * B' + C`` of integers; without a scale of the output, in float32."""
     result = node.input(7) is not None
-    alpha = np.float32(node.attributes.get("alpha", 1.0))
+    alpha = float(node.attributes.get("alpha", 1.0))
     scale = _scale(node, (1, 4), 7 if result else None, alpha)
     sums = _sums(node, build)
     left, right = _operand(node, 0), _operand(node, 3)
@@ -167,14 +167,14 @@ def _sums(node: Node, build: Builder) -> str:
     return build.add_tensor(f"{node.proto.output[0]}_sums", SUMS, _shape(node))
 
 
-def _scale(node: Node, factors: tuple[int, int], divisor: int | None, first: np.float32 = np.float32(1)) -> Array:
+def _scale(node: Node, factors: tuple[int, int], divisor: int | None, alpha: float = 1.0) -> Array:
     """The factors multiplied, and divided by the scale of the output, in float32 and in this order."""
     values = [node.constant(position) for position in (*factors, *([] if divisor is None else [divisor]))]
     if any(value is None or value.ndim > 1 for value in values):
         raise NotANest("scales that are only known at run time, or for blocks")
     left, right, *rest = (value.astype(np.float32) for value in values if value is not None)
     with np.errstate(all="ignore"):
-        scale = first * left * right if first != 1 else left * right
+        scale = np.float32(alpha) * left * right
         for value in rest:
             scale = scale / value
     result: Array = np.asarray(scale, np.float32)
