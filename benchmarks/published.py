@@ -23,6 +23,7 @@ from effc.compiler.api import search
 from effc.compiler.cost import Evaluation, evaluate
 from effc.compiler.dataflows import Layer, best_row_stationary, read_table, row_stationary
 from effc.compiler.target import Target, load_target
+from effc.compiler.target.area import area_by
 from effc.ir import parse_schedule, print_schedule
 
 ROOT = Path(__file__).parents[1]
@@ -203,15 +204,11 @@ def read_core() -> float:
 
 def area(target: Target, published: float) -> str:
     """The area of every kind of part, all instances together, and in total."""
-    rows = []
-    for position, level in enumerate(target.levels[1:], 1):
-        for bank in level.banks:
-            name = level.name if len(level.banks) == 1 else f"{level.name} {', '.join(bank.operands)}"
-            rows.append((name, target.instances(position), bank.area or Fraction(0)))
-    rows.append(("MAC", target.instances(len(target.levels)), target.mac.area or Fraction(0)))
-    square = [(name, count, float(count * one) / 1e6) for name, count, one in rows]
-    cells = [[name, str(count), "", f"{mm2:.2f}", ""] for name, count, mm2 in square]
-    total_mm2 = sum(mm2 for *_, mm2 in square)
+    parts = area_by(target) or {}
+    counts = {level.name: target.instances(place) for place, level in enumerate(target.levels)}
+    instances = {name: counts.get(name.split()[0], target.instances(len(target.levels))) for name in parts}
+    cells = [[name, str(instances[name]), "", f"{float(um2) / 1e6:.2f}", ""] for name, um2 in parts.items()]
+    total_mm2 = float(sum(parts.values())) / 1e6
     return table(
         ["part", "count", "published", "effc", "deviation"], [*cells, ["all", "", *beside(published, total_mm2, 2)]]
     )

@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from fractions import Fraction
 from typing import Any, NoReturn
 
 from effc.compiler.errors import InputError
@@ -233,6 +234,14 @@ def _map(parser: Parser) -> None:
 def _evaluate(parser: Parser) -> None:
     parser.add_argument("nest", metavar="NEST.txt", help="a nest with its loops, as `effc show` prints it (- is stdin)")
     _target(parser)
+    parser.add_argument(
+        "--density",
+        type=_density,
+        action="append",
+        default=[],
+        metavar="OPERAND=SHARE",
+        help="the share of an operand's words that are not zero, as I=0.4: what the target then gates and compresses",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the layer there (- is stdout)")
 
 
@@ -352,6 +361,17 @@ def _dim(text: str) -> tuple[str, list[int]]:
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"'{text}' is not NAME=VALUE")
     return name, [_size(name, value) for value in values.split(",")]
+
+
+def _density(text: str) -> tuple[str, Fraction]:
+    name, equals, share = text.partition("=")
+    try:
+        value = Fraction(share) if equals and name else None
+    except (ValueError, ZeroDivisionError):
+        value = None
+    if value is None or not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not OPERAND=SHARE, a share from 0 to 1")
+    return name, value
 
 
 def _size(name: str, text: str) -> int:

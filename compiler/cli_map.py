@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,13 @@ def evaluate(arguments: Namespace) -> int:
     target = find_target(arguments.target)
     nest, schedule = parse_scheduled(*source(arguments.nest))
     layer = nest_layer(given(nest, schedule, target, "energy"), target)
+    if arguments.density:
+        from effc.compiler.api import evaluate as cost
+        from effc.compiler.report.zeros import expected_zeros
+
+        densities = dict(arguments.density)
+        found = cost(nest, target, schedule, densities=densities)
+        layer = replace(layer, zeros=expected_zeros(nest, target, found, densities))
     _write(arguments, [layer], target, "energy", Path(arguments.nest))
     return 0
 
@@ -99,9 +107,11 @@ def _write(arguments: Namespace, layers: list[Layer], target: Target, objective:
     if layers and not owns_stdout(arguments, "json", "csv"):
         from effc.compiler.report.rows import front_table, layer_table, words_table
         from effc.compiler.report.tables import console_for, print_table
+        from effc.compiler.report.zeros import zeros_table
 
         fronts = [front_table(shown)] if any(layer.front for layer in layers) else []
-        for table in (layer_table(shown), *fronts, words_table(shown)):
+        zeros = [zeros_table(shown)] if shown.totals.zeros is not None else []
+        for table in (layer_table(shown), *fronts, words_table(shown), *zeros):
             print_table(table, console_for())
 
 
@@ -109,6 +119,7 @@ def _report(layers: list[Layer], target: Target, objective: str, path: Path) -> 
     """The layers as a report, of which only the tables of layers are shown."""
     from effc.compiler.report import ModelInfo, Report, target_info, totals
     from effc.compiler.report.model import SCHEMA
+    from effc.compiler.report.zeros import total_zeros
 
     digest = hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
     model = ModelInfo(str(path), digest, sum(layer.macs for layer in layers), 0, path.stem)
@@ -118,7 +129,7 @@ def _report(layers: list[Layer], target: Target, objective: str, path: Path) -> 
         model,
         target_info(target),
         objective,
-        totals(target, tuple(layers)),
+        replace(totals(target, tuple(layers)), zeros=total_zeros(tuple(layers))),
         tuple(layers),
         (),
     )

@@ -243,12 +243,12 @@ class _Run:
 
     def stored(self, layer: NestLayer) -> Iterator[tuple[tuple[str, str], Coded]]:
         """The tensors of a layer, in the code of every level that keeps them in one."""
-        for level in self.machine.target.levels:
+        target = self.machine.target.with_widths(widths_of(layer, self.slots))
+        for position, level in enumerate(target.levels):
             for operand in layer.operands:
                 if (code := level.code(operand.name)) is not None:
-                    dtype = self.slots[operand.tensor].dtype
-                    words = setting_box(operand).view(self.dram.plane(dtype).data, 0)
-                    bits = ceil(self.machine.target.stored_bits(dtype))
+                    words = setting_box(operand).view(self.dram.plane(self.slots[operand.tensor].dtype).data, 0)
+                    bits = ceil(target.bits(position, operand.name))
                     yield (level.name, operand.name), code.encode(words, bits)
 
     def node(self, layer: NodeLayer) -> Counters:

@@ -30,7 +30,7 @@ from effc.compiler.report.model import (
     Where,
 )
 from effc.compiler.search.result import Best, Certificate, Point
-from effc.compiler.target.area import area_mm2
+from effc.compiler.target.area import area_by, area_mm2
 from effc.compiler.target.model import Bank, Level, Target
 from effc.compiler.target.show import print_target
 from effc.ir.counters import Counters
@@ -304,6 +304,7 @@ def totals(
         dram_words=words,
         dram_bytes=number(sum((exact(layer.dram_bytes) for layer in layers), Fraction(0))),
         area_mm2=_optional(area_mm2(target)),
+        area_by={part: number(um2 / 10**6) for part, um2 in (area_by(target) or {}).items()},
         power_mw=number(pj / milliseconds / 10**6) if pj is not None and milliseconds else None,
         accuracy=None,
         fps_target=_optional(target.fps_target),

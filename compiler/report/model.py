@@ -7,7 +7,7 @@ unit is part of a field's name, or stands in ``target.units``. None is what is n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from effc.compiler.report import codec
@@ -125,6 +125,7 @@ class Totals:
     search_s: Number | None
     compile_s: Number | None
     saved_words: int = 0
+    area_by: Mapping[str, Number] = field(default_factory=dict)
     zeros: ZeroInfo | None = None
 
 

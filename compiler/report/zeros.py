@@ -5,55 +5,73 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING
 
 from effc.compiler.report import text
 from effc.compiler.report.columns import Column, Table
 from effc.compiler.report.model import CodedInfo, Layer, Number, Report, ZeroInfo
 from effc.compiler.target.model import OPERAND_TERMS
+from effc.compiler.target.widths import Widths
 
 if TYPE_CHECKING:
     from effc.compiler.cost.evaluate import Evaluation
     from effc.compiler.target.model import Target
     from effc.ir.graph import Graph, NestOp
-    from effc.ir.zeros import ZeroCounts
+    from effc.ir.nest import Nest
+    from effc.ir.zeros import Coded, ZeroCounts
 
 
 def with_zeros(report: Report, graph: Graph, target: Target, found: Mapping[str, ZeroCounts]) -> Report:
     """The report with what a run found of zeros, by the names of layers; the rest of it stays as it is."""
     ops = {op.name: op for op in graph.nests if op.name in found}
-    infos = {name: zero_info(op, target, found[name]) for name, op in ops.items()}
+    infos = {
+        name: zero_info(op, target.with_widths(Widths.of_nest(op, graph.tensors)), found[name])
+        for name, op in ops.items()
+    }
     layers = tuple(replace(layer, zeros=infos.get(layer.name)) for layer in report.layers)
-    return replace(report, layers=layers, totals=replace(report.totals, zeros=_total(layers)))
+    return replace(report, layers=layers, totals=replace(report.totals, zeros=total_zeros(layers)))
 
 
 def zero_info(op: NestOp, target: Target, found: ZeroCounts) -> ZeroInfo:
-    """The zeros of a layer, costed."""
-    from effc.compiler.cost.energy import to_pj
+    """The zeros of a layer, costed on a target that has its widths."""
     from effc.compiler.cost.evaluate import evaluate
-    from effc.compiler.report.build import number
     from effc.ir.zeros import measured
 
     assert op.schedule is not None
     cost = evaluate(op.nest, op.schedule, target, measured(found, op.nest.macs, target.mac.gates))
+    return _info(target, cost, found.stored)
+
+
+def expected_zeros(nest: Nest, target: Target, cost: Evaluation, densities: Mapping[str, Fraction]) -> ZeroInfo:
+    """The same for a cost that was estimated from densities."""
+    stored = {}
+    for position, level in enumerate(target.levels):
+        for name, density in densities.items():
+            if (code := level.code(name)) is not None:
+                bits = ceil(target.bits(position, name))
+                stored[level.name, name] = code.estimate(nest.operands[name].words, density, bits)
+    return _info(target, cost, stored)
+
+
+def _info(target: Target, cost: Evaluation, stored: Mapping[tuple[str, str], Coded]) -> ZeroInfo:
+    from effc.compiler.cost.energy import to_pj
+    from effc.compiler.report.build import number
+
     pj = to_pj(target, cost.energy)
     reads: dict[str, dict[str, int]] = {}
     for (level, operand), words in cost.savings.reads.items():
         reads.setdefault(level, {})[operand] = words
-    energies = number(cost.energy), None if pj is None else number(pj)
-    return ZeroInfo(found.gated, reads, _coded(cost, found), *energies)
-
-
-def _coded(cost: Evaluation, found: ZeroCounts) -> dict[str, dict[str, CodedInfo]]:
-    result: dict[str, dict[str, CodedInfo]] = {}
-    for (level, operand), coded in found.stored.items():
+    tensors: dict[str, dict[str, CodedInfo]] = {}
+    for (level, operand), coded in stored.items():
         moved = cost.savings.coded[level, operand]
         sizes = coded.words, coded.nonzero, coded.bits, coded.metadata
-        result.setdefault(level, {})[operand] = CodedInfo(*sizes, *moved)
-    return result
+        tensors.setdefault(level, {})[operand] = CodedInfo(*sizes, *moved)
+    energies = number(cost.energy), None if pj is None else number(pj)
+    return ZeroInfo(cost.savings.gated, reads, tensors, *energies)
 
 
-def _total(layers: tuple[Layer, ...]) -> ZeroInfo | None:
+def total_zeros(layers: tuple[Layer, ...]) -> ZeroInfo | None:
     """All layers together; of those in which nothing was looked for, the energy."""
     infos = [layer.zeros for layer in layers if layer.zeros is not None]
     if not infos:
@@ -104,7 +122,7 @@ def zeros_table(report: Report) -> Table:
     word = report.target.units.word_bits
     rows = [row for layer in report.layers if layer.zeros for row in _rows(layer.name, layer.zeros, word, scale)]
     first, *_ = _rows("", total, word, scale)
-    notes = ("measured in this run; energy: what is left of the layer's; words in code: bits by the size of a word",)
+    notes = ("energy: what is left of the layer's; words in code: bits by the size of a word",)
     last = (f"{sum(layer.zeros is not None for layer in report.layers)} layers", *first[1:3], *([""] * 5), first[-1])
     return Table("Zeros", columns, tuple(rows), last, notes)
 

@@ -7,14 +7,22 @@ from fractions import Fraction
 from effc.compiler.target.model import Target
 
 
-def area_mm2(target: Target) -> Fraction | None:
-    """Square millimetres of all memories inside the outermost level and all MACs; None if one of them has no area."""
-    total = Fraction(0)
+def area_by(target: Target) -> dict[str, Fraction] | None:
+    """um2 of every memory inside the outermost level (a bank under its operands, too) and of the MACs, all instances
+    together; None if one of them has no area.
+    """
+    found: dict[str, Fraction | None] = {}
     for position, level in enumerate(target.levels[1:], 1):
         for bank in level.banks:
-            if bank.area is None:
-                return None
-            total += bank.area * target.instances(position)
-    if target.mac.area is None:
-        return None
-    return (total + target.mac.area * target.instances(len(target.levels))) / 10**6
+            name = level.name if len(level.banks) == 1 else f"{level.name} {', '.join(bank.operands)}"
+            found[name] = None if bank.area is None else bank.area * target.instances(position)
+    one = target.mac.area
+    found["MAC"] = None if one is None else one * target.instances(len(target.levels))
+    known = {name: area for name, area in found.items() if area is not None}
+    return known if len(known) == len(found) else None
+
+
+def area_mm2(target: Target) -> Fraction | None:
+    """Square millimetres of all of them; None if one has no area."""
+    parts = area_by(target)
+    return None if parts is None else sum(parts.values(), Fraction(0)) / 10**6

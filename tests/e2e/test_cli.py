@@ -112,6 +112,22 @@ def test_a_report_of_zeros(folder: Path, gating: Path, tmp_path: Path, capsys: C
     assert "tiny neither gates nor compresses" in capsys.readouterr().err
 
 
+def test_zeros_of_a_density(folder: Path, gating: Path, tmp_path: Path, capsys: Capture) -> None:
+    target = tmp_path / "gating.hw"
+    target.write_text(effc.print_target(effc.load(gating).target))
+    (tmp_path / "nest.txt").write_text(effc.load(gating).show("conv2"))
+    command = ("evaluate", tmp_path / "nest.txt", "--target", target)
+    assert effc_(*command, "--density", "I=0.25", "--json", "-") == 0
+    (layer,) = json.loads(capsys.readouterr().out)["layers"]
+    assert layer["zeros"]["gated_macs"] == layer["macs"] * 3 // 4
+    assert layer["zeros"]["coded"]["GLB"]["I"]["nonzero"] == layer["operands"]["I"]["words"] // 4
+    assert layer["zeros"]["energy"] < layer["energy"]
+    assert effc_(*command, "--density", "I=0.25") == 0
+    assert "gated MACs" in capsys.readouterr().out
+    for wrong in ("I", "I=2", "I=1/0", "X=0.5"):
+        assert effc_(*command, "--density", wrong) == 2
+
+
 def test_json_alone_goes_to_stdout(folder: Path, capsys: Capture) -> None:
     assert compile_(folder, "--json", "-") == 0
     report = json.loads(capsys.readouterr().out)
