@@ -22,6 +22,8 @@
 
 #include "kernel/boxes.h"
 
+#include "kernel/quick.h"
+
 #include "kernel/rounds.h"
 
 #include "kernel/input.h"
@@ -46,9 +48,9 @@ static PyObject *chains_out(S *s) {
     PyObject *list = PyList_New(0);
     for (int g = 0; g < s->G; g++)
         for (int d = 0; d < s->gdims[g]; d++) {
-            const Table *t = s->besttable[g];
+            const Table *t = s->quick ? s->placement[s->bestplace].table[g] : s->besttable[g];
             const Chains *c = t->chains[d];
-            const int *trips = c->trips + t->chain[d][s->bestrow[g]] * (c->slots.nslots + s->A);
+            const int *trips = s->quick ? s->quicktrips[g][d] : c->trips + t->chain[d][s->bestrow[g]] * (c->slots.nslots + s->A);
             for (int k = 0; k < c->slots.nslots + s->A; k++) {
                 int slot = k < c->slots.nslots;
                 if (trips[k] == 1) continue;
@@ -93,6 +95,8 @@ static PyObject *solve(PyObject *self, PyObject *args) {
     PyBuffer_Release(&buffer);
     read_problem(s, s->data);
     s->best = start;
+    s->due = deadline;
+    if (s->relaxed) s->deadline = deadline;
     for (int i = 0; i < s->NS; i++) {
         int order[MAXM] = {0};
         interleave(s, i, order, 0, 0);
@@ -101,8 +105,7 @@ static PyObject *solve(PyObject *self, PyObject *args) {
     s->deadline = deadline;
     if (s->relaxed && !s->W) search_plans(s, start);
     else search_rounds(s, start);
-    PyObject *out = s->stopped == 2 && !s->found ? NULL : result(s);
-    if (out && s->stopped == 2) PyErr_Clear();
+    PyObject *out = s->stopped == 2 ? NULL : result(s);
     release(s);
     free(s);
     return out;

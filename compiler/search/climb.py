@@ -10,7 +10,6 @@ the dims that are irrelevant to one operand innermost, so that it is stationary.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,6 +17,7 @@ from functools import cached_property
 from itertools import product
 
 from effc.compiler.cost import try_schedule
+from effc.compiler.search.clock import late
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import For, Item, Keep, Par, Schedule, trips
@@ -170,22 +170,19 @@ class Climb:
         tie = evaluation.energy if self.objective in ("latency", "dram") else Fraction(evaluation.cycles)
         return evaluation.value(self.objective), tie
 
-    def late(self) -> bool:
-        return self.deadline is not None and time.perf_counter() > self.deadline
-
     def run(self, start: Plan) -> None:
         """Climb from ``start`` until no neighbour is better."""
         now, value = start, self.cost(start)
         if value is None:
             return
         improved = True
-        while improved and not self.late():
+        while improved and not late(self.deadline):
             improved = False
             for plan in self.space.neighbours(now):
                 cost = self.cost(plan)
                 if cost is not None and cost < value:
                     now, value, improved = plan, cost, True
-                if self.late():
+                if late(self.deadline):
                     break
         if self.best is None or value < self.best[0]:
             self.best = (value, now)

@@ -20,6 +20,7 @@ from effc.compiler.cost import Evaluation, evaluate, try_schedule
 from effc.compiler.search import find
 from effc.compiler.search.bounds import floor_dram_words
 from effc.compiler.search.climb import divides
+from effc.compiler.search.clock import late
 from effc.compiler.search.constraints import (
     DATAFLOWS,
     Dataflow,
@@ -71,9 +72,8 @@ def search(
         if any(pattern.whole for pattern in patterns):
             return _given(nest, target, machine, objective, rules, next(p for p in patterns if p.whole))
         allowed = partial(satisfies, nest, machine, rules)
-        best = find.search(
-            nest, machine, objective, perfect_factors=perfect_factors, time_limit=time_limit, allowed=allowed
-        )
+        half = None if time_limit is None else time_limit / 2  # the rest is for climbing
+        best = find.search(nest, machine, objective, perfect_factors=perfect_factors, time_limit=half, allowed=allowed)
     except InputError as error:
         raise _none(nest, target, rules, error.message) from None
     if not allowed(best.schedule):
@@ -159,7 +159,7 @@ class _Climb:
             for candidate in changes(self.nest, self.machine, schedule):
                 if candidate in self.seen:
                     continue
-                if len(self.seen) >= BUDGET or (self.deadline is not None and time.perf_counter() > self.deadline):
+                if len(self.seen) >= BUDGET or late(self.deadline):
                     return schedule, evaluation
                 self.seen.add(candidate)
                 found = self.cost(candidate)

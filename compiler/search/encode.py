@@ -45,10 +45,10 @@ def groups_of(problem: Problem) -> Groups | None:
     return Groups(tuple(groups), windows)
 
 
-def contiguous(problem: Problem) -> bool:
-    """Whether contiguous tiles of windows are the best there are."""
+def contiguous(problem: Problem, trial: bool = True) -> bool:
+    """Whether contiguous tiles of windows are the best there are; without a trial only what a theorem says."""
     windows = [window for window in problem.windows if len(window.dims) > 1]
-    return all(contiguous_is_best(tuple(dim[1:] for dim in w.dims), w.offset, w.size) for w in windows)
+    return all(contiguous_is_best(tuple(dim[1:] for dim in w.dims), w.offset, w.size, trial) for w in windows)
 
 
 class Encoder:
@@ -56,12 +56,14 @@ class Encoder:
 
     ``loose``: the bias takes no room, identical tiles and windows cost what they cost at least, so that the optimum is
     a lower bound of that of all steps that divide. ``relaxed``: so do all chains, and the lower bound is that of the
-    whole space.
+    whole space. ``trial``: see ``contiguous``.
     """
 
-    def __init__(self, problem: Problem, groups: Groups, loose: bool = False, relaxed: bool = False) -> None:
+    def __init__(
+        self, problem: Problem, groups: Groups, loose: bool = False, relaxed: bool = False, trial: bool = True
+    ) -> None:
         self.problem, self.groups, self.loose, self.relaxed = problem, groups, loose or relaxed, relaxed
-        self.scattered = loose and not contiguous(problem)
+        self.scattered = loose and not contiguous(problem, trial)
         self.dims = groups.dims
         self.operands = list(problem.nest.operands.values())
         self.names = [*(operand.name for operand in self.operands), CYCLES]

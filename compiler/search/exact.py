@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from effc.compiler.cost import evaluate, try_schedule
+from effc.compiler.search.clock import late, left, share, utc
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
 from effc.compiler.search.problem import Prices, Problem, Tolls
 from effc.compiler.search.ragged import Digit, schedule_of_chains
@@ -90,23 +90,36 @@ def applies(nest: Nest, target: Target) -> bool:
 def perfect(nest: Nest, target: Target, objective: str, deadline: float | None = None) -> Proof:
     """The best schedule whose steps divide, on a target without sliding windows."""
     if objective == "edp":
-        parts = [_perfect(nest, target, part, deadline) for part in ("energy", "latency")]
-        return _best_of(parts, nest, target, objective, parts[0].lower_bound * parts[1].lower_bound)
-    proof = _perfect(nest, target, objective, deadline)
+        parts = _parts(nest, target, ("energy", "latency"), deadline)
+        lower = parts[0].lower_bound * parts[1].lower_bound if len(parts) > 1 else Fraction(0)
+        return _best_of(parts, nest, target, objective, lower)
     if objective == "latency" and not steady(target):
-        parts = [proof, *(_perfect(nest, target, part, deadline) for part in ("energy", "dram"))]
-        return _best_of(parts, nest, target, objective, proof.lower_bound)
-    return proof
+        parts = _parts(nest, target, ("latency", "energy", "dram"), deadline)
+        return _best_of(parts, nest, target, objective, parts[0].lower_bound)
+    return _perfect(nest, target, objective, deadline)
+
+
+def _parts(nest: Nest, target: Target, objectives: tuple[str, ...], deadline: float | None) -> list[Proof]:
+    """The best for each objective, each in an equal share of the time; as many as there is time for, but the first."""
+    found: list[Proof] = []
+    for number, objective in enumerate(objectives):
+        if not found or not late(deadline):
+            found.append(_perfect(nest, target, objective, share(deadline, len(objectives) - number)))
+    return found
 
 
 def tolled(nest: Nest, target: Target, deadline: float | None = None) -> Iterator[Schedule]:
     """The best schedules whose steps divide if words also pay for the cycles of limited bandwidths: guesses."""
     known: list[Prices] = []
-    for objective, tolls in product(("energy", "latency"), get_args(Tolls)):
+    kinds = list(product(("energy", "latency"), get_args(Tolls)))
+    for number, (objective, tolls) in enumerate(kinds):
+        if late(deadline):
+            return
         problem, groups = _problem(nest, target, objective, tolls)
         if problem.prices not in known:
             known.append(problem.prices)
-            found = _solve(problem, Encoder(problem, groups), MOST, EFFORT // 10, deadline).schedule
+            end = share(deadline, len(kinds) - number)
+            found = _solve(problem, Encoder(problem, groups), MOST, EFFORT // 10, end).schedule
             if found is not None:
                 yield found
 
@@ -126,15 +139,16 @@ def _perfect(nest: Nest, target: Target, objective: str, deadline: float | None)
     """The same for an objective that is a sum of counts."""
     problem, groups = _problem(nest, target, objective)
     encoder = Encoder(problem, groups)
-    found = _solve(problem, encoder, MOST, deadline=deadline)
+    trial = left(deadline) > 1
+    strict = contiguous(problem, trial) and not shared_tiles(problem) and nest.bias is None
+    found = _solve(problem, encoder, MOST, deadline=share(deadline, 1 if strict else 2))
     if not encoder.monotone:
         found = replace(found, lower_bound=Fraction(0))
-    strict = contiguous(problem) and not shared_tiles(problem) and nest.bias is None
     if found.schedule is None or (strict and (not problem.prices.cycle or steady(target))):
         return found
     value, lower = evaluate(nest, found.schedule, target).value(objective), found.lower_bound
     if not strict and encoder.monotone:
-        lower = _solve(problem, Encoder(problem, groups, loose=True), MOST, deadline=deadline).lower_bound
+        lower = _solve(problem, Encoder(problem, groups, loose=True, trial=trial), MOST, deadline=deadline).lower_bound
     return replace(found, value=value, lower_bound=min(lower, value))
 
 
@@ -165,9 +179,8 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     encoder = Encoder(problem, groups, relaxed=True)
     if most > MOST or not encoder.monotone:
         return replace(start, lower_bound=Fraction(0))
-    late = 0.0 if deadline is None else time.time() + deadline - time.perf_counter()
     budget = RAGGED // 10 if problem.prices.cycle and not steady(target) else RAGGED  # a bound only
-    found, _, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), budget, late)
+    found, _, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), budget, utc(deadline))
     bound = Fraction(max(0, int(lower)), problem.prices.scale) if lower > 0 else Fraction(0)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
     if not found:
@@ -204,8 +217,7 @@ def _problem(nest: Nest, target: Target, objective: str, tolls: Tolls | None = N
 
 def _solve(problem: Problem, encoder: Encoder, most: int, budget: int = EFFORT, deadline: float | None = None) -> Proof:
     """The least value up to ``most``; without a schedule if there is none that is proven or found in time."""
-    late = 0.0 if deadline is None else time.time() + deadline - time.perf_counter()
-    found, value, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), budget, late)
+    found, value, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), budget, utc(deadline))
     scale, expanded = problem.prices.scale, statistics["nodes"]
     if not found:
         bound = most + 1 if not statistics["stopped"] else max(0, int(max(lower, 0.0)))

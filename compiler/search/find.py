@@ -10,6 +10,7 @@ from fractions import Fraction
 from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
+from effc.compiler.search.clock import late, share
 from effc.compiler.search.exact import Proof, applies, perfect, plain, ragged, relaxed_bound, steady, tolled
 from effc.compiler.search.polish import Allowed, polish
 from effc.compiler.search.result import Best, Certificate
@@ -43,10 +44,10 @@ def search(
     began = time.perf_counter()
     machine = without_windows(target) if perfect_factors else target
     deadline = None if time_limit is None else began + time_limit
-    proof = perfect(nest, without_windows(target), objective, deadline) if applies(nest, target) else None
-    guess = None if proof is None else _guess(nest, machine, objective, deadline, allowed)
-    if proof is not None and objective in ("latency", "edp") and not steady(target):
-        proof = _better(proof, _climbed(nest, machine, objective, perfect_factors, deadline))
+    proof = perfect(nest, without_windows(target), objective, share(deadline, 3)) if applies(nest, target) else None
+    guess = None if proof is None else _guess(nest, machine, objective, share(deadline, 3), allowed)
+    if proof is not None and objective in ("latency", "edp") and not steady(target) and not late(deadline):
+        proof = _better(proof, _climbed(nest, machine, objective, perfect_factors, share(deadline, 3)))
     if proof is not None and proof.schedule is not None and not perfect_factors:
         if progress is not None:
             value = evaluate(nest, proof.schedule, machine).value(objective)  # with windows: the proof is without
@@ -55,7 +56,7 @@ def search(
         proof = _polished(nest, target, objective, proof, deadline, allowed)
     if proof is not None and guess is not None:
         if not perfect_factors:
-            guess = polish(nest, target, objective, guess, deadline, allowed)[0]
+            guess = polish(nest, target, objective, guess, share(deadline, 2), allowed)[0]
         proof = _better(proof, Proof(guess, evaluate(nest, guess, machine).value(objective), Fraction(0), 0))
     if proof is None or proof.schedule is None:
         proof = _climbed(nest, machine, objective, perfect_factors, deadline)
@@ -100,17 +101,20 @@ def _polished(
     assert start.schedule is not None
     parts = ("energy", "latency") if objective == "edp" else (objective,)
     if plain(nest, target):
-        proof = _ragged(nest, target, objective, parts, start, deadline)
+        proof = _ragged(nest, target, objective, parts, start, share(deadline, 2))
         if proof.schedule is None or proof.value == proof.lower_bound:
             return proof
         schedule, value, costed = polish(nest, target, objective, proof.schedule, deadline, allowed)
         return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
-    schedule, value, costed = polish(nest, target, objective, start.schedule, deadline, allowed)
+    schedule, value, costed = polish(nest, target, objective, start.schedule, share(deadline, 2), allowed)
     lower, best = Fraction(1), evaluate(nest, schedule, target)
     expanded = start.expanded + costed
     for part in parts:
         floor = lower_bound(nest, target, part)
-        bound = relaxed_bound(nest, target, part, best.value(part), deadline=deadline)
+        if late(deadline):
+            lower *= floor
+            continue
+        bound = relaxed_bound(nest, target, part, best.value(part), deadline=share(deadline, 2))
         expanded += bound.expanded
         lower *= max(bound.lower_bound, floor)
     return Proof(schedule, value, min(value, lower), expanded)

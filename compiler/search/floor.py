@@ -15,6 +15,7 @@ from fractions import Fraction
 from math import ceil
 
 from effc.compiler.search.bounds import floor_dram_words
+from effc.compiler.search.clock import RESERVE
 from effc.compiler.search.encode import contiguous
 from effc.compiler.search.find import search
 from effc.compiler.search.problem import Problem
@@ -31,7 +32,9 @@ def dram_floor(nest: Nest, target: Target, time_limit: float | None = None) -> i
     """
     least = floor_dram_words(nest, target)
     buffer = one_buffer(nest, target)
-    if buffer is None or not contiguous(Problem(nest, buffer, "dram")) or (time_limit is not None and time_limit <= 0):
+    if buffer is None or (time_limit is not None and time_limit <= 2 * RESERVE):
+        return least
+    if not contiguous(Problem(nest, buffer, "dram"), trial=time_limit is None or time_limit > 1):
         return least
     return max(least, ceil(search(nest, buffer, "dram", time_limit=time_limit).certificate.lower_bound))
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
 from effc.compiler.cost import try_schedule
+from effc.compiler.search.clock import late
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import For, Item, Keep, Par, Schedule, trips
@@ -32,11 +32,13 @@ def polish(
     assert not isinstance(first, list), first
     best, number, improved = first.value(objective), 0, True
     seen = {schedule}
-    while improved and not (deadline is not None and time.perf_counter() > deadline):
+    while improved and not late(deadline):
         improved = False
         for candidate in neighbours(nest, target, schedule):
             if candidate in seen or (allowed is not None and not allowed(candidate)):
                 continue
+            if late(deadline):
+                break
             seen.add(candidate)
             number += 1
             found = try_schedule(nest, candidate, target)

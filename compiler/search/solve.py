@@ -42,7 +42,8 @@ def search(
         solve = partial(chosen, nest, perfect_factors=perfect_factors, time_limit=each)
         best = front.search(nest, target, machine, solve)
     else:
-        best = chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=time_limit)
+        most = None if time_limit is None else 0.9 * time_limit
+        best = chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=most)
     left = None if time_limit is None else time_limit - (time.perf_counter() - began)
     floor = dram_floor(nest, target, left)
     space = best.certificate.space or size(nest, narrowed(nest, target, constraints), perfect_factors)

@@ -121,15 +121,18 @@ def relaxed(dims: tuple[tuple[int, int], ...], offset: int, size: int, padding: 
 
 
 @lru_cache(maxsize=1 << 10)
-def contiguous_is_best(dims: tuple[tuple[int, int], ...], offset: int, size: int) -> bool:
-    """Whether contiguous tiles have the fewest words among all tiles of as many digits that loops can make."""
+def contiguous_is_best(dims: tuple[tuple[int, int], ...], offset: int, size: int, trial: bool = True) -> bool:
+    """Whether contiguous tiles have the fewest words among all tiles of as many digits that loops can make.
+
+    Without a trial, which may take a second, only what a theorem says.
+    """
     if len(dims) == 1:
         return True
     (u, p), (v, r) = dims
     last = offset + u * (p - 1) + v * (r - 1)
     if offset >= 0 and last < size and u % v == 0 and (u == v or len(divisors(r)) == 2):
         return True  # by the theorem of docs/search.md
-    return _contiguous_by_trial(dims, offset, size)
+    return trial and _contiguous_by_trial(dims, offset, size)
 
 
 def _contiguous_by_trial(dims: tuple[tuple[int, int], ...], offset: int, size: int) -> bool:

@@ -106,11 +106,32 @@ static double excess_of(const S *s, const Setting *t, const Chains *c, const int
     return sum;
 }
 
+static double now(void) {
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Whether to stop: out of budget or time, or interrupted. */
+static int stop(S *s) {
+    if (!s->stopped && s->deadline > 0 && now() > s->deadline) s->stopped = 1;
+    if (s->stopped != 2 && PyErr_CheckSignals()) s->stopped = 2;
+    return s->stopped;
+}
+
+/* The same; looks at the clock now and then only. */
+static int ticked(S *s, int64_t work) {
+    s->ticks += 1 + work;
+    if (s->ticks < 1 << 10) return s->stopped;
+    s->ticks = 0;
+    return stop(s);
+}
+
 /* Counts work; whether there was too much. */
 static int overspent(S *s, int64_t work) {
     s->work += work;
-    if (s->budget && s->work > s->budget) s->stopped = 1;
-    return s->stopped;
+    if (s->budget && s->work > s->budget && !s->stopped) s->stopped = 1;
+    return ticked(s, work);
 }
 
 static int spent(S *s) { return overspent(s, 1); }
@@ -120,7 +141,7 @@ static int append_chain(Enumerate *e) {
     S *s = e->s;
     const Setting *t = e->t;
     Chains *c = e->c;
-    if (!c->measuring && spent(s)) return 0;
+    if (c->measuring ? ticked(s, 0) : spent(s)) return 0;
     int J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = c->factor + c->n * (J + M);
     double excess = excess_of(s, t, c, f);
     if (excess > c->limit || (c->measuring && excess == c->limit)) return 0;

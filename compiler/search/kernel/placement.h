@@ -105,7 +105,7 @@ static void record(Search *q, double value, const int *rows) {
     }
     if (!better) return;
     s->best = value;
-    s->found = 1;
+    s->found = 1, s->quick = 0;
     s->bestplace = q->p->number;
     memcpy(s->bestrow, rows, sizeof(int) * q->G);
     memcpy(s->besttable, q->p->table, sizeof s->besttable);
@@ -119,19 +119,6 @@ static void leaf(Search *q, double value) {
 
 static void multiply(const Search *q, const double *x, const double *y, double *z) {
     for (int k = 0; k < q->W; k++) z[k] = x[k] * y[k];
-}
-
-static double now(void) {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Whether to stop: out of budget or time, or interrupted. */
-static int stop(S *s) {
-        if (!s->stopped && s->deadline > 0 && now() > s->deadline) s->stopped = 1;
-    if (!s->stopped && PyErr_CheckSignals()) s->stopped = 2;
-    return s->stopped;
 }
 
 typedef struct {
@@ -182,7 +169,7 @@ static void pair(Search *q, const double *x) {
     if (na) {
         qsort(oa, na, sizeof *oa, by_value);
         qsort(ob, nb, sizeof *ob, by_value);
-        for (int i = 0; i < na && hopeful(q, fixed + oa[i].value + ob[0].value); i++) {
+        for (int i = 0; i < na && hopeful(q, fixed + oa[i].value + ob[0].value) && !ticked(q->s, nb); i++) {
             double y[WIDTH];
             multiply(q, x, rowp(q, a, oa[i].row), y);
             for (int k = 0; k < nb; k++) {
@@ -211,7 +198,7 @@ static void dfs(Search *q, int depth, const double *x) {
         double y[WIDTH];
         if (!hopeful(q, q->bound[depth][i])) continue;
         q->s->nodes++;
-        if (overspent(q->s, 1) || (!(q->s->nodes & 0xffff) && stop(q->s))) return;
+        if (spent(q->s)) return;
         multiply(q, x, rowp(q, depth, q->row[depth][i]), y);
         if (!fits(q, y, q->low[depth + 1]) || !hopeful(q, cost(q, y, q->low[depth + 1], q->high[depth + 1]))) continue;
         q->chosen[depth] = q->row[depth][i];

@@ -111,6 +111,7 @@ static int instance_key(const Relax *r, int *key) {
 
 static void relax_axes(Relax *r, int axis) {
     S *s = r->e.s;
+    if (ticked(s, 0)) return;
     while (axis < s->A && !(r->usable >> axis & 1)) axis++;
     if (axis == s->A) {
         relax_events(r, 1);
@@ -132,6 +133,7 @@ static void relax_axes(Relax *r, int axis) {
 
 /* Tiles from the innermost boundary out. */
 static void relax_tiles(Relax *r, int boundary, int inner) {
+    if (r->e.s->stopped) return;
     if (boundary == 0) {
         relax_axes(r, 0);
         return;
@@ -194,7 +196,7 @@ static void enumerate(Enumerate *e, int position, int left) {
     }
     int axis = position < axes, at = axis ? K + position : position - axes;
     int most = !axis ? left : (s->allowed[position] >> c->dim & 1) ? s->size[position] : 1;
-    for (int i = 0; i < s->ndiv[c->dim] && s->div[c->dim][i] <= most; i++) {
+    for (int i = 0; i < s->ndiv[c->dim] && s->div[c->dim][i] <= most && !s->stopped; i++) {
         int n = s->div[c->dim][i];
         if (left % n) continue;
         e->trips[at] = n;

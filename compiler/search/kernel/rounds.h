@@ -32,7 +32,8 @@ static void add_placement(S *s, int setting, const int *order) {
 
 static void interleave(S *s, int setting, int *order, int placed, int used) {
     const Setting *t = &s->setting[setting];
-    if (s->nplace >= (s->relaxed ? MOST_RELAXED : MOST_PLACEMENTS) || s->nplans >= MOST_PLACEMENTS || (!(s->nplace & 0x3f) && stop(s))) {
+    if (s->nplace == ENOUGH) s->deadline = s->due;
+    if (s->nplace >= (s->relaxed ? MOST_RELAXED : MOST_PLACEMENTS) || s->nplans >= MOST_PLACEMENTS || ticked(s, 32)) {
         s->partial = 1;
         return;
     }
@@ -104,18 +105,20 @@ static int by_floor(const void *x, const void *y) {
     return a->number - b->number;
 }
 
-/* Out of budget with nothing found: whatever a few promising placements give, without a proof. */
+/* Out of budget or time with nothing found: what descent gives, and within a budget what is better in those placements,
+ * without a proof. */
 static void search_some(S *s, double most) {
-    enum { SOME = 16 };
+    int late = s->deadline > 0 && now() > s->deadline;
+    int64_t budget = s->budget;
     qsort(s->placement, s->nplace, sizeof *s->placement, by_floor);
-    for (int i = 0; i < s->nplace; i++) {
-        s->placement[i].number = i;
-        if (i >= SOME) s->placement[i].floor = INFINITY;
-    }
+    for (int i = 0; i < s->nplace; i++) s->placement[i].number = i;
     s->stopped = 0;
-    s->budget = s->work + s->budget / 4;
+    s->budget = 0;
     s->best = most;
-    search_round(s);
+    for (int i = 0; i < s->nplace && i < TRIED && s->stopped != 2; i++) descend_in(s, &s->placement[i]);
+    for (int i = TRIED; i < s->nplace; i++) s->placement[i].floor = INFINITY;
+    s->budget = s->work + budget / 4;
+    if (!late) search_round(s);
     s->stopped |= 1;
 }
 
@@ -124,7 +127,7 @@ static void search_rounds(S *s, double most) {
     double floor = least_floor(s), limit = most, step;
     s->lower = floor == -INFINITY ? floor : fmin(ceil(floor), most);
     if (s->partial) s->lower = -INFINITY;
-    if (floor == INFINITY || s->stopped || (s->partial && s->relaxed)) return;
+    if (floor == INFINITY || s->stopped == 2 || (s->partial && s->relaxed)) return;
     step = ceil((floor - s->setting[0].constant) / 64) + 1;
     if (floor > -INFINITY) limit = floor + step;
     while (!s->found && !s->stopped) {

@@ -71,6 +71,7 @@ static void measure(S *s, Chains *c) {
     c->n = 0;
     list_chains(s, c);
     c->excess = c->limit;
+    s->partial |= s->stopped > 0;
     c->measuring = 0;
 }
 
@@ -112,7 +113,7 @@ static void build_chains(S *s, Chains *c) {
     c->trips = c->factor = NULL;
     list_chains(s, c);
     s->rows += c->n;
-    prune_chains(s, &s->setting[c->setting], c, s->group[c->dim], c->side);
+    if (!s->stopped) prune_chains(s, &s->setting[c->setting], c, s->group[c->dim], c->side);
 }
 
 /* ---- tables: the undominated rows of a group ---- */
@@ -178,6 +179,7 @@ static void build(S *s, Table *table) {
             memcpy(index + raw * 2, i, sizeof i);
             raw++;
         }
+    if (s->stopped) raw = 0;
     int columns[WIDTH], nc = 0, *keep = malloc(sizeof(int) * (raw + 1));
     for (int k = 0; k < W; k++) {
         int varies = 0;

@@ -9,7 +9,7 @@
 
 enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 48, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24, MAXF = 8, MAXL = 28, MAXV = 40 };
 enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };
-enum { MOST_PLACEMENTS = 10000, MOST_RELAXED = 2000 };
+enum { MOST_PLACEMENTS = 10000, MOST_RELAXED = 2000, ENOUGH = 200 };
 #define WIDTH (MAXJ + MAXM + MAXA)
 
 typedef struct {
@@ -105,13 +105,16 @@ typedef struct {
     /* result */
     double best;
     int found, bestplace, bestrow[MAXG];
+    int quick, quicktrips[MAXG][2][MAXS + MAXA]; /* found by descent, and the trips of its chains */
     Table *besttable[MAXG];
     const struct Plan *bestplan;
     int bestloops[MAXD][MAXL + 1];
     int64_t nodes, rows, kept, cut, pairs;
     int partial;      /* there are more placements than were looked at */
+    int64_t ticks;    /* since the last look at the clock */
     int64_t work, budget; /* chains and rows looked at, and how many may be; 0: any number */
-    double deadline;  /* of the monotonic clock; 0: none */
+    double deadline;  /* in UTC; 0: none */
+    double due;       /* the same, once there are placements to choose from */
     double lower;     /* no schedule is below it */
     int stopped;      /* 1: out of budget or time, 2: interrupted */
 } S;
