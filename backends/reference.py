@@ -30,6 +30,8 @@ def reference_run(
     for op in graph.ops:
         if isinstance(op, NestOp):
             _store(graph, op, run_nest(op, values, accumulate), values)
+            if op.epilogue:
+                values[op.outputs[0]] = run_epilogue(op, values[op.inner[0]], values)
         else:
             values |= {name: value for name, value in zip(op.outputs, run_op(op, values)) if name}
     return values
@@ -56,6 +58,22 @@ def run_nest(op: NestOp, arrays: Mapping[str, Array], accumulate: npt.DTypeLike 
     output = np.zeros(nest.output.shape, np.int32 if whole else dtype)
     _windows(output, nest.output, nest.bounds, writeable=True)[...] = value
     return output
+
+
+def run_epilogue(op: NestOp, sums: Array, values: Mapping[str, Value]) -> Array:
+    """The result of the epilogue of a nest, whose sums are given as the tensor that the first step reads."""
+    made: dict[str, Value] = {op.inner[0]: sums}
+    for step in op.epilogue:
+        made[step.outputs[0]] = run_op(step, {**values, **made})[0]
+    result: Array = made[op.outputs[0]]
+    return result
+
+
+def whole(op: NestOp, value: Array, shape: tuple[int, ...]) -> Array:
+    """The output operand of a nest as the tensor of this shape, all of which it writes."""
+    tensor = np.empty(shape, value.dtype)
+    _strided(tensor.reshape(-1), op.uses[op.nest.output.name], value.shape, writeable=True)[...] = value
+    return tensor
 
 
 Term = tuple[list[str], Array]

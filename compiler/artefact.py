@@ -118,6 +118,8 @@ def misfits(graph: Graph, target: Target, program: Program | None) -> Iterator[s
             yield f"nest {nest.name}: {found[0]}"
     if program is None:
         return
+    from effc.backends.accel.emit import epilogue_of
+
     if (program.inputs, program.outputs) != (graph.inputs, graph.outputs):
         yield "the program has other inputs or outputs than the graph"
     if [layer.name for layer in program.layers] != [op.name for op in graph.ops]:
@@ -130,6 +132,9 @@ def misfits(graph: Graph, target: Target, program: Program | None) -> Iterator[s
     for slot in program.slots:
         if graph.tensors.get(slot.name) != Tensor(slot.name, slot.dtype, slot.shape):
             yield f"the program has another tensor '{slot.name}' than the graph"
+    for layer, op in zip(program.layers, graph.ops):
+        if isinstance(op, NestOp) and getattr(layer, "epilogue", None) != epilogue_of(op, graph):
+            yield f"layer '{op.name}' of the program has another epilogue than the graph"
 
 
 class _Reader:

@@ -109,10 +109,11 @@ def standard_passes() -> tuple[Pass, ...]:
 
 
 def placing_passes(target: Target) -> tuple[Pass, ...]:
-    """The passes that say where every op runs."""
+    """The passes that say where every op runs, those of the vector unit that can with the nest before them."""
+    from effc.compiler.passes.fuse_epilogues import FuseEpilogues
     from effc.compiler.passes.place_ops import PlaceOps
 
-    return (PlaceOps(target),)
+    return PlaceOps(target), FuseEpilogues()
 
 
 def scheduler(target: Target, options: Options) -> ScheduleNests:

@@ -30,8 +30,9 @@ def show(compiled: CompiledProgram, layer: str | None, form: str) -> str:
 
 
 def layers(graph: Graph, name: str) -> tuple[Op, ...]:
-    """The op of that name, or all that came from the ONNX node of that name."""
+    """The op of that name, or all that came from the ONNX node of that name, or the nest that it was fused into."""
     found = [op for op in graph.ops if op.name == name] or [op for op in graph.ops if op.origin == name]
+    found = found or [op for op in graph.nests if name in [step.name for step in op.epilogue]]
     if found:
         return tuple(found)
     names = [op.name for op in graph.ops]
@@ -42,18 +43,19 @@ def layers(graph: Graph, name: str) -> tuple[Op, ...]:
 
 
 def loops(op: Op) -> str:
-    """A nest with its loops; of another op a comment."""
+    """A nest with its loops; of another op a comment, and of each step of an epilogue."""
     if isinstance(op, NodeOp):
         return f"# {print_op_head(op)}\n"
     assert op.schedule is not None
-    return print_scheduled(op.nest, op.schedule)
+    steps = (f"# epilogue: {print_op_head(step)}\n" for step in op.epilogue)
+    return print_scheduled(op.nest, op.schedule) + "".join(steps)
 
 
 def part(graph: Graph, ops: tuple[Op, ...]) -> Graph:
     """The graph of some ops alone: what they read comes from outside."""
     made = [name for op in ops for name in op.outputs if name]
     read = [name for op in ops for name in (*op.inputs, *_captures(op)) if name and name not in made]
-    used = dict.fromkeys([*read, *made])
+    used = dict.fromkeys([*read, *made, *(name for op in ops if isinstance(op, NestOp) for name in op.inner)])
     return replace(
         graph,
         inputs=tuple(dict.fromkeys(name for name in read if name not in graph.constants)),

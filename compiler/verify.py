@@ -135,11 +135,29 @@ def compare_layers(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Check]:
 
     values = {**graph.constants, **tensors}
     for op in graph.nests:
-        expected = run_nest(op, values, np.float64)
+        expected, limit = run_nest(op, values, np.float64), layer_limit(op.nest)
         view = op.uses[op.nest.output.name]
-        flat = np.ascontiguousarray(values[view.tensor]).reshape(-1)
-        found = _viewed(flat, view.offset, view.strides, expected.shape)
-        yield compare(op.name, op.op, "accel", found, expected, layer_limit(op.nest))
+        found = np.ascontiguousarray(values[op.outputs[0]])
+        if op.epilogue:
+            expected, limit = _finished(op, expected, values, found.shape, limit)
+        else:
+            found = _viewed(found.reshape(-1), view.offset, view.strides, expected.shape)
+        yield compare(op.name, op.op, "accel", found, expected, limit)
+
+
+def _finished(
+    op: NestOp, sums: Array, values: Mapping[str, Any], shape: tuple[int, ...], limit: float
+) -> tuple[Array, float]:
+    """The result of an epilogue, and how far one may be from it: as far as it comes from sums that are off by ``limit``
+    of the largest.
+    """
+    from effc.backends.reference import run_epilogue, whole
+
+    off = sums.dtype.type(limit * np.max(np.abs(sums), initial=0.0))
+    expected, *others = (run_epilogue(op, whole(op, some, shape), values) for some in (sums, sums + off, sums - off))
+    if expected.dtype.kind != "f":
+        return expected, limit
+    return expected, max(limit, *(relative_error(other, expected) for other in others))
 
 
 def layer_limit(nest: Nest) -> float:
@@ -167,12 +185,11 @@ def compare_counters(
 
 def predict(op: NestOp | NodeOp, graph: Graph, target: Target) -> Counters | None:
     """The counters of the cost model; None on the host, where nothing is counted."""
-    from effc.compiler.cost import count
+    from effc.compiler.cost import count_op
     from effc.compiler.cost.vector import count_vector
 
     if isinstance(op, NestOp):
-        assert op.schedule is not None
-        return count(op.nest, op.schedule, target).counters
+        return count_op(op, graph, target).counters
     return count_vector(op, graph, target) if op.where == "vector" else None
 
 

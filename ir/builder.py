@@ -260,13 +260,22 @@ class Builder(Transformer[Token, At]):
         nest = _nest(keyword, name, dims, rest[:position])
         body, schedule = nest.value
         op, origin_name = origin.value
-        uses = {use.value[0]: use for use in rest[position + 1 :]}
-        if len(uses) < len(rest) - position - 1:
-            spot = at(None, *rest[position + 1 :])
-            raise spot.fault("an operand is used twice", "one view per operand", "drop one of the two")
+        *listed, epilogue = rest[position + 1 :]
+        uses = {use.value[0]: use for use in listed}
+        if len(uses) < len(listed):
+            raise at(None, *listed).fault("an operand is used twice", "one view per operand", "drop one of the two")
         views = {key: _view(body, *use.value) for key, use in uses.items()}
-        found = NestOp(body, views, op, body.name if origin_name is None else origin_name, schedule)
-        return at(found, name, inner={**nest.inner, "nest": nest, "uses": At(views, -1, -1, uses)})
+        steps = epilogue or group([])
+        origin_name = body.name if origin_name is None else origin_name
+        found = NestOp(body, views, op, origin_name, schedule, steps.value)
+        inner = {**nest.inner, "nest": nest, "uses": At(views, -1, -1, uses), "epilogue": steps}
+        return at(found, name, inner=inner)
+
+    def epilogue(self, parts: list[Any]) -> At:
+        for step in parts[1:]:
+            if "context" in step.inner:
+                raise step.inner["context"].fault("a step has no context", "an elementwise operator", "drop it")
+        return group(parts[1:])
 
     def opset(self, parts: list[Any]) -> At:
         _, domain, version = parts

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+EPILOGUE_NAME = "E"
+"""What the words that epilogues read are counted as, beside the operands of nests; ``I`` shares its memory."""
+
 
 @dataclass
 class Counters:
@@ -15,6 +18,7 @@ class Counters:
     hops: dict[tuple[str, str], int] = field(default_factory=dict)  # (level above the fan-out, operand) -> words
     macs: int = 0
     cycles: int = 0  # executed temporal iterations
+    results: int = 0  # of the vector unit
 
     def read(self, level: str, operand: str, words: int) -> None:
         self.reads[level, operand] = self.reads.get((level, operand), 0) + words
@@ -33,6 +37,8 @@ class Counters:
                     yield f"{operand} {what} at {level}", words
         yield "MACs", self.macs
         yield "cycles", self.cycles
+        if self.results:
+            yield "vector results", self.results
 
     def difference(self, other: Counters) -> list[str]:
         """One line for every counter that differs; an absent counter is zero."""

@@ -10,12 +10,13 @@
         read  W[K < 16, C < 1, R < 3, S < 3]
         write O[N < 1, K < 16, P < 8, Q < 8]
       } uses I = x, W = w, O = t
-      op Relu "relu1" (t) -> (y) opset 17 @ vector
+      op MaxPool "pool1" (t) -> (y) opset 17 @ vector { kernel_shape = [1, 1] }
     }
 
 A *nest op* runs a nest on the array; each of its operands is a *view* of a tensor: an offset and a stride in words per
-axis, so that reshapes and transposes around a nest cost nothing. Any other op is an ONNX node, with the place where it
-runs: the target's vector unit, or the host with the reason.
+axis, so that reshapes and transposes around a nest cost nothing. Its *epilogue* are elementwise ONNX nodes that the
+vector unit runs on every finished word of the output, on its way to the outermost level. Any other op is an ONNX node,
+with the place where it runs: the target's vector unit, or the host with the reason.
 
 A tensor is written before it is read, and once; several nests may write disjoint parts of one.
 """
@@ -78,26 +79,48 @@ class View:
 
 @dataclass(frozen=True)
 class NestOp:
-    """An operator on the array. ``uses`` maps each operand of the nest to its view; ``origin`` names the ONNX node."""
+    """An operator on the array. ``uses`` maps each operand of the nest to its view; ``origin`` names the ONNX node.
+
+    The steps of the ``epilogue`` follow each other. They read the tensor that the output's view names, each other's
+    results, and tensors from outside, as ONNX broadcasts them. Only the result of the last one is written.
+    """
 
     nest: Nest
     uses: Mapping[str, View]
     op: str  # the ONNX operator it came from
     origin: str
     schedule: Schedule | None = None
+    epilogue: tuple[NodeOp, ...] = ()
 
     @property
     def name(self) -> str:
         return self.nest.name
 
     @property
-    def inputs(self) -> tuple[str, ...]:
+    def reads(self) -> tuple[str, ...]:
+        """The tensors of the operands that are read, and of their zero points."""
         views = [view for name, view in self.uses.items() if name != self.nest.output.name]
         return tuple(name for view in views for name in view.tensors)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        return (*self.reads, *self.epilogue_inputs)
+
+    @property
+    def epilogue_inputs(self) -> tuple[str, ...]:
+        """What the steps of the epilogue read from outside, each tensor once."""
+        made = {*self.inner, *self.outputs}
+        return tuple(dict.fromkeys(name for step in self.epilogue for name in step.inputs if name and name not in made))
+
+    @property
     def outputs(self) -> tuple[str, ...]:
-        return (self.uses[self.nest.output.name].tensor,)
+        return self.epilogue[-1].outputs if self.epilogue else (self.uses[self.nest.output.name].tensor,)
+
+    @property
+    def inner(self) -> tuple[str, ...]:
+        """The tensors that never come to a memory: the sums, and what all steps but the last make of them."""
+        made = (self.uses[self.nest.output.name].tensor, *(name for step in self.epilogue for name in step.outputs))
+        return made[:-1]
 
 
 @dataclass(frozen=True)
@@ -152,11 +175,11 @@ class Graph:
 
     @cached_property
     def data(self) -> frozenset[str]:
-        """The tensors that hold data: of floating point, of integers of few bits, and whatever nests use.
+        """The tensors that hold data: of floating point, of integers of few bits, and whatever nests and epilogues use.
 
         Wider integers are shapes and indices.
         """
-        nests = {name for op in self.nests for view in op.uses.values() for name in view.tensors}
+        nests = {name for op in self.nests for name in (*op.inputs, *op.inner, *op.outputs)}
         return frozenset(name for name, tensor in self.tensors.items() if name in nests or is_data(tensor.dtype))
 
     def with_ops(self, ops: tuple[Op, ...]) -> Graph:

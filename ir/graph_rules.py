@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from effc.ir import printer
+from effc.ir.epilogue_rules import EPILOGUE_RULES
 from effc.ir.graph import Graph, NestOp, NodeOp, View
 from effc.ir.nest import OUTPUT_NAME, Operand
 from effc.ir.nest_rules import NEST_RULES, text_in_nest
@@ -181,7 +182,7 @@ def _order(graph: Graph) -> Iterator[Violation]:
     known = {"", *graph.inputs, *graph.constants}
     for i, op in enumerate(graph.ops):
         for kind, names in _names(op):
-            for name in names if kind != "outputs" else ():
+            for name in names if kind not in ("inner", "outputs") else ():
                 if name not in known and last.get(name, i) >= i:
                     late = name in last
                     found = f"{name!r} is written later" if late else f"nothing writes {name!r}"
@@ -213,6 +214,7 @@ GRAPH_RULES: tuple[Rule[Graph], ...] = (
     Rule("disjoint", "A word of a tensor is written once.", _disjoint),
     Rule("order", "What an op reads has been written before, as a whole.", _order),
     Rule("results", "Every output of the graph is written.", _results),
+    *EPILOGUE_RULES,
 )
 
 _TEXTS = ("O", "S", "U")
@@ -234,8 +236,7 @@ def _views(graph: Graph) -> Iterator[tuple[Place, Operand, View]]:
 def _names(op: NestOp | NodeOp) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The tensors that an op names, by kind."""
     if isinstance(op, NestOp):
-        yield "uses", op.inputs
-        yield "outputs", tuple(view.tensor for name, view in op.uses.items() if name == op.nest.output.name)
+        yield from (("uses", op.reads), ("epilogue", op.epilogue_inputs), ("inner", op.inner), ("outputs", op.outputs))
     else:
         yield from (("inputs", op.inputs), ("captures", op.captures), ("outputs", op.outputs))
 
@@ -244,7 +245,11 @@ def _place(position: int, op: NestOp | NodeOp, kind: str, name: str) -> Place:
     """Where an op names a tensor."""
     if isinstance(op, NodeOp):
         return ("ops", position, kind, getattr(op, kind).index(name))
-    return ("ops", position, "uses", next(key for key, view in op.uses.items() if name in view.tensors))
+    viewed = [key for key, view in op.uses.items() if name in view.tensors]
+    if viewed:
+        return ("ops", position, "uses", viewed[0])
+    step = next(j for j, step in enumerate(op.epilogue) if name in (*step.inputs, *step.outputs))
+    return ("ops", position, "epilogue", step)
 
 
 def _spread(operand: Operand, view: View) -> bool:
@@ -274,6 +279,8 @@ def _text_in_op(op: NestOp | NodeOp, place: Place) -> str:
                 text = text_in_nest(op.nest, tuple(rest))
             case ("schedule", *rest) if op.schedule is not None:
                 text = text_in_schedule(op.nest, op.schedule, tuple(rest))
+            case ("epilogue", int(number), *_):
+                text = printer.print_op_head(op.epilogue[number])
             case ("uses", str(name)):
                 operand = op.nest.operands.get(name)
                 text = printer.print_view(name, op.uses[name], None if operand is None else operand.shape)

@@ -16,7 +16,7 @@ from effc.ir.nest import Axis, Dim, Nest, Operand
 from effc.ir.schedule import For, Item, Keep, Schedule
 
 KEYWORDS = frozenset(
-    "graph tensor const context nest of read bias write uses offset strides zero keep for par in by"  # noqa: SIM905
+    "graph tensor const context nest of read bias write uses offset strides zero epilogue keep for par in by"  # noqa: SIM905
     " op opset captures vector host node none base64 inf nan".split()
 )
 """Words that a name has to be quoted to be."""
@@ -172,7 +172,10 @@ def _nest_op(op: NestOp) -> Iterator[str]:
         yield from _indented(_body(op.nest, op.schedule))
     shapes = {key: operand.shape for key, operand in operands.items()}
     uses = [print_view(key, view, shapes.get(key)) for key, view in op.uses.items()]
-    yield "} uses " + ", ".join(uses)
+    yield "} uses " + ", ".join(uses) + (" epilogue {" if op.epilogue else "")
+    if op.epilogue:
+        yield from _indented(line for step in op.epilogue for line in _node_op(step, {}))
+        yield "}"
 
 
 def _contexts(graph: Graph) -> dict[bytes, str]:

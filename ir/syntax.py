@@ -22,6 +22,7 @@ FORMS = {
     "for": "for DIM in 0..EXTENT by STEP",
     "par": "par DIM in 0..EXTENT by STEP @ LEVEL.AXIS",
     "uses": "uses OPERAND = TENSOR offset WORDS strides (WORDS, ...), ...",
+    "epilogue": "epilogue { op ... }",
     "op": 'op OPERATOR "NAME" (INPUT, ...) -> (OUTPUT, ...) opset VERSION @ host "REASON" { ATTRIBUTE = VALUE, ... }',
 }
 """Statements by their first word, as a message shows them."""

@@ -34,7 +34,7 @@ target tiny {
 
 
 def small_model(batch: int | str = "N") -> onnx.ModelProto:
-    """Conv, Relu, a second Conv equal to a third, Add, and a matrix product; the weights of one are in a Constant."""
+    """Conv, Relu, two equal Convs, Add, a matrix product, Softmax; the weights of one are in a Constant."""
     generator = np.random.default_rng(7)
 
     def weights(name: str, *shape: int) -> onnx.TensorProto:
@@ -49,7 +49,8 @@ def small_model(batch: int | str = "N") -> onnx.ModelProto:
         helper.make_node("Conv", ["t2", "w3"], ["t4"], "conv3", **same),
         helper.make_node("Add", ["t3", "t4"], ["t5"], "add"),
         helper.make_node("Flatten", ["t5"], ["t6"], "flatten"),
-        helper.make_node("Gemm", ["t6", "w4", "b4"], ["y"], "fc", transB=1),
+        helper.make_node("Gemm", ["t6", "w4", "b4"], ["t7"], "fc", transB=1),
+        helper.make_node("Softmax", ["t7"], ["y"], "softmax"),
     ]
     graph = helper.make_graph(
         nodes,

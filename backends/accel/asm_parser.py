@@ -14,6 +14,7 @@ from effc.backends.accel.isa import (
     DimSetting,
     Drain,
     End,
+    Epilogue,
     Fill,
     Give,
     Instruction,
@@ -233,11 +234,11 @@ class _Parser:
             return self.nest()
         for where in ("vector", "host"):
             if self.ahead() == where:
-                return self.node(where)
+                return NodeLayer(self.node(where, where))
         return self.rest[-1].fail("`nest`, `vector` or `host`")
 
-    def node(self, where: Literal["vector", "host"]) -> NodeLayer:
-        line = self.next(where)
+    def node(self, word: str, where: Literal["vector", "host"]) -> NodeOp:
+        line = self.next(word)
         name = line.name()
         line.expect("op")
         op = line.name()
@@ -250,7 +251,7 @@ class _Parser:
         line.finish()
         reason = self.next("reason").name()
         node, context = self.next("node").data(), self.next("context").data()
-        return NodeLayer(NodeOp(name, op, inputs, outputs, node, domain, version, where, reason, captures, context))
+        return NodeOp(name, op, inputs, outputs, node, domain, version, where, reason, captures, context)
 
     def nest(self) -> NestLayer:
         line = self.next("nest")
@@ -269,10 +270,20 @@ class _Parser:
         regions = []
         while self.ahead() == "region":
             regions.append(self.region())
+        epilogue = self.epilogue() if self.ahead() == "epilogue" else None
         code: list[Instruction] = []
         while self.rest and self.ahead() not in ("nest", "vector", "host"):
             code.append(_instruction(self.rest.pop()))
-        return NestLayer(name, op, origin, tuple(dims), tuple(operands), tuple(regions), tuple(code))
+        return NestLayer(name, op, origin, tuple(dims), tuple(operands), tuple(regions), tuple(code), epilogue)
+
+    def epilogue(self) -> Epilogue:
+        line = self.next("epilogue")
+        tensor, dtype = line.name(), line.name()
+        line.finish()
+        steps = []
+        while self.ahead() == "step":
+            steps.append(self.node("step", "vector"))
+        return Epilogue(tensor, dtype, tuple(steps))
 
     def dim(self) -> DimSetting:
         line = self.next("dim")

@@ -17,6 +17,7 @@ from effc.backends.accel.isa import (
     DimSetting,
     Drain,
     End,
+    Epilogue,
     Fill,
     Give,
     Instruction,
@@ -34,6 +35,7 @@ from effc.backends.accel.isa import (
     Slot,
     Take,
 )
+from effc.ir.graph import NodeOp
 from effc.ir.nest import Axis
 
 NOTE_COLUMN = 48
@@ -93,12 +95,14 @@ def _slot(slot: Slot) -> str:
 
 def _layer_lines(layer: Layer) -> Iterator[str]:
     if isinstance(layer, NodeLayer):
-        yield from _node_lines(layer)
+        yield from _node_lines(layer.node, layer.node.where)
         return
     yield f"nest {_quoted(layer.name)} op {_quoted(layer.op)} from {_quoted(layer.origin)}"
     yield from (f"  {_dim(dim)}" for dim in layer.dims)
     yield from (f"  {_operand(operand)}" for operand in layer.operands)
     yield from (f"  {_region(region)}" for region in layer.regions)
+    if layer.epilogue is not None:
+        yield from (f"  {line}" for line in _epilogue_lines(layer.epilogue))
     yield from _code_lines(layer)
 
 
@@ -111,9 +115,14 @@ def _code_lines(layer: NestLayer) -> Iterator[str]:
         depth += isinstance(instruction, Loop)
 
 
-def _node_lines(layer: NodeLayer) -> Iterator[str]:
-    node = layer.node
-    yield f"{node.where} {_quoted(node.name)} op {_quoted(node.op)}"
+def _epilogue_lines(epilogue: Epilogue) -> Iterator[str]:
+    yield f"epilogue {_quoted(epilogue.tensor)} {_quoted(epilogue.dtype)}"
+    for step in epilogue.steps:
+        yield from _node_lines(step, "step")
+
+
+def _node_lines(node: NodeOp, word: str) -> Iterator[str]:
+    yield f"{word} {_quoted(node.name)} op {_quoted(node.op)}"
     yield "  inputs" + "".join(f" {_quoted(name)}" for name in node.inputs)
     yield "  outputs" + "".join(f" {_quoted(name)}" for name in node.outputs)
     yield "  captures" + "".join(f" {_quoted(name)}" for name in node.captures)

@@ -25,7 +25,8 @@ def widths_of(layer: NestLayer, slots: Mapping[str, Slot]) -> Widths:
     if written is None:
         return WORDS  # a fault, as its operands show
     words = prod(axis.size for axis in written.axes)
-    return Widths.of({**types, OUTPUT_NAME: types[written.name]}, types[written.name], words)
+    sums = types[written.name] if layer.epilogue is None else layer.epilogue.dtype
+    return Widths.of({**types, OUTPUT_NAME: sums}, types[written.name], words)
 
 
 def check_program(program: Program, target: Target, limits: Limits) -> None:
@@ -42,11 +43,13 @@ def check_program(program: Program, target: Target, limits: Limits) -> None:
     for layer in program.layers:
         if isinstance(layer, NestLayer):
             check_layer(layer, target.with_widths(widths_of(layer, slots)), limits)
+            for step in layer.epilogue.steps if layer.epilogue is not None else ():
+                check_vector(layer.name, step.op, target)
         elif layer.node.where == "vector":
-            _check_vector(layer.name, layer.node.op, target)
+            check_vector(layer.name, layer.node.op, target)
 
 
-def _check_vector(name: str, op: str, target: Target) -> None:
+def check_vector(name: str, op: str, target: Target) -> None:
     if target.vector is None:
         raise MachineFault(f"{target.name} has no vector unit", name, expected="a layer on the host")
     if op not in target.vector.ops:
@@ -120,6 +123,7 @@ def _uses(layer: Layer, number: int, slots: dict[str, Slot]) -> Iterator[Machine
     if isinstance(layer, NestLayer):
         names = [operand.tensor for operand in layer.operands]
         names += [operand.zero.tensor for operand in layer.operands if operand.zero is not None]
+        names += layer.epilogue.inputs if layer.epilogue is not None else ()
     else:
         node = layer.node
         names = [name for name in (*node.inputs, *node.outputs, *node.captures) if name]
@@ -136,6 +140,24 @@ def _uses(layer: Layer, number: int, slots: dict[str, Slot]) -> Iterator[Machine
             yield from _in_dram(layer, operand, slots[operand.tensor])
             if operand.zero is not None:
                 yield from _zero(operand, slots[operand.zero.tensor])
+        if layer.epilogue is not None:
+            yield from _whole(layer, slots)
+
+
+def _whole(layer: NestLayer, slots: dict[str, Slot]) -> Iterator[MachineFault]:
+    """Whether a layer with an epilogue writes a whole tensor: its last result."""
+    assert layer.epilogue is not None
+    written = next(operand for operand in layer.operands if operand.kind == "write")
+    if prod(axis.size for axis in written.axes) != prod(slots[written.tensor].shape or ()):
+        yield MachineFault(
+            f"layer {layer.name} has an epilogue and writes a part of {written.tensor}", expected="a whole tensor"
+        )
+    made = [step.outputs for step in layer.epilogue.steps]
+    if made[-1:] != [(written.tensor,)]:
+        yield MachineFault(
+            f"the epilogue of layer {layer.name} does not end in {written.tensor}",
+            expected="a last step that gives what the layer writes",
+        )
 
 
 def _in_dram(layer: NestLayer, operand: OperandSetting, slot: Slot) -> Iterator[MachineFault]:

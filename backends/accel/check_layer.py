@@ -25,6 +25,7 @@ from effc.backends.accel.isa import (
 )
 from effc.backends.accel.limits import Limits, over_limits, over_size
 from effc.compiler.target.model import Target
+from effc.ir.epilogue_rules import ELEMENTWISE
 
 Faults = Iterator[MachineFault]
 
@@ -46,7 +47,27 @@ def _faults(layer: NestLayer, target: Target, limits: Limits) -> Faults:
     yield from _registers(layer)
     yield from _regions(layer, target)
     yield from _code(layer, target)
+    yield from _epilogue(layer)
     yield from over_limits(layer, target, limits)
+
+
+def _epilogue(layer: NestLayer) -> Faults:
+    """Steps are elementwise, have one result, and read the sums or what a step before them made."""
+    if layer.epilogue is None:
+        return
+    known = {layer.epilogue.tensor}
+    made = {name for step in layer.epilogue.steps for name in step.outputs}
+    for step in layer.epilogue.steps:
+        if step.op not in ELEMENTWISE or step.domain or step.captures or step.context:
+            yield MachineFault(f"step {step.name} is a {step.op}", expected="an elementwise operator")
+        if len(step.outputs) != 1 or not step.outputs[0] or step.outputs[0] in known:
+            yield MachineFault(f"step {step.name} gives {list(step.outputs)}", expected="a tensor of its own")
+        if not known.intersection(step.inputs) or (made - known).intersection(step.inputs):
+            yield MachineFault(
+                f"step {step.name} reads {', '.join(step.inputs)}",
+                expected="the sums, or what a step before it makes",
+            )
+        known.update(step.outputs)
 
 
 def _dims(layer: NestLayer, target: Target) -> Faults:

@@ -24,6 +24,7 @@ from effc.backends.accel.isa import (
     DimSetting,
     Drain,
     End,
+    Epilogue,
     Fill,
     Give,
     Instruction,
@@ -58,7 +59,8 @@ def emit(graph: Graph, target: Target) -> Program:
     layers: list[Layer] = []
     for op in graph.ops:
         if isinstance(op, NestOp):
-            layers.append(emit_nest(op, target.with_widths(Widths.of_nest(op, graph.tensors)), addresses))
+            widths = Widths.of_nest(op, graph.tensors)
+            layers.append(emit_nest(op, target.with_widths(widths), addresses, epilogue_of(op, graph)))
         else:
             layers.append(NodeLayer(op))
     return Program(
@@ -66,7 +68,17 @@ def emit(graph: Graph, target: Target) -> Program:
     )
 
 
-def emit_nest(op: NestOp, target: Target, addresses: dict[str, int | None]) -> NestLayer:
+def epilogue_of(op: NestOp, graph: Graph) -> Epilogue | None:
+    """The epilogue of a nest as its layer has it."""
+    if not op.epilogue:
+        return None
+    sums = graph.tensors[op.uses[op.nest.output.name].tensor]
+    return Epilogue(sums.name, sums.dtype, op.epilogue)
+
+
+def emit_nest(
+    op: NestOp, target: Target, addresses: dict[str, int | None], epilogue: Epilogue | None = None
+) -> NestLayer:
     """The layer of one nest, its tensors being at ``addresses``."""
     if op.schedule is None:
         raise ValueError(f"{op.name} has no schedule")
@@ -77,15 +89,16 @@ def emit_nest(op: NestOp, target: Target, addresses: dict[str, int | None]) -> N
     operands = []
     for name, operand in nest.operands.items():
         view, kind = op.uses[name], "write" if operand is nest.output else "bias" if operand is nest.bias else "read"
-        address = addresses[view.tensor]
+        tensor = op.outputs[0] if kind == "write" else view.tensor
+        address = addresses[tensor]
         assert address is not None
         zero = None if view.zero is None else _zero(view.zero, addresses)
         operands.append(
-            OperandSetting(name, kind, operand.axes, view.tensor, address + view.offset, view.strides, zero)  # type: ignore[arg-type]
+            OperandSetting(name, kind, operand.axes, tensor, address + view.offset, view.strides, zero)  # type: ignore[arg-type]
         )
     regions = mapped.regions()
     return NestLayer(
-        op.name, op.op, op.origin, mapped.dims, tuple(operands), tuple(regions), tuple(mapped.code(regions))
+        op.name, op.op, op.origin, mapped.dims, tuple(operands), tuple(regions), tuple(mapped.code(regions)), epilogue
     )
 
 

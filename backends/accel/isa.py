@@ -15,7 +15,7 @@ from typing import Literal
 from effc.ir.graph import NodeOp
 from effc.ir.nest import Axis
 
-VERSION = 2
+VERSION = 3
 """Of the instruction set; a program names the version that it is written for."""
 
 MAX_BUFFERS = 4
@@ -176,6 +176,25 @@ Token = Take | Give
 
 
 @dataclass(frozen=True, slots=True)
+class Epilogue:
+    """What the vector unit does to finished words on their way to the outermost level.
+
+    The steps are elementwise ONNX nodes. ``tensor`` is what they call the sums, ``dtype`` the type of these; the result
+    of the last step is the tensor that the layer writes.
+    """
+
+    tensor: str
+    dtype: str
+    steps: tuple[NodeOp, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The tensors that the steps read from outside, each once."""
+        made = {self.tensor, *(name for step in self.steps for name in step.outputs)}
+        return tuple(dict.fromkeys(name for step in self.steps for name in step.inputs if name and name not in made))
+
+
+@dataclass(frozen=True, slots=True)
 class NestLayer:
     """A layer on the array. ``origin`` is the ONNX node that it came from, ``op`` that node's operator."""
 
@@ -186,6 +205,7 @@ class NestLayer:
     operands: tuple[OperandSetting, ...]
     regions: tuple[Region, ...]
     code: tuple[Instruction, ...]
+    epilogue: Epilogue | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ FOREVER = -1
 
 
 def place_tensors(graph: Graph) -> tuple[list[Slot], int]:
-    """A slot for every tensor, and the size of the DRAM in words.
+    """A slot for every tensor that leaves an epilogue, and the size of the DRAM in words.
 
     Tensors of data with a known shape are in DRAM; all else stays with the host.
     """
     first, last = _lifetimes(graph)
-    in_dram = [tensor for tensor in graph.tensors.values() if tensor.name in graph.data and tensor.shape is not None]
+    inner = {name for op in graph.nests for name in op.inner}
+    tensors = [tensor for name, tensor in graph.tensors.items() if name not in inner]
+    in_dram = [tensor for tensor in tensors if tensor.name in graph.data and tensor.shape is not None]
     addresses, end = {}, 0
     for tensor in in_dram:
         if tensor.name in graph.constants:
@@ -24,8 +26,8 @@ def place_tensors(graph: Graph) -> tuple[list[Slot], int]:
     placed, words = _first_fit(others, first, last, end)
     addresses |= placed
     slots = []
-    for name, tensor in graph.tensors.items():
-        constant = name in graph.constants
+    for tensor in tensors:
+        name, constant = tensor.name, tensor.name in graph.constants
         slots.append(Slot(name, tensor.dtype, tensor.shape, addresses.get(name), constant, first[name], last[name]))
     return slots, words
 

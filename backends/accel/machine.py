@@ -22,7 +22,7 @@ from effc.backends.accel.dram import Dram, setting_box, storage
 from effc.backends.accel.emit import emit
 from effc.backends.accel.engine import Engine
 from effc.backends.accel.faults import MachineFault
-from effc.backends.accel.isa import Layer, NestLayer, NodeLayer, Program, Slot
+from effc.backends.accel.isa import Epilogue, Layer, NestLayer, NodeLayer, Program, Slot
 from effc.backends.accel.limits import Limits
 from effc.backends.accel.memory import Memory
 from effc.backends.accel.timing import Clock, Timing, vector_timing
@@ -30,9 +30,9 @@ from effc.backends.accel.trace import Recorder, Trace
 from effc.backends.host import run_node
 from effc.compiler.target.model import Target
 from effc.compiler.target.widths import integer_bits
-from effc.ir.counters import Counters
+from effc.ir.counters import EPILOGUE_NAME, Counters
 from effc.ir.errors import InputError
-from effc.ir.graph import Graph, NestOp, Tensor, View
+from effc.ir.graph import Graph, NestOp, NodeOp, Tensor, View
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
 from effc.ir.zeros import Coded, ZeroCounts
@@ -155,8 +155,8 @@ class _Run:
             raise MachineFault(f"tensor {name} has no value", expected="an input or a constant of that name")
         return values[name]
 
-    def fetch(self, name: str) -> Value:
-        """The value of a tensor, in its own type and shape."""
+    def fetch(self, name: str, dtype: str = "") -> Value:
+        """The value of a tensor in its shape; in its own type, or in the one of the sums that lie there."""
         slot = self.slots[name]
         if slot.address is None:
             if name not in self.host:
@@ -169,8 +169,8 @@ class _Run:
                 level=self.dram.level,
                 expected="layers that write all of it",
             )
-        dtype = word_type(slot.dtype) if self.machine.dtype == np.float32 else self.machine.dtype
-        return self.dram.plane(slot.dtype).data[span].astype(dtype).reshape(slot.shape)
+        kind = word_type(dtype or slot.dtype) if self.machine.dtype == np.float32 else self.machine.dtype
+        return self.dram.plane(dtype or slot.dtype).data[span].astype(kind).reshape(slot.shape)
 
     def store(self, name: str, value: Value) -> None:
         slot = self.slots[name]
@@ -189,11 +189,26 @@ class _Run:
     # Layers
 
     def nest(self, layer: NestLayer) -> Counters:
-        written = next(operand for operand in layer.operands if operand.kind == "write")
+        """Run a layer on the array, then its epilogue: nothing reads a finished word before the layer ends."""
+        written, epilogue = next(operand for operand in layer.operands if operand.kind == "write"), layer.epilogue
         memory, output = self.dram.layer(layer, self.slots), setting_box(written)
         counters = self.sums(layer, memory, output)
-        self.dram.keep(layer, memory, self.slots[written.tensor].dtype)
+        self.dram.keep(layer, memory, self.slots[written.tensor].dtype if epilogue is None else epilogue.dtype)
+        if epilogue is not None:
+            self.finish(written.tensor, epilogue, counters)
+        if layer.name in self.result.zeros:
+            self.result.zeros[layer.name].stored.update(self.stored(layer))
         return counters
+
+    def finish(self, written: str, epilogue: Epilogue, counters: Counters) -> None:
+        """The vector unit makes the results of the sums."""
+        values = {epilogue.tensor: self.fetch(written, epilogue.dtype)}
+        for step in epilogue.steps:
+            inputs = [values[n] if n in values else self.fetch(n) if n else None for n in step.inputs]
+            values[step.outputs[0]] = self.node_results(step, inputs)[0]
+            counters.results += np.size(values[step.outputs[0]])
+        self.store(written, values[written])
+        counters.read(self.machine.target.levels[0].name, EPILOGUE_NAME, self._words(epilogue.inputs))
 
     def sums(self, layer: NestLayer, memory: Memory, output: Box) -> Counters:
         """Run a layer on the array; in doubt about words that were never written, with a valid bit for each."""
@@ -210,7 +225,9 @@ class _Run:
         target, trace = self.machine.target, self.machine.trace
         if isinstance(layer, NestLayer):
             recorder = None if trace is None else Recorder()
-            clock = Clock(layer, target.with_widths(widths_of(layer, self.slots)), recorder, self.work(layer))
+            clock = Clock(
+                layer, target.with_widths(widths_of(layer, self.slots)), recorder, self.work(layer), self.others(layer)
+            )
             timing, ticks = clock.run(), clock.ports.cycle
             if trace is not None:
                 trace.layer(layer.name, layer.op, "array", timing.cycles, recorder, ticks)
@@ -238,7 +255,7 @@ class _Run:
         engine = Engine(layer, machine.target, memory, memory.data.dtype, exact, machine.zeros)
         counters = engine.run()
         if machine.zeros:
-            self.result.zeros[layer.name] = ZeroCounts(engine.gated, dict(self.stored(layer)))
+            self.result.zeros[layer.name] = ZeroCounts(engine.gated, {})
         return counters
 
     def stored(self, layer: NestLayer) -> Iterator[tuple[tuple[str, str], Coded]]:
@@ -254,10 +271,7 @@ class _Run:
     def node(self, layer: NodeLayer) -> Counters:
         node, counters = layer.node, Counters()
         values = [self.fetch(name) if name else None for name in node.inputs]
-        try:
-            results = run_node(node, values, {name: self.fetch(name) for name in node.captures})
-        except InputError as error:
-            raise MachineFault(error.message, node.name, expected=f"inputs that {node.op} takes") from None
+        results = self.node_results(node, values)
         for name, value in zip(node.outputs, results):
             if name:
                 self.store(name, value)
@@ -268,7 +282,20 @@ class _Run:
             counters.read(level, "I", self._words(node.inputs))
             counters.write(level, "O", written)
             counters.cycles = len(range(0, written, unit.lanes))
+            counters.results = written
         return counters
+
+    def node_results(self, node: NodeOp, values: list[Value]) -> list[Value]:
+        """What a node makes of its inputs."""
+        try:
+            return run_node(node, values, {name: self.fetch(name) for name in node.captures})
+        except InputError as error:
+            raise MachineFault(error.message, node.name, expected=f"inputs that {node.op} takes") from None
+
+    def others(self, layer: NestLayer) -> list[tuple[int, Fraction]]:
+        """Of the tensors that the epilogue of a layer reads, the elements, and the bits of each."""
+        names = () if layer.epilogue is None else layer.epilogue.inputs
+        return [(self._words([name]), self.machine.target.stored_bits(self.slots[name].dtype)) for name in names]
 
     def _words(self, names: Iterable[str]) -> int:
         """The elements of tensors in DRAM; shapes and indices are no data."""

@@ -12,7 +12,8 @@ from fractions import Fraction
 from math import lcm
 
 from effc.compiler.target import model
-from effc.compiler.target.model import Target, Way
+from effc.compiler.target.model import VECTOR, Target, Way
+from effc.ir.counters import EPILOGUE_NAME
 
 PARTS = 1024
 
@@ -32,13 +33,22 @@ class Ports:
     """The limited ports of a target, and how many ticks make a cycle.
 
     ``work``: the share of its cycles that a pass of the array takes, where MACs on zeros are skipped; in parts of
-    ``PARTS``, at least one.
+    ``PARTS``, at least one. ``vector``: is its vector unit one of them?
     """
 
-    def __init__(self, target: Target, work: Fraction = Fraction(1)) -> None:
+    def __init__(self, target: Target, work: Fraction = Fraction(1), vector: bool = False) -> None:
         self.target = target
         self.work = Fraction(max(1, round(work * PARTS)), PARTS)
-        self.cycle = lcm(self.work.denominator, *(rate.numerator for rate in target.bandwidths))
+        self.lanes = target.vector.lanes if vector and target.vector is not None else 1
+        self.cycle = lcm(self.lanes, self.work.denominator, *(rate.numerator for rate in target.bandwidths))
+
+    def steps(self, count: int) -> Port:
+        """The vector unit, which does so many steps for a word."""
+        return Port(VECTOR, count * self.cycle // self.lanes)
+
+    def others(self, bits: Fraction) -> Port | None:
+        """The port that the vector unit reads elements of so many bits from."""
+        return self._timed(self.target.port(0, EPILOGUE_NAME, "read"), bits)
 
     def bank(self, position: int, operand: str, way: Way) -> Port | None:
         """The port of the bank of an operand at a level."""

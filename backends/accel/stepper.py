@@ -10,13 +10,16 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from effc.backends.host import run_node
 from effc.compiler.target.model import MeshAxis, Target
-from effc.ir.counters import Counters
+from effc.ir.counters import EPILOGUE_NAME, Counters
+from effc.ir.graph import NodeOp, View
 from effc.ir.nest import Nest, Operand
 from effc.ir.schedule import For, Par, Schedule, trips
 
@@ -38,14 +41,31 @@ class Residence:
     psums: dict[Hashable, dict[Word, Any]] = field(default_factory=lambda: defaultdict(dict))
 
 
+@dataclass(frozen=True)
+class Finish:
+    """An epilogue: its steps, where the sums lie in the tensor that the first one reads, and all other tensors."""
+
+    steps: tuple[NodeOp, ...]
+    view: View
+    shape: tuple[int, ...]
+    others: Mapping[str, Array]
+
+
 class Stepper:
-    """One run of one nest."""
+    """One run of one nest, and of the epilogue behind it if there is one."""
 
     def __init__(
-        self, nest: Nest, schedule: Schedule, target: Target, arrays: Mapping[str, Array] | None = None
+        self,
+        nest: Nest,
+        schedule: Schedule,
+        target: Target,
+        arrays: Mapping[str, Array] | None = None,
+        finish: Finish | None = None,
     ) -> None:
         self.nest, self.schedule, self.target = nest, schedule, target
-        self.arrays = arrays or {}
+        self.arrays, self.finish = arrays or {}, finish
+        self.pending: dict[Word, int] = {}  # the products that an output word still lacks
+        self.taken: set[tuple[str, Word]] = set()  # the words of tensors that the epilogue has read
         self.counters = Counters()
         self.chains: dict[str, list[tuple[int, int]]] = {dim.name: [] for dim in nest.dims}
         self.time: list[tuple[int, For]] = []
@@ -214,6 +234,8 @@ class Stepper:
                 above[word] = above[word] + value if word in above else value
                 sent += 1
         for key, words in arriving.items():
+            if parent.level == 0:
+                words = {word: self.finished(word, value) for word, value in words.items()}
             parent.psums[key].update(words)
         self.counters.read(self.name(residence.level), name, sent)
         self.counters.write(self.name(parent.level), name, sum(len(words) for words in arriving.values()))
@@ -255,6 +277,7 @@ class Stepper:
             assert word is not None
             key = (self.above(instance, residence.level), word)
             arriving[key] = arriving.get(key, 0) + self.product(point)
+            self.pending[word] = self.pending.get(word, self.sum_length()) - 1
         self.hop(output.name, residence.level, len(self.target.levels), len(lanes))
         level = self.name(residence.level)
         for (above, word), value in arriving.items():
@@ -263,6 +286,36 @@ class Stepper:
             self.counters.read(level, output.name, int(word in psums))
             self.counters.write(level, output.name, 1)
             psums[word] = psums[word] + value if word in psums else value
+            if residence.level == 0:
+                psums[word] = self.finished(word, psums[word])
+
+    def sum_length(self) -> int:
+        """The products that are added up to an output word."""
+        return prod(self.nest.bounds[dim] for dim in self.nest.reduction_dims)
+
+    def finished(self, word: Word, value: Any) -> Any:
+        """What comes to the outermost level: the sums, as long as products are missing, then the last step's result."""
+        if self.finish is None or self.pending[word]:
+            return value
+        view, made = self.finish.view, {self.finish.view.tensor: value}
+        address = view.offset + sum(stride * index for stride, index in zip(view.strides, word))
+        place = tuple(int(i) for i in np.unravel_index(address, self.finish.shape))
+        for step in self.finish.steps:
+            inputs = [made[name] if name in made else self.other(name, place) for name in step.inputs]
+            made[step.outputs[0]] = run_node(step, [None if x is None else np.reshape(x, (1,)) for x in inputs])[0]
+            self.counters.results += 1
+        return made[self.finish.steps[-1].outputs[0]][0]
+
+    def other(self, name: str, place: Word) -> Any:
+        """The word of another tensor, as broadcast to a place; read when it is needed for the first time."""
+        if not name:
+            return None
+        assert self.finish is not None
+        array = self.finish.others[name]
+        index = tuple(0 if size == 1 else i for i, size in zip(place[len(place) - array.ndim :], array.shape))
+        self.counters.read(self.name(0), EPILOGUE_NAME, int((name, index) not in self.taken))
+        self.taken.add((name, index))
+        return array[index]
 
     def initial(self, word: Word) -> Any:
         """What an output word starts from at its first update in the run: its bias, read here, or zero."""
@@ -318,7 +371,11 @@ class Stepper:
 
 
 def run(
-    nest: Nest, schedule: Schedule, target: Target, arrays: Mapping[str, Array] | None = None
+    nest: Nest,
+    schedule: Schedule,
+    target: Target,
+    arrays: Mapping[str, Array] | None = None,
+    finish: Finish | None = None,
 ) -> tuple[Array, Counters]:
     """Execute a legal schedule of ``nest`` on ``target``; without ``arrays`` every operand word counts as one."""
-    return Stepper(nest, schedule, target, arrays).run()
+    return Stepper(nest, schedule, target, arrays, finish).run()

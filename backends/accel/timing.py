@@ -8,13 +8,14 @@ instructions ask for: once both come back, all further steps take the same time,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
 from effc.backends.accel.demands import Demand, Demands, Table, Use, summed_registers
 from effc.backends.accel.digits import Dimension
+from effc.backends.accel.finishing import Finishing
 from effc.backends.accel.isa import Drain, End, Fill, Give, Instruction, Loop, Mac, NestLayer, Open, Take
 from effc.backends.accel.ports import Calendar, Ports, Stretch
 from effc.backends.accel.stores import Store
@@ -88,8 +89,11 @@ class Effect:
 
 
 class Clock:
-    """One layer on the clock. Its state: ``slots``, the ticks at which engines and tokens are ready; the calendars of
-    the ports; and sums of what was waited for. ``work``: the share of the MACs that are done, where others are skipped.
+    """One layer on the clock; ``work`` is the share of the MACs that are done, where others are skipped, ``others`` the
+    elements of each tensor that its epilogue reads, and their bits.
+
+    Its state: ``slots``, the ticks at which engines and tokens are ready; the calendars of the ports; and sums of what
+    was waited for.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Clock:
         target: Target,
         recorder: Recorder | None = None,
         work: Fraction = Fraction(1),
+        others: Iterable[tuple[int, Fraction]] = (),
     ) -> None:
         self.layer, self.target, self.recorder = layer, target, recorder
         self.dims = {setting.name: Dimension(setting, target) for setting in layer.dims}
@@ -106,7 +111,8 @@ class Clock:
         self.output = next(o.name for o in layer.operands if o.kind == "write")
         self.bias = next((o.name for o in layer.operands if o.kind == "bias"), None)
         self.stores = dict(self._stores())
-        self.ports = Ports(target, work)
+        self.ports = Ports(target, work, vector=layer.epilogue is not None)
+        self.finishing = Finishing(layer, self.ports, others)
         self.demands = Demands(self.ports, self.dims, self.trips, self.output)
         self.summed = tuple(summed_registers(self.dims, self.stores[self.output, target.levels[0].name]))
         self.names: dict[str, int] = {}
@@ -304,9 +310,24 @@ class Clock:
                 end = max(end, calendar.reserve(start, some))
         return end
 
+    # Epilogues
+
+    def _last(self, running: Sequence[int], depth: int) -> bool:
+        """Whether no summed loop of those outside has a further step: what leaves is finished."""
+        return all(self._is_last(r, running) for r in self.summed if r < depth)
+
+    def _is_last(self, register: int, running: Sequence[int]) -> bool:
+        return self.counts[register].at(running) == running[register] + 1
+
+    def _place(self, register: int) -> tuple[bool, bool]:
+        """Where a summed loop is: past its first step, and, if that makes a difference, at its last."""
+        return self.running[register] > 0, bool(self.finishing.uses) and self._is_last(register, self.running)
+
     def _drain(self, child: Store, parent: Store) -> Step:
         operand, name = child.operand.name, engine("store", child)
         uses = self.demands.path(child.position, parent.position, operand, inwards=False)
+        plain, further = len(uses), [] if parent.position else self.finishing.uses
+        uses = [*uses, *further]
         demand = self.demands.move(child, parent, uses, False)
         free = self._buffers(child)[-1]
         ready, done, last = self.slot(name), self.slot(f"done {name}"), self.slot(free)
@@ -316,7 +337,8 @@ class Clock:
         def action(running: list[int]) -> None:
             slots = self.slots
             start = max(slots[ready], slots[done])
-            end = self.reserve(start, uses, demand.at(running))
+            some = len(uses) if further and self._last(running, child.loops) else plain
+            end = self.reserve(start, uses[:some], demand.at(running))
             slots[ready], slots[last] = end, start if streams else end
             self.note(name, label, start, end)
             if self.recorder is not None:
@@ -376,6 +398,7 @@ class Clock:
         """A pass of the array; it lasts as long as its cycles, or the ports that it reads and writes."""
         demands, clock = list(self._passes(depth)), self.demands.cycles(depth)
         array, summed = self.slot(ARRAY), tuple(r for r in self.summed if r < depth)
+        finishes = any(kind == "last" for kind, _ in demands)
         tables = [table for _, demand in demands for table in demand.tables] + list(clock.tables)
         names = tuple(use.port.name for _, demand in demands for use in demand.uses)
 
@@ -386,10 +409,11 @@ class Clock:
             (cycles,) = clock.at(running)
             self.count("compute", cycles)
             end, reason = start + cycles, ""
-            again = any(running[r] for r in summed)
+            kinds = ["always", *["first", "fresh"] * (not any(running[r] for r in summed))]
+            kinds += ["last"] * (finishes and self._last(running, depth))
             taken: dict[str, int] = {}
             for kind, demand in demands:
-                if again and kind != "always":
+                if kind not in kinds:
                     continue
                 sign = -1 if kind == "fresh" else 1
                 for use, ticks in zip(demand.uses, demand.at(running)):
@@ -407,7 +431,9 @@ class Clock:
         return Step(action, tuple(tables), (array,), names)
 
     def _passes(self, depth: int) -> list[tuple[str, Demand]]:
-        """What a pass asks of ports: always; with the ``first`` update of a word; less where words are ``fresh``."""
+        """What a pass asks of ports: always; with the ``first`` update of a word; less where words are ``fresh``; with
+        the ``last`` update.
+        """
         bottom, found = self.demands.bottom, []
         for operand in self.layer.operands:
             store = self.chain(operand.name)[-1]
@@ -421,12 +447,18 @@ class Clock:
                 back = [use for use in into if use.at == store.position and use.port.name not in _links(self, store)]
                 found.append(("always", self.demands.update(store, depth, [*out, *back])))
                 found.append(("fresh", self.demands.first(store, depth, back)))
+                if self.finishing.uses and not store.position:
+                    found.append(("last", self.demands.first(store, depth, self.finishing.uses)))
         return found
 
     # Time
 
     def run(self) -> Timing:
         """Follow the whole layer."""
+        if self.finishing.before is not None:
+            name, ticks = self.finishing.before
+            self.calendars.setdefault(name, Calendar()).reserve(0, ticks)
+            self.count(name, ticks)
         self._body(self.code, ())
         cycle = self.ports.cycle
         end = -(-max(self.slots, default=0) // cycle) * cycle
@@ -472,7 +504,7 @@ class Clock:
                 signature = (
                     constant,
                     tuple([table.number(self.running, block.depth) for table in moving]),
-                    tuple([self.running[r] > 0 for r in block.summed]),
+                    tuple([self._place(r) for r in block.summed]),
                 )
                 if runs and runs[-1][0] == signature:
                     runs[-1] = (signature, runs[-1][1], runs[-1][2] + 1)

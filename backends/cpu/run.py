@@ -90,11 +90,15 @@ class CpuProgram:
         return {name: values[name] for name in self.graph.outputs}
 
     def _run_nest(self, op: NestOp, values: Values) -> None:
-        """A nest may write only a part of its output tensor, and another one the rest."""
-        tensor = self.graph.tensors[op.outputs[0]]
+        """A nest may write only a part of its output tensor, and another one the rest. Steps follow it on the host."""
+        tensor = self.graph.tensors[op.uses[op.nest.output.name].tensor]
         if tensor.name not in values:
             values[tensor.name] = np.zeros(tensor.shape or (), np.float32)
         self._nests(self._numbers[id(op)], values, values[tensor.name])
+        for step in op.epilogue:
+            _run_node(step, values)
+        for name in op.inner:
+            del values[name]
 
 
 def _run_node(op: NodeOp, values: Values) -> None:
@@ -146,7 +150,7 @@ def _checked_input(tensor: Tensor, inputs: Mapping[str, Any]) -> Any:
 
 
 def _check_types(graph: Graph, op: NestOp) -> None:
-    for name in (*op.inputs, *op.outputs):
+    for name in (view.tensor for view in op.uses.values()):
         if graph.tensors[name].dtype != "float32":
             raise InputError(
                 f"{op.op} {op.origin!r} computes in {graph.tensors[name].dtype}, which the CPU backend cannot",

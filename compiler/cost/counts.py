@@ -65,12 +65,24 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class Epilogue:
+    """What the vector unit does to the finished words of the output: their number, the words that it reads besides, and
+    the results that it makes.
+    """
+
+    finished: int
+    words: int
+    results: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Predicted counters, the transfers they come from, and the words of the largest tile of (level, operand)."""
 
     counters: Counters
     transfers: tuple[Transfer, ...]
     tiles: dict[tuple[str, str], int] = field(default_factory=dict)
+    epilogue: Epilogue | None = None
 
 
 class Model:

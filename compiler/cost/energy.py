@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from effc.compiler.cost.zeros import NOTHING, Savings
-from effc.compiler.target.model import Target
-from effc.ir.counters import Counters
+from effc.compiler.target.model import VECTOR, Target
+from effc.ir.counters import EPILOGUE_NAME, Counters
 
 
 def access_energy(target: Target, counters: Counters, saved: Savings = NOTHING) -> dict[str, Fraction]:
-    """The energy of a layer by component: each level, each fan-out by its name, ``MAC``; less what zeros save."""
+    """The energy of a layer by component: levels and fan-outs by name, ``MAC``, ``vector``; less what zeros save."""
     result = {level.name: Fraction(0) for level in target.levels}
     for position, level in enumerate(target.levels):
         for bank in level.banks:
@@ -22,7 +22,10 @@ def access_energy(target: Target, counters: Counters, saved: Savings = NOTHING) 
             result[level.fanout.name] = sum(
                 (hop_energy(target, counters, position, operand) for operand in carried), Fraction(0)
             )
+    result[target.levels[0].name] += operand_energy(target, counters, 0, EPILOGUE_NAME)
     result["MAC"] = target.mac.energy * (counters.macs - saved.gated)
+    if counters.results and target.vector is not None:
+        result[VECTOR] = target.vector.energy * counters.results
     return result
 
 

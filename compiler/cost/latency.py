@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 
-from effc.compiler.cost.counts import Counts, Crossing, Transfer
-from effc.compiler.target.model import WAYS, Port, Target, Way
+from effc.compiler.cost.counts import Counts, Crossing, Epilogue, Transfer
+from effc.compiler.target.model import VECTOR, WAYS, Port, Target, Way
+from effc.ir.counters import EPILOGUE_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class Load:
     first: Fraction
 
 
-def bank_loads(target: Target, level: int, operand: str, way: Way, words: int, first: int = 0) -> Iterator[Load]:
+def bank_loads(
+    target: Target, level: int, operand: str, way: Way, words: int, first: int | Fraction = 0
+) -> Iterator[Load]:
     """The port of an operand's bank, if its bandwidth is limited; all words take what they take on average."""
     bits = target.access_bits(level, operand, way, words) / words if words else Fraction(0)
     yield from _load(target.port(level, operand, way), bits, level, words, first)
@@ -42,15 +45,25 @@ def link_loads(target: Target, crossing: Crossing, operand: str, way: Way) -> It
     yield from _load(port, target.carried_bits(operand), crossing.level, crossing.words, crossing.first)
 
 
-def _load(port: Port | None, bits: Fraction, level: int, words: int, first: int) -> Iterator[Load]:
+def _load(port: Port | None, bits: Fraction, level: int, words: int, first: int | Fraction) -> Iterator[Load]:
     if port is not None:
         cycles = bits / port.bandwidth
         yield Load(port.name, level, words * cycles, first * cycles)
 
 
-def loads(target: Target, transfer: Transfer) -> Iterator[Load]:
+def epilogue_loads(target: Target, epilogue: Epilogue, share: Fraction) -> Iterator[Load]:
+    """The vector unit and the port it reads from; ``share``: of all finished words, how many one transfer brings."""
+    if target.vector is not None:
+        cycles = Fraction(epilogue.results, target.vector.lanes)
+        yield Load(VECTOR, 0, cycles, cycles * share)
+    yield from bank_loads(target, 0, EPILOGUE_NAME, "read", epilogue.words, epilogue.words * share)
+
+
+def loads(target: Target, transfer: Transfer, epilogue: Epilogue | None = None) -> Iterator[Load]:
     """The limited ports and networks that a transfer passes, from outer to inner, each with its busiest instance."""
     words, first, operand = transfer.words, transfer.first, transfer.operand
+    if epilogue is not None and not transfer.parent and transfer.kind in ("drain", "update"):
+        yield from epilogue_loads(target, epilogue, Fraction(first.reads, epilogue.finished))
     outer, inner = WAYS[transfer.kind in ("fill", "return")]
     if transfer.kind == "update":
         yield from bank_loads(target, transfer.parent, operand, "write", words.busiest_writes)
@@ -88,8 +101,8 @@ class Work:
     share: Fraction = Fraction(0)  # of compute, in the tiles that begin a phase or end it
 
     @classmethod
-    def of(cls, target: Target, transfer: Transfer) -> Work:
-        passed = list(loads(target, transfer))
+    def of(cls, target: Target, transfer: Transfer, epilogue: Epilogue | None = None) -> Work:
+        passed = list(loads(target, transfer, epilogue))
         busy: dict[str, Fraction] = {}
         for load in passed:
             busy[load.port] = busy.get(load.port, Fraction(0)) + load.cycles
@@ -135,8 +148,10 @@ def _prefetched(target: Target, transfer: Transfer) -> tuple[int, Fraction]:
 def latency(target: Target, counts: Counts, density: Fraction = Fraction(1)) -> Latency:
     """The cycles of one layer; of those of compute, the share ``density`` where zeros are skipped."""
     compute = ceil(counts.counters.cycles * density) if target.mac.skips else counts.counters.cycles
-    _, bound_by, ports = busiest((load for each in counts.transfers for load in loads(target, each)), compute)
-    works = [Work.of(target, transfer) for transfer in counts.transfers]
+    _, bound_by, ports = busiest(
+        (load for each in counts.transfers for load in loads(target, each, counts.epilogue)), compute
+    )
+    works = [Work.of(target, transfer, counts.epilogue) for transfer in counts.transfers]
     times = [compute + sum((work.stop for work in works), Fraction(0))]
     times += [port_time(port, works, fill, compute) for port in ports for fill in {work.fill for work in works}]
     return Latency(ceil(max(times)), bound_by, ports)

@@ -27,11 +27,11 @@ def counted_words(graph: Graph, names: Iterable[str]) -> int:
 def vector_target(op: NodeOp, graph: Graph, target: Target) -> Target:
     """The target as an op of the vector unit sees it: its elements take what they take on average."""
     names = {INPUT: op.inputs, OUTPUT: op.outputs}
-    averages = tuple((kind, _average(graph, used, target)) for kind, used in names.items())
+    averages = tuple((kind, average_bits(graph, used, target)) for kind, used in names.items())
     return target.with_widths(Widths(averages, average=True))
 
 
-def _average(graph: Graph, names: Iterable[str], target: Target) -> Fraction:
+def average_bits(graph: Graph, names: Iterable[str], target: Target) -> Fraction:
     """The bits of an element of some tensors, on average."""
     tensors = [graph.tensors[name] for name in names if name in graph.data]
     words = sum(tensor.words for tensor in tensors)
@@ -45,6 +45,7 @@ def count_vector(op: NodeOp, graph: Graph, target: Target) -> Counters:
     results = counted_words(graph, op.outputs)
     counters.read(target.levels[0].name, INPUT, counted_words(graph, op.inputs))
     counters.write(target.levels[0].name, OUTPUT, results)
+    counters.results = results
     counters.cycles = ceil(Fraction(results, target.vector.lanes)) if target.vector else 0
     return counters
 
@@ -68,11 +69,10 @@ def evaluate_vector(op: NodeOp, graph: Graph, target: Target) -> Evaluation:
     assert target.vector is not None
     counters = count_vector(op, graph, target)
     time = vector_latency(target, counters)
-    results = sum(counters.writes.values())
-    energy = {"vector": target.vector.energy * results, **energy_by(target, counters, time.cycles)}
+    results = counters.results
     return Evaluation(
         Counts(counters, ()),
-        energy,
+        energy_by(target, counters, time.cycles),
         time,
         Fraction(results, time.cycles * target.vector.lanes) if time.cycles else Fraction(0),
         sum(counters.reads.values()) + results,

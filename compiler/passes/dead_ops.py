@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.registry import register_pass
-from effc.ir.graph import Graph, NodeOp, Op
+from effc.ir.graph import Graph, NestOp, NodeOp, Op
 
 
 @register_pass
@@ -42,7 +42,7 @@ def without_unused_tensors(graph: Graph) -> Graph:
     """The same graph without the tensors and constants that no op uses."""
     used = {*graph.inputs, *graph.outputs}
     for op in graph.ops:
-        used.update(reads(op), op.outputs)
+        used.update(reads(op), op.outputs, op.inner if isinstance(op, NestOp) else ())
     tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
     constants = {name: value for name, value in graph.constants.items() if name in used}
     return replace(graph, tensors=tensors, constants=constants)

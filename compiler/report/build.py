@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
+from math import ceil
 
 import effc
 from effc.compiler.cost.energy import hop_energy, operand_energy, to_pj
+from effc.compiler.cost.epilogue import evaluate_op, op_target
+from effc.compiler.cost.epilogue import saved_words as fused_words
 from effc.compiler.cost.evaluate import Evaluation
 from effc.compiler.cost.vector import INPUT, OUTPUT, evaluate_vector, vector_target
 from effc.compiler.report.model import (
@@ -17,6 +20,7 @@ from effc.compiler.report.model import (
     BankInfo,
     CertificateInfo,
     FrontPoint,
+    FusedOp,
     HostOp,
     Layer,
     LevelInfo,
@@ -33,10 +37,11 @@ from effc.compiler.search.result import Best, Certificate, Point
 from effc.compiler.target.area import area_by, area_mm2
 from effc.compiler.target.model import Bank, Level, Target
 from effc.compiler.target.show import print_target
-from effc.ir.counters import Counters
+from effc.ir.counters import EPILOGUE_NAME, Counters
 from effc.ir.graph import Graph, NestOp, NodeOp, Tensor
 from effc.ir.nest import Nest
 from effc.ir.printer import print_schedule
+from effc.ir.schedule import Schedule
 
 
 def build_report(
@@ -58,7 +63,7 @@ def build_report(
         model=model,
         target=target_info(target),
         objective=objective,
-        totals=replace(totals(target, layers, search_s, compile_s), saved_words=saved_words),
+        totals=totals(target, layers, search_s, compile_s, saved_words),
         layers=layers,
         host=tuple(HostOp(op.name, op.op, op.reason) for op in graph.ops if isinstance(op, NodeOp) and on_host(op)),
     )
@@ -86,9 +91,41 @@ def nest_layer(best: Best, target: Target, op: NestOp | None = None, graph: Grap
     for name, operand in nest.operands.items():
         tensor = op.uses[name].tensor if op is not None else name
         operands[name] = OperandInfo(tensor, operand.shape, operand.words)
+    if op is not None and graph is not None and op.epilogue:
+        return _fused_layer(best, op_target(op, graph, target), op, graph, operands)
+    return _nest_layer(best, best.evaluation, best.target, op, operands)
+
+
+def _fused_layer(best: Best, target: Target, op: NestOp, graph: Graph, operands: dict[str, OperandInfo]) -> Layer:
+    """The layer of a nest with an epilogue."""
+
+    def cost(schedule: Schedule) -> Evaluation:
+        return evaluate_op(replace(op, schedule=schedule), graph, target)
+
+    output = op.nest.output
+    operands[output.name] = OperandInfo(op.outputs[0], output.shape, output.words)
+    evaluation = cost(best.schedule)
+    epilogue = evaluation.counts.epilogue
+    assert epilogue is not None
+    layer = _nest_layer(best, evaluation, target, op, operands)
+    certificate = certificate_info(best.certificate)
+    words = target.access_bits(0, EPILOGUE_NAME, "read", epilogue.words) / target.word_bits
+    return replace(
+        layer,
+        certificate=replace(certificate, floor_dram_words=certificate.floor_dram_words + ceil(words)),
+        front=tuple(front_point(replace(p, evaluation=cost(p.schedule)), op.nest) for p in best.front),
+        fused=tuple(FusedOp(step.name, step.op, tuple(filter(None, step.inputs))) for step in op.epilogue),
+        saved_words=fused_words(op, graph),
+    )
+
+
+def _nest_layer(
+    best: Best, cost: Evaluation, target: Target, op: NestOp | None, operands: Mapping[str, OperandInfo]
+) -> Layer:
+    nest = best.nest if op is None else op.nest
     layer = _costed(
-        best.evaluation,
-        best.target,
+        cost,
+        target,
         nest.name,
         "nest" if op is None else op.op,
         "accel",
@@ -161,6 +198,7 @@ def _costed(
 ) -> Layer:
     counters = cost.counters
     counted = tuple(operands) if where == "accel" else (INPUT, OUTPUT)
+    counted += (EPILOGUE_NAME,) * (cost.counts.epilogue is not None)
     return Layer(
         name=name,
         op=op,
@@ -182,6 +220,7 @@ def _costed(
         hops=_hops(target, counters, counted),
         operands=operands,
         certificate=certificate,
+        vector_results=counters.results,
     )
 
 
@@ -284,9 +323,13 @@ def _bank_info(bank: Bank) -> BankInfo:
 
 
 def totals(
-    target: Target, layers: tuple[Layer, ...], search_s: float | None = None, compile_s: float | None = None
+    target: Target,
+    layers: tuple[Layer, ...],
+    search_s: float | None = None,
+    compile_s: float | None = None,
+    saved_words: int = 0,
 ) -> Totals:
-    """The sums over the layers that run on the target, one after another."""
+    """The sums over the layers that run on the target, one after another; ``saved_words`` those of what is no layer."""
     energy = sum((exact(layer.energy) for layer in layers), Fraction(0))
     cycles = sum(layer.cycles or 0 for layer in layers)
     words = sum(layer.dram_words or 0 for layer in layers)
@@ -310,6 +353,7 @@ def totals(
         fps_target=_optional(target.fps_target),
         search_s=search_s,
         compile_s=compile_s,
+        saved_words=saved_words + sum(layer.saved_words for layer in layers),
     )
 
 

@@ -59,6 +59,8 @@ def cells(layer: Layer, report: Report, reason: str | None) -> Iterator[tuple[st
     yield f"{report.target.levels[0].name} [words]", layer.dram_words
     yield from certificate_cells(layer, report.objective)
     yield "reason", reason
+    yield "fused", " ".join(f"{op.op} {op.name}" for op in layer.fused)
+    yield "saved [words]", layer.saved_words
     yield from ((f"{part} energy [{unit}]", energy) for part, energy in layer.energy_by.items())
     yield from ((f"{operand} energy [{unit}]", energy) for operand, energy in operand_energies(layer))
     yield from access_cells(layer)

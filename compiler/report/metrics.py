@@ -28,6 +28,8 @@ def accuracy(report: Report) -> str:
 def programmability(report: Report) -> str:
     where = {place: sum(layer.where == place for layer in report.layers) for place in ("accel", "vector", "host")}
     places = f"{where['accel']} ops on the array, {where['vector']} on the vector unit, {where['host']} on the host"
+    fused = sum(len(layer.fused) for layer in report.layers)
+    places += f", {fused} in epilogues" * (fused > 0)
     saved = report.totals.saved_words
     return f"{places}; {text.short(saved)} words saved by fusion" if saved > 0 else places
 

@@ -175,6 +175,15 @@ class OperandInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class FusedOp:
+    """An op of the model that the vector unit runs on the words of a nest on their way out; the tensors it reads."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """An op of the model. On the host nothing is counted."""
 
@@ -200,10 +209,13 @@ class Layer:
     certificate: CertificateInfo | None
     front: tuple[FrontPoint, ...] = ()
     zeros: ZeroInfo | None = None
+    fused: tuple[FusedOp, ...] = ()
+    saved_words: int = 0
+    vector_results: int = 0
 
     def counters(self, target: TargetInfo) -> Counters:
         """The predicted counters, as the cost model gave them."""
-        counters = Counters(macs=self.macs, cycles=self.compute_cycles or 0)
+        counters = Counters(macs=self.macs, cycles=self.compute_cycles or 0, results=self.vector_results)
         for level, operands in self.accesses.items():
             for operand, access in operands.items():
                 counters.read(level, operand, access.read)

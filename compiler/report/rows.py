@@ -11,6 +11,7 @@ from effc.compiler.report.metrics import metrics
 from effc.compiler.report.model import CertificateInfo, Layer, LevelInfo, Number, Report, TargetInfo
 from effc.compiler.report.zeros import zeros_table
 from effc.compiler.target.model import OPERAND_TERMS
+from effc.ir.counters import EPILOGUE_NAME
 
 JOINED = {"arith": ("MAC", "vector"), "idle": ("leakage", "clock")}
 """Components of energy that no memory and no network is: some share a column."""
@@ -54,6 +55,7 @@ def layer_table(report: Report) -> Table:
     scale = text.energy_scale(report.target.units, [layer.energy for layer in layers])
     parts = split_parts(report)
     outermost = report.target.levels[0].name
+    saving = [""] * any(layer.fused for layer in layers)  # a column of its own, or none
     columns = (
         Column("layer", "name"),
         Column("op", "text", 5),
@@ -67,11 +69,12 @@ def layer_table(report: Report) -> Table:
         Column(f"{outermost} words", drop=3),
         Column("x floor", drop=8),
         Column("gap", drop=4),
+        *(Column("saved", drop=7) for _ in saving),
     )
     rows = tuple(
         (
             text.clean(layer.name),
-            text.clean(layer.op),
+            "+".join(map(text.clean, (layer.op, *(op.op for op in layer.fused)))),
             layer.where,
             text.short(layer.macs) if layer.macs else "-",
             scale.show(layer.energy),
@@ -82,6 +85,7 @@ def layer_table(report: Report) -> Table:
             text.count(layer.dram_words),
             above_floor(layer, report.target.units.word_bits),
             gap(layer.certificate),
+            *(text.count(layer.saved_words) if layer.fused else "-" for _ in saving),
         )
         for layer in layers
     )
@@ -96,18 +100,20 @@ def layer_table(report: Report) -> Table:
         "",
         text.count(totals.dram_words),
         *("", ""),
+        *(text.count(sum(layer.saved_words for layer in layers)) for _ in saving),
     )
     return Table("Layers", columns, rows, total, layer_notes(report, parts))
 
 
 def layer_notes(report: Report, parts: Sequence[str]) -> tuple[str, ...]:
     """What the columns of the layer table mean."""
-    units = report.target.units
+    units, fused = report.target.units, any(layer.fused for layer in report.layers)
     objective = "energy x delay" if report.objective == "pareto" else report.objective
     return (
         f"{', '.join(parts)}: shares of the layer's energy; util: share of the lanes that work",
         f"words of {units.word_bits} bit; cycles of {text.significant(units.clock_mhz)} MHz",
         f"x floor: the {report.target.levels[0].name} words, as a multiple of what every schedule moves",
+        *["saved: words that ops behind the layer would move, had they not been fused into it"] * fused,
         f"gap: by how much a better schedule could lower the {objective} of the layer, at most",
     )
 
@@ -231,11 +237,12 @@ def operand_name(operand: str, layer: Layer) -> str:
     """``ifmap``, ``filter``, ...; of the vector unit, ``vector in`` and ``vector out``."""
     if layer.where == "vector":
         return "vector out" if operand == "O" else "vector in"
-    return OPERAND_TERMS.get(operand, operand)
+    return "epilogue" if operand == EPILOGUE_NAME else OPERAND_TERMS.get(operand, operand)
 
 
 def bank_energies(level: LevelInfo, operand: str) -> tuple[Number, Number]:
-    """The energies per word read and written, of the bank that holds ``operand``."""
+    """The energies per word read and written, of the bank that holds ``operand``; epilogues read activations."""
+    operand = "I" if operand == EPILOGUE_NAME else operand
     for bank in level.banks:
         if operand in bank.operands:
             return bank.read_energy, bank.write_energy

@@ -14,6 +14,7 @@ from math import ceil
 from typing import Literal
 
 from effc.compiler.target.widths import WORDS, Widths, integer_bits
+from effc.ir.counters import EPILOGUE_NAME
 from effc.ir.nest import OUTPUT_NAME, READ_NAMES
 from effc.ir.zeros import Code
 
@@ -21,6 +22,9 @@ Multicast = Literal["none", "tiles", "words"]
 Way = Literal["read", "write"]
 WAYS: dict[bool, tuple[Way, Way]] = {True: ("read", "write"), False: ("write", "read")}
 """What a transfer does at its parent and at its child, by whether it goes inwards."""
+
+VECTOR = "vector"
+"""The name of the vector unit in reports, also as a port that the words of epilogues pass."""
 
 OPERAND_TERMS = {"I": "ifmap", "W": "filter", "O": "psum", "B": "bias"}
 """The operand names of a nest, and what a target's description calls them."""
@@ -144,7 +148,8 @@ class Level:
     place: str = field(default="", compare=False)  # file:line:col
 
     def bank(self, operand: str) -> Bank | None:
-        """The bank that holds ``operand``, if the level can keep it."""
+        """The bank that holds ``operand``, if the level can keep it; epilogues read activations, as ``I`` is."""
+        operand = "I" if operand == EPILOGUE_NAME else operand
         return next((bank for bank in self.banks if operand in bank.operands), None)
 
     def keeps(self, operand: str) -> bool:
@@ -245,6 +250,8 @@ class Target:
 
     def bits(self, position: int, operand: str) -> Fraction:
         """The bits that an element of an operand takes at a level; of the output: a partial sum."""
+        if operand == EPILOGUE_NAME:
+            return self.widths.epilogue or Fraction(self.word(position, operand))
         return self._whole(self.widths.bits(operand), self.word(position, operand))
 
     def finished_bits(self) -> Fraction:

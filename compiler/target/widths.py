@@ -29,12 +29,14 @@ class Widths:
 
     The output's are those of its partial sums. If finished ones have another type, the outermost level keeps all
     ``outputs`` of them in ``finished`` bits. ``average``: of words of several types, whole ones where they have to be.
+    ``epilogue``: what an epilogue reads there, on average.
     """
 
     elements: tuple[tuple[str, Fraction | None], ...] = ()
     finished: Fraction | None = None
     outputs: int = 0
     average: bool = False
+    epilogue: Fraction | None = None
 
     @classmethod
     def of(cls, types: Mapping[str, str], finished: str, outputs: int) -> Widths:

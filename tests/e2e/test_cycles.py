@@ -11,7 +11,7 @@ import pytest
 import effc
 from effc.backends.accel.isa import NestLayer
 from effc.backends.accel.timing import Clock
-from effc.compiler.cost import evaluate
+from effc.compiler.cost import evaluate_op
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,9 +28,10 @@ def test_latency_is_that_of_the_clock(name: str, tmp_path: Path) -> None:
     predicted, followed = 0, 0
     for op in compiled.graph.nests:
         layer = layers[op.name]
-        assert isinstance(layer, NestLayer) and op.schedule is not None
-        timing = Clock(layer, compiled.target).run()
-        cost = evaluate(op.nest, op.schedule, compiled.target)
+        assert isinstance(layer, NestLayer)
+        others = {name: compiled.graph.tensors[name].words for name in op.epilogue_inputs}
+        timing = Clock(layer, compiled.target, others=others).run()
+        cost = evaluate_op(op, compiled.graph, compiled.target)
         assert cost.cycles == pytest.approx(timing.cycles, rel=0.05), op.name
         assert timing.compute == cost.counters.cycles
         assert timing.ports == pytest.approx({port: float(busy) for port, busy in cost.latency.ports.items() if busy})

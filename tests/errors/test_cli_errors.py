@@ -148,7 +148,7 @@ CASES = {
     "verify m.effx --seed -1": "effc verify: error: --seed:",
     "report m.effx --json no/such/r.json": "no/such/r.json: error: cannot be written",
     "show m.effx --layer cnv1": "remedy:   did you mean 'conv1'?",
-    "show m.effx --layer zzz": "expected: conv1, relu1, conv2, conv3, add, fc",
+    "show m.effx --layer zzz": "expected: conv1, conv2, conv3, fc, softmax",
     "show m.effx --as xml": "expected: loops, ir, asm",
     "opt good.ir": "effc opt: error: missing: --passes",
     "opt none.ir --passes dead-ops": "none.ir: error: no such file",

@@ -185,7 +185,14 @@ HOSTILE: dict[str, tuple[Callable[[Entries], None], str]] = {
     "program": (edited("program.asm", b"nest ", b"nets "), ""),
     "program of other layers": (edited("program.asm", b'"conv2"', b'"conv9"'), "other layers than the graph"),
     "program of other tensors": (edited("program.asm", b"float32", b"float16"), "another tensor"),
-    "program of other ops": (edited("program.asm", b'op "Relu"', b'op "Selu"'), "another op 'relu1'"),
+    "program of other ops": (
+        edited("program.asm", b'vector "softmax" op "Softmax"', b'vector "softmax" op "Hardmax"'),
+        "another op 'softmax'",
+    ),
+    "program of other steps": (
+        edited("program.asm", b'op "Relu"', b'op "Selu"'),
+        "layer 'conv1' of the program has another epilogue",
+    ),
     "schedule of another target": (edited("target.hw", b"GLB", b"LLB"), "tiny has no level GLB"),
     "data of another digest": (swap_data, "is not what its name says"),
     "data missing": (lose_data, "is missing"),

@@ -188,9 +188,20 @@ class _World:
             view, words = self.draw(any_view(operand, ""))
             tensor = self.tensor((words,)) if label == "O" else self.source(words)
             uses[label] = replace(view, tensor=tensor)
-        self.written.append(uses["O"].tensor)
         origin = self.draw(st.just(nest.name) | any_name)
-        self.ops.append(ir.NestOp(nest, uses, "Conv", origin, schedule if self.draw(st.booleans()) else None))
+        steps = self.steps(uses["O"].tensor) if self.tensors[uses["O"].tensor].words == nest.output.words else ()
+        op = ir.NestOp(nest, uses, "Conv", origin, schedule if self.draw(st.booleans()) else None, steps)
+        self.written.append(op.outputs[0])
+        self.ops.append(op)
+
+    def steps(self, sums: str) -> tuple[ir.NodeOp, ...]:
+        """Some steps of an epilogue, each of which reads the one before and the sums."""
+        found: list[ir.NodeOp] = []
+        for _ in range(self.draw(st.integers(0, 2))):
+            made = self.tensor(self.tensors[sums].shape)
+            step = self.draw(any_node((found[-1].outputs[0] if found else sums, sums), (made,)))
+            found.append(replace(step, op="Add", domain="", where="vector", captures=(), context=b""))
+        return tuple(found)
 
     def add_node(self) -> None:
         known = ["", *self.inputs, *self.constants, *self.written]

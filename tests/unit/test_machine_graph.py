@@ -79,6 +79,7 @@ def test_a_graph_of_nests_and_vector_ops() -> None:
         "O write at DRAM": 8,
         "MACs": 0,
         "cycles": 2,
+        "vector results": 8,
     }
     assert result.counters["first"].reads["DRAM", "W"] == 16
     assert result.counters["first"].writes["DRAM", "O"] == 8
@@ -158,6 +159,7 @@ def test_integers_and_unknown_shapes_stay_with_the_host() -> None:
         "O write at DRAM": 8,
         "MACs": 0,
         "cycles": 2,
+        "vector results": 8,
     }
     assert dict(result.counters["reshape"].entries()) == {"MACs": 0, "cycles": 0}  # the host is outside the target
 

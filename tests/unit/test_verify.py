@@ -176,6 +176,13 @@ def halves(second: int, stride: int = 6) -> ir.Graph:
     return ops(top, below, NODE)
 
 
+def fused(*steps: ir.NodeOp, **changes: Any) -> ir.Graph:
+    """``y`` is what an epilogue makes of the product."""
+    return replace(GRAPH, ops=(replace(NEST, epilogue=steps),), **changes)
+
+
+STEP = replace(NODE, where="vector")
+
 GRAPHS: list[tuple[str, ir.Graph, tuple[str | int, ...]]] = [
     ("tensors", tensor(name="other"), ("tensors", "o")),
     ("tensors", tensor(shape=(8, -6)), ("tensors", "o")),
@@ -217,6 +224,15 @@ GRAPHS: list[tuple[str, ir.Graph, tuple[str | int, ...]]] = [
     ("order", node(captures=("spare",)), ("ops", 1, "captures", 0)),
     ("order", ops(halves(24).ops[0], NODE, halves(24).ops[1]), ("ops", 1, "inputs", 0)),
     ("results", replace(GRAPH, outputs=("y", "spare")), ("outputs", 1)),
+    ("op-tensors", fused(replace(STEP, inputs=("o", "x"))), ("ops", 0, "epilogue", 0)),
+    ("order", fused(replace(STEP, op="Add", inputs=("o", "spare"))), ("ops", 0, "epilogue", 0)),
+    ("epilogue-steps", fused(replace(STEP, op="Softmax")), ("ops", 0, "epilogue", 0)),
+    ("epilogue-steps", fused(NODE), ("ops", 0, "epilogue", 0)),
+    ("epilogue-steps", fused(replace(STEP, inputs=("w",))), ("ops", 0, "epilogue", 0)),
+    ("epilogue-steps", fused(replace(STEP, outputs=("spare",)), outputs=("spare",)), ("ops", 0, "epilogue", 0)),
+    ("epilogue-steps", fused(replace(STEP, outputs=("y", "spare"))), ("ops", 0, "epilogue", 0)),
+    ("epilogue-steps", fused(replace(STEP, op="Add", inputs=("o", "i"))), ("ops", 0, "epilogue", 0)),
+    ("epilogue-tensors", fused(STEP, inputs=("i", "o")), ("ops", 0)),
 ]
 
 
@@ -231,6 +247,8 @@ def test_rules_of_graphs(rule: str, graph: ir.Graph, place: tuple[str | int, ...
     "graph",
     [
         GRAPH,
+        fused(STEP),
+        fused(replace(STEP, op="Add", inputs=("o", "o"))),
         halves(24),
         halves(6, stride=12),  # odd and even rows
         view("O", offset=47, strides=(-6, -1)),
