@@ -60,6 +60,7 @@ def search(
     *,
     perfect_factors: bool = False,
     time_limit: float | None = None,
+    progress: find.Progress | None = None,
 ) -> Best:
     """The best schedule of those that satisfy the rules, with a certificate relative to them."""
     began = time.perf_counter()
@@ -73,11 +74,24 @@ def search(
             return _given(nest, target, machine, objective, rules, next(p for p in patterns if p.whole))
         allowed = partial(satisfies, nest, machine, rules)
         half = None if time_limit is None else time_limit / 2  # the rest is for climbing
-        best = find.search(nest, machine, objective, perfect_factors=perfect_factors, time_limit=half, allowed=allowed)
+        best = find.search(
+            nest,
+            machine,
+            objective,
+            perfect_factors=perfect_factors,
+            time_limit=half,
+            progress=progress and (lambda best: progress(_relative(best, target, rules, began))),
+            allowed=allowed,
+        )
     except InputError as error:
         raise _none(nest, target, rules, error.message) from None
     if not allowed(best.schedule):
         best = _Climb(nest, machine, objective, rules, perfect_factors, deadline).best(best)
+    return _relative(best, target, rules, began)
+
+
+def _relative(best: Best, target: Target, rules: Rules, began: float) -> Best:
+    """An answer of the narrowed target as one of the target under rules."""
     found = replace(best.certificate, relative_to=relative_to(rules), search_s=time.perf_counter() - began)
     return replace(best, target=target, certificate=found)
 

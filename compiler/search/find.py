@@ -11,7 +11,7 @@ from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
 from effc.compiler.search.clock import late, share
-from effc.compiler.search.exact import Proof, applies, perfect, plain, ragged, relaxed_bound, steady, tolled
+from effc.compiler.search.exact import Proof, applies, first, perfect, plain, ragged, relaxed_bound, steady, tolled
 from effc.compiler.search.polish import Allowed, polish
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
@@ -44,15 +44,21 @@ def search(
     began = time.perf_counter()
     machine = without_windows(target) if perfect_factors else target
     deadline = None if time_limit is None else began + time_limit
+
+    def tell(schedule: Schedule | None) -> None:
+        """The news of a schedule that may still be improved."""
+        if progress is not None and schedule is not None and (allowed is None or allowed(schedule)):
+            value = evaluate(nest, schedule, machine).value(objective)
+            progress(_answer(nest, target, machine, objective, Proof(schedule, value, Fraction(0), 0), began))
+
+    if progress is not None and time_limit is None and applies(nest, target):
+        tell(first(nest, without_windows(target), objective))
     proof = perfect(nest, without_windows(target), objective, share(deadline, 3)) if applies(nest, target) else None
     guess = None if proof is None else _guess(nest, machine, objective, share(deadline, 3), allowed)
     if proof is not None and objective in ("latency", "edp") and not steady(target) and not late(deadline):
         proof = _better(proof, _climbed(nest, machine, objective, perfect_factors, share(deadline, 3)))
     if proof is not None and proof.schedule is not None and not perfect_factors:
-        if progress is not None:
-            value = evaluate(nest, proof.schedule, machine).value(objective)  # with windows: the proof is without
-            on_the_way = replace(proof, value=value, lower_bound=Fraction(0))
-            progress(_answer(nest, target, machine, objective, on_the_way, began))
+        tell(proof.schedule)
         proof = _polished(nest, target, objective, proof, deadline, allowed)
     if proof is not None and guess is not None:
         if not perfect_factors:

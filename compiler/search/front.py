@@ -9,7 +9,7 @@ triangles between neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations, pairwise
@@ -33,25 +33,19 @@ Line = tuple[Fraction, Fraction]
 """(weight, bound): every schedule has energy + weight x cycles >= bound."""
 
 
-def search(nest: Nest, target: Target, machine: Target, solve: Solve) -> Best:
+def search(
+    nest: Nest, target: Target, machine: Target, solve: Solve, progress: Callable[[Best], None] | None = None
+) -> Best:
     """The schedule of least energy x cycles of the front, with the front.
 
     Points are costed on ``machine``. The certificate is that of energy x cycles: below all lines there is no schedule.
+    ``progress`` is called with what is known after each search.
     """
     front = _Front(nest, target, machine, solve)
-    points = front.points()
-    evaluation = min((point.evaluation for point in points), key=lambda found: found.value("edp"))
-    schedule = next(point.schedule for point in points if point.evaluation is evaluation)
-    value = evaluation.value("edp")
-    bound = min(value, edp_bound(front.lines, front.fewest))
-    certificate = replace(
-        front.fastest.certificate,
-        status="optimal" if value == bound else "bounded",
-        value=value,
-        lower_bound=bound,
-        expanded=front.expanded,
-    )
-    return Best(nest, target, "pareto", schedule, evaluation, certificate, tuple(points))
+    for _ in front.searches():
+        if progress is not None:
+            progress(front.best())
+    return front.best()
 
 
 class _Front:
@@ -76,22 +70,41 @@ class _Front:
         proven = weight > 0 and best.certificate.status == "optimal"
         self.found.append(Point(best.schedule, self.evaluation(best), proven))
 
-    def points(self) -> list[Point]:
-        """The front, fewest cycles first."""
+    def searches(self) -> Iterator[None]:
+        """One search after another; the first is done."""
+        yield
         self.weigh(Fraction(0))
+        yield
         least = self.found[-1].evaluation
         scale, known = least.energy / least.cycles, set()
-        self.weigh(rounded(scale / EDGE))
-        self.weigh(rounded(scale * EDGE))
+        for weight in (rounded(scale / EDGE), rounded(scale * EDGE)):
+            self.weigh(weight)
+            yield
         for _ in range(SEARCHES):
             points = [point.evaluation for point in undominated(self.found)]
             slopes = (rounded((a.energy - b.energy) / (b.cycles - a.cycles)) for a, b in pairwise(points))
             new = next((slope for slope in slopes if slope not in known), None)
             if new is None:
-                break
+                return
             known.add(new)
             self.weigh(new)
-        return undominated(self.found)
+            yield
+
+    def best(self) -> Best:
+        """The front as it is known, fewest cycles first, and the best of it."""
+        points = undominated(self.found)
+        evaluation = min((point.evaluation for point in points), key=lambda found: found.value("edp"))
+        schedule = next(point.schedule for point in points if point.evaluation is evaluation)
+        value = evaluation.value("edp")
+        bound = min(value, edp_bound(self.lines, self.fewest))
+        certificate = replace(
+            self.fastest.certificate,
+            status="optimal" if value == bound else "bounded",
+            value=value,
+            lower_bound=bound,
+            expanded=self.expanded,
+        )
+        return Best(self.nest, self.target, "pareto", schedule, evaluation, certificate, tuple(points))
 
 
 def undominated(points: Iterable[Point]) -> list[Point]:
@@ -115,7 +128,7 @@ def edp_bound(lines: Iterable[Line], cycles: int) -> Fraction:
         if weight != slope
     )
     candidates = [Fraction(cycles), *(crossing for crossing in crossings if crossing > cycles)]
-    return min(at * max(bound - weight * at for weight, bound in lines) for at in candidates)
+    return min(at * max((bound - weight * at for weight, bound in lines), default=Fraction(0)) for at in candidates)
 
 
 def rounded(weight: Fraction) -> Fraction:

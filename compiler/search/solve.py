@@ -35,15 +35,15 @@ def search(
     schedule that it has. Raises InputError if no schedule is legal.
     """
     began = time.perf_counter()
-    chosen = partial(constrained.search, rules=constraints) if constraints else partial(find.search, progress=progress)
+    chosen = partial(constrained.search, rules=constraints) if constraints else find.search
     if objective == "pareto":
         machine = find.without_windows(target) if perfect_factors else target
         each = None if time_limit is None else time_limit / (front.SEARCHES + 4)
         solve = partial(chosen, nest, perfect_factors=perfect_factors, time_limit=each)
-        best = front.search(nest, target, machine, solve)
+        best = front.search(nest, target, machine, solve, progress)
     else:
         most = None if time_limit is None else 0.9 * time_limit
-        best = chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=most)
+        best = chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=most, progress=progress)
     left = None if time_limit is None else time_limit - (time.perf_counter() - began)
     floor = dram_floor(nest, target, left)
     space = best.certificate.space or size(nest, narrowed(nest, target, constraints), perfect_factors)

@@ -69,6 +69,19 @@ def test_a_front_has_a_trade_off() -> None:
     assert energies[-1] == effc.search(nest, EYERISS, perfect_factors=True).energy
 
 
+def test_what_is_known_of_a_front_on_the_way() -> None:
+    nest, news = nests.gemm(m=6, n=8, k=8), list[effc.Best]()
+    best = search(nest, EYERISS, "pareto", progress=news.append)
+    assert len(news) > 3
+    values = [known.certificate.value for known in news]
+    assert values == sorted(values, reverse=True)
+    assert news[-1].front == best.front
+    for known in news:
+        assert known.target == EYERISS
+        assert known.evaluation == effc.evaluate(nest, EYERISS, known.schedule)
+        assert known.certificate.lower_bound <= best.certificate.value
+
+
 def test_a_front_is_kept_on_disk(tmp_path: Path) -> None:
     task = Task(nests.gemm(m=2, n=3, k=2), EYERISS, "pareto")
     best = search(task.nest, EYERISS, "pareto")

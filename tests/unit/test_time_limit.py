@@ -7,6 +7,8 @@ import time
 import pytest
 
 from effc.compiler.search import Best, exact, search
+from effc.compiler.search.constraint_text import parse_constraints
+from effc.compiler.search.constraints import Rules
 from effc.compiler.target import load_target
 from effc.ir import nests
 from effc.ir.nest import Nest
@@ -47,6 +49,19 @@ def test_a_good_schedule_comes_first(name: str) -> None:
     best, _ = timed(NESTS[name], "eyeriss_like", "energy", LIMIT)
     assert best.certificate.value <= 1.25 * OPTIMA[name]
     assert best.certificate.lower_bound <= OPTIMA[name]
+
+
+@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+@pytest.mark.parametrize("rules", [(), parse_constraints("dataflow weight-stationary").of("nest")])
+def test_news_on_the_way(rules: Rules) -> None:
+    """A good schedule is known before the exact search begins; each of them is a schedule of the question asked."""
+    nest, target, news = nests.gemm(m=64, n=96, k=48), load_target("eyeriss_like"), list[Best]()
+    best = search(nest, target, "energy", constraints=rules, progress=news.append)
+    assert news
+    assert news[0].certificate.value <= 1.3 * best.certificate.value
+    for known in news:
+        assert (known.target, known.certificate.relative_to) == (target, best.certificate.relative_to)
+        assert known.certificate.lower_bound <= best.certificate.value <= known.certificate.value
 
 
 @pytest.mark.validate
