@@ -86,9 +86,15 @@ def output_types(op: NodeOp, inputs: Iterable[onnx.TypeProto | None]) -> list[on
 
 
 def run_model(
-    model: onnx.ModelProto | str | Path, inputs: Mapping[str, Value], outputs: Iterable[str] | None = None
+    model: onnx.ModelProto | str | Path,
+    inputs: Mapping[str, Value],
+    outputs: Iterable[str] | None = None,
+    integers: bool = False,
 ) -> dict[str, Value]:
-    """The outputs of a whole model by name, from onnxruntime; or any tensors of it, those that ``outputs`` names."""
+    """The outputs of a whole model by name, from onnxruntime; or any tensors of it, those that ``outputs`` names.
+
+    ``integers``: its optimiser makes operators of integers of those between DequantizeLinear and QuantizeLinear.
+    """
     import onnx
     import onnxruntime
 
@@ -99,7 +105,11 @@ def run_model(
     source = str(model) if isinstance(model, (str, Path)) else model.SerializeToString()
     try:
         session = onnxruntime.InferenceSession(
-            source, _options(), providers=["CPUExecutionProvider"], enable_fallback=0
+            source,
+            _in_integers(_options()) if integers else _options(),
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,
+            disabled_optimizers=FLOAT_FUSIONS if integers else None,
         )
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, dict(inputs))))
@@ -304,6 +314,26 @@ def _options() -> Any:
     options.use_deterministic_compute = True
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 4
+    return options
+
+
+FLOAT_FUSIONS = ["GeluFusionL1", "GeluFusionL2", "LayerNormFusionL1", "LayerNormFusionL2", "BiasGeluFusion"]
+FLOAT_FUSIONS += [
+    "SkipLayerNormFusion",
+    "EmbedLayerNormFusion",
+    "AttentionFusion",
+    "FastGeluFusion",
+    "BiasSoftmaxFusion",
+]
+FLOAT_FUSIONS += ["SimplifiedLayerNormFusion", "MatMulScaleFusion", "MatmulTransposeFusion", "ConvActivationFusion"]
+"""Optimisations that change how operators of floating point round."""
+
+
+def _in_integers(options: Any) -> Any:
+    import onnxruntime
+
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
     return options
 
 

@@ -26,6 +26,7 @@ IN_MEMORY = 2**30
 """Bytes of tensors that onnxruntime is given in one message; a larger model goes through files."""
 
 ORT, REFERENCE = "onnxruntime", "the reference implementation of onnx"
+INTEGERS = "onnxruntime with quantised operators in integers"
 
 _LOCATION = re.compile(r"data/([0-9a-f]{64})", re.ASCII)
 
@@ -44,10 +45,13 @@ class Original:
         """The outputs of the model by name, and whose they are; ``data`` has the tensors that ``self.data`` has not.
 
         They are onnxruntime's. What it has no kernels for runs in the reference implementation that comes with onnx.
+        Operators between DequantizeLinear and QuantizeLinear are computed in integers.
         """
         from effc.backends.host import run_model
 
         model, sizes = self._parsed()
+        integers = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+        ort = INTEGERS if integers else ORT
 
         def content(digest: str) -> bytes | memoryview:
             return self.data[digest] if digest in self.data else data(digest)
@@ -55,11 +59,11 @@ class Original:
         if sum(sizes.values()) <= IN_MEMORY:
             _attach(model, content)
             try:
-                return run_model(model, inputs), ORT
+                return run_model(model, inputs, integers=integers), ort
             except InputError as refusal:
                 return _reference(model, inputs, refusal), REFERENCE
         with TemporaryDirectory(prefix="effc-") as folder:
-            return run_model(_unpacked(self.shell, sizes, content, Path(folder)), inputs), ORT
+            return run_model(_unpacked(self.shell, sizes, content, Path(folder)), inputs, integers=integers), ort
 
     @property
     def digests(self) -> set[str]:

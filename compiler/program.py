@@ -12,7 +12,7 @@ import numpy as np
 
 from effc.compiler.errors import InputError
 from effc.compiler.inputs import checked_inputs, random_inputs
-from effc.compiler.original import ORT, Original
+from effc.compiler.original import INTEGERS, ORT, Original
 from effc.compiler.pipeline import Backend
 from effc.compiler.target.model import Target
 from effc.ir.constants import digest
@@ -137,7 +137,10 @@ class CompiledProgram:
         if name := unpredictable(self.graph):
             return [], (f"the outputs are not compared: '{name}' draws random numbers",)
         expected, source = self.original.run(inputs, self._constant_bytes)
-        notes = () if source == ORT else (f"onnxruntime cannot run the model: the outputs are those of {source}",)
+        notes = {
+            ORT: (),
+            INTEGERS: (f"compared with {source}: what stands between DequantizeLinear and QuantizeLinear",),
+        }.get(source, (f"onnxruntime cannot run the model: the outputs are those of {source}",))
         return compare_outputs(self.graph, found, expected), notes
 
     def _layers(self, tensors: Mapping[str, Any], result: RunResult) -> list[Check]:

@@ -52,7 +52,7 @@ def check_program(program: Program, target: Target, limits: Limits) -> None:
 def check_vector(name: str, op: str, target: Target) -> None:
     if target.vector is None:
         raise MachineFault(f"{target.name} has no vector unit", name, expected="a layer on the host")
-    if op not in target.vector.ops:
+    if not target.vector.takes(op):
         known = ", ".join(target.vector.ops)
         raise MachineFault(f"the vector unit has no {op}", name, expected=f"one of {known}")
 

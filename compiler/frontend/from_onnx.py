@@ -21,7 +21,7 @@ from onnx import numpy_helper
 
 from effc.backends.host import output_types
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import bind, fold, infer
+from effc.compiler.frontend import bind, fold, infer, qdq
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.lowerings import EXPANSIONS, LOWERINGS, REASONS, load_offered, multiplies
 from effc.compiler.frontend.node import Node, NotANest
@@ -59,7 +59,7 @@ def _lowered(model: onnx.ModelProto, batch: int, dims: Mapping[str, int], host: 
         shell = _inlined(model)
     frontend = _Frontend(model, shell, host)
     frontend.bind(batch, dims)
-    frontend.lower(shell.graph.node)
+    frontend.lower(frontend.fused(shell.graph.node))
     return frontend
 
 
@@ -93,6 +93,10 @@ class _Frontend:
         self.declared = {name: bind.bound(kind, symbols) for name, kind in self.declared.items()}
         for value in self.inputs:
             self._add(value.name, bind.bound(value.type, symbols, value.name))
+
+    def fused(self, nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
+        """The nodes of the model, operators on dequantised tensors made operators of integers."""
+        return qdq.fused(nodes, self.build.constants, self.outputs, self.build.fresh)
 
     def lower(self, nodes: Iterable[onnx.NodeProto]) -> None:
         for proto in nodes:

@@ -38,9 +38,9 @@ class PlaceOps(Pass):
     def _obstacle(self, op: NodeOp, graph: Graph) -> str:
         """What keeps an op from the vector unit; empty if nothing does."""
         unit = self.target.vector
-        if op.domain:
+        if op.domain and not (op.domain == "com.microsoft" and op.op.startswith("QLinear")):
             return f"an operator of {op.domain}"
-        if unit is None or op.op not in unit.ops:
+        if unit is None or not unit.takes(op.op):
             return op.reason or (f"no {op.op} on the vector unit" if unit else f"{self.target.name} has no vector unit")
         if op.captures or op.context:
             return "control flow"

@@ -189,6 +189,10 @@ class VectorUnit:
     lanes: int  # results per core cycle
     energy: Fraction  # per result word
 
+    def takes(self, op: str) -> bool:
+        """Whether it runs an ONNX operator, or one of ``com.microsoft`` on integers, QLinearAdd where it has an Add."""
+        return op.removeprefix("QLinear") in self.ops
+
 
 @dataclass(frozen=True, slots=True)
 class Numeric:

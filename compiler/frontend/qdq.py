@@ -1,0 +1,326 @@
+"""Operators between DequantizeLinear and QuantizeLinear, as operators of integers.
+
+    xf = DequantizeLinear(x, sx, zx)
+    wf = DequantizeLinear(w, sw, zw)
+    bf = DequantizeLinear(b, sx * sw)
+    yf = Conv(xf, wf, bf)
+    y = QuantizeLinear(yf, sy, zy)              -->      y = QLinearConv(x, sx, zx, w, sw, zw, sy, zy, b)
+
+What onnxruntime's optimiser does, so that the results are those of its optimised run: Relu in between is the saturation
+where the zero point is the least value, an operator that only moves words moves integers. A product whose result is not
+quantised becomes one of integers that is dequantised. Nodes that nobody reads any more are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from effc.compiler.frontend.contrib import DOMAIN
+from effc.compiler.frontend.quantised import TYPES
+from effc.compiler.frontend.subgraphs import Fresh, captured
+from effc.ir.graph import Array
+
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+
+SAME_VALUES = frozenset(
+    "Expand Flatten Gather MaxPool Reshape Resize Slice Squeeze Transpose Unsqueeze".split()  # noqa: SIM905
+)
+"""Operators whose results are some of the values of their first input, whatever these mean; Resize where it says so."""
+
+UNARY = {"Sigmoid": "QLinearSigmoid", "LeakyRelu": "QLinearLeakyRelu"}
+POOLS = {"AveragePool": "QLinearAveragePool", "GlobalAveragePool": "QLinearGlobalAveragePool"}
+BINARY = {"Add": "QLinearAdd", "Mul": "QLinearMul"}
+"""Operators of ``com.microsoft`` that take the place of others."""
+
+
+def fused(
+    nodes: Iterable[onnx.NodeProto], known: Mapping[str, Array], outputs: Iterable[str], fresh: Fresh
+) -> list[onnx.NodeProto]:
+    """The nodes with operators of integers in the place of those between DequantizeLinear and QuantizeLinear."""
+    given = list(nodes)
+    if not any(node.op_type == DEQUANTIZE and not node.domain for node in given):
+        return given
+    return _Fusion(given, known, set(outputs), fresh).run()
+
+
+class _Fusion:
+    """Who writes and who reads each tensor; ``gone`` are nodes whose work another one does."""
+
+    def __init__(self, nodes: list[onnx.NodeProto], known: Mapping[str, Array], outputs: set[str], fresh: Fresh):
+        self.nodes, self.outputs, self.fresh = nodes, outputs, fresh
+        self.known = {**known, **dict(_constants(nodes))}
+        self.writer = {name: node for node in nodes for name in node.output if name}
+        self.readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in nodes:
+            for name in (*node.input, *captured(node)):
+                self.readers.setdefault(name, []).append(node)
+        self.gone: set[int] = set()
+        self.extra: list[onnx.NodeProto] = []  # constants for the nodes that are being written
+
+    def run(self) -> list[onnx.NodeProto]:
+        found: list[onnx.NodeProto] = []
+        for node in self.nodes:
+            if id(node) not in self.gone:
+                made = self.rewritten(node)
+                found += [*self.extra, *made] if made else [node]
+                self.extra.clear()
+        return _alive([node for node in found if id(node) not in self.gone], self.outputs)
+
+    def rewritten(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """What takes the place of a node; nothing if it stays."""
+        rules: dict[str, Callable[[onnx.NodeProto], list[onnx.NodeProto]]] = {
+            "Conv": self.conv,
+            "MatMul": self.matmul,
+            "Gemm": self.gemm,
+            "Concat": self.concat,
+            "Softmax": self.softmax,
+            **dict.fromkeys(SAME_VALUES, self.same_values),
+            **dict.fromkeys(UNARY, self.unary),
+            **dict.fromkeys(POOLS, self.pool),
+            **dict.fromkeys(BINARY, self.binary),
+        }
+        return rules[node.op_type](node) if not node.domain and node.op_type in rules else []
+
+    # Neighbours
+
+    def source(self, name: str, types: Iterable[str] = TYPES) -> list[str] | None:
+        """The integers, scale and zero point that a tensor is dequantised from."""
+        node = self.writer.get(name)
+        if node is None or node.op_type != DEQUANTIZE or node.domain or _attributes(node).get("block_size", 0):
+            return None
+        zero = node.input[2] if len(node.input) > 2 else ""
+        dtype = self.dtype(node)
+        return [*node.input[:2], zero] if dtype in types and self.scale(node.input[1]) is not None else None
+
+    def dtype(self, node: onnx.NodeProto) -> str:
+        """The type of integers of a QuantizeLinear or a DequantizeLinear, as far as its inputs say."""
+        for name in node.input[2:3] if node.op_type == QUANTIZE else [node.input[0], *node.input[2:3]]:
+            if name in self.known:
+                return self.known[name].dtype.name
+        return "uint8" if node.op_type == QUANTIZE else ""
+
+    def scale(self, name: str) -> Array | None:
+        value = self.known.get(name)
+        return value if value is not None and value.dtype == np.float32 and value.ndim <= 1 else None
+
+    def axis(self, name: str) -> int | None:
+        """Along which axis a dequantised tensor has several scales; None if it has one."""
+        node = self.writer[name]
+        scale = self.scale(node.input[1])
+        return None if scale is None or scale.size == 1 else int(_attributes(node).get("axis", 1))
+
+    def result(self, name: str) -> onnx.NodeProto | None:
+        """The QuantizeLinear that alone reads a tensor, behind a Relu that its saturation does, too."""
+        readers = self.readers.get(name, [])
+        if len(readers) != 1 or name in self.outputs:
+            return None
+        (node,) = readers
+        if node.op_type == "Relu" and not node.domain:
+            behind = self.result(node.output[0])
+            if behind is None or not self.starts_at_zero(behind):
+                return None
+            return behind
+        scale = self.scale(node.input[1]) if node.op_type == QUANTIZE and not node.domain else None
+        return node if scale is not None and scale.size == 1 and self.dtype(node) in TYPES else None
+
+    def starts_at_zero(self, node: onnx.NodeProto) -> bool:
+        """Whether the least value of a quantised tensor stands for zero."""
+        dtype = self.dtype(node)
+        value = self.known.get(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(1)
+        return value is not None and dtype in np.sctypeDict and int(value.reshape(-1)[0]) == int(np.iinfo(dtype).min)
+
+    def take(self, name: str, result: onnx.NodeProto) -> tuple[list[str], str]:
+        """Scale and zero point of a result, and its name; what stands before it is done with it."""
+        while (reader := self.readers[name][0]) is not result:
+            self.gone.add(id(reader))
+            name = reader.output[0]
+        self.gone.add(id(result))
+        zero = result.input[2] if len(result.input) > 2 else ""
+        return [result.input[1], zero or self.point(result)], result.output[0]
+
+    def point(self, node: onnx.NodeProto) -> str:
+        """A zero point of zero, of a node that has none."""
+        return self.constant(np.zeros((), np.dtype(self.dtype(node))))
+
+    def constant(self, value: Array) -> str:
+        name = self.fresh("quantised/constant")
+        self.extra.append(helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value)))
+        self.known[name] = value
+        return name
+
+    # Products
+
+    def bias(self, name: str, left: list[str], right: list[str]) -> str | None:
+        """The sums that a bias is dequantised from, if their scale is that of the products."""
+        found = self.source(name, ("int32",))
+        scales = [self.scale(s) for s in (left[1], right[1])]
+        if found is None or any(scale is None for scale in scales) or self.known.get(found[2], np.zeros(1)).any():
+            return None
+        scale, own = scales[0] * scales[1], self.scale(found[1])  # type: ignore[operator]
+        same = own is not None and np.allclose(own, scale if own.size == scale.size else scale.max(), rtol=1e-3)
+        return found[0] if same else None
+
+    def operands(self, node: onnx.NodeProto, axis: int | None) -> tuple[list[str], list[str]] | None:
+        """What both operands of a product are dequantised from; the right one along ``axis`` or as a whole."""
+        left, right = self.source(node.input[0]), self.source(node.input[1])
+        if left is None or right is None or self.axis(node.input[0]) is not None:
+            return None
+        along = self.axis(node.input[1])
+        return (left, right) if along is None or along == axis else None
+
+    def conv(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        found = self.operands(node, 0)
+        if found is None:
+            return []
+        left, right = found
+        bias = [""] if len(node.input) < 3 or not node.input[2] else [self.bias(node.input[2], left, right)]
+        result = self.result(node.output[0])
+        if bias[0] is None or result is None:
+            return []
+        self.complete(left, right)
+        scale, name = self.take(node.output[0], result)
+        return [_node("QLinearConv", [*left, *right, *scale, *filter(None, bias)], name, node)]
+
+    def matmul(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        right = self.writer.get(node.input[1])
+        value = self.known.get(right.input[0]) if right is not None and right.input else None
+        found = self.operands(node, None if value is None else value.ndim - 1)
+        if found is None:
+            return []
+        result = self.result(node.output[0])
+        self.complete(*found)
+        if result is not None:
+            scale, name = self.take(node.output[0], result)
+            return [_node("QLinearMatMul", [*found[0], *found[1], *scale], name, node)]
+        sums = self.fresh(f"{node.output[0]}/sums")
+        (x, sx, zx), (w, sw, zw) = found
+        scale_of = self.constant(np.asarray(self.known[sx] * self.known[sw], np.float32).reshape(self.known[sw].shape))
+        product = _node("MatMulInteger", [x, w, zx, zw], sums, node)
+        real = helper.make_node(DEQUANTIZE, [sums, scale_of], [node.output[0]], f"{node.name}_scale", axis=-1)
+        return [product, real]
+
+    def gemm(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        attributes = _attributes(node)
+        across = bool(attributes.get("transB", 0))
+        found = self.operands(node, 0 if across else 1)
+        if found is None or attributes.get("beta", 1.0) != 1.0 or attributes.get("alpha", 1.0) != 1.0:
+            return []
+        left, right = found
+        bias = "" if len(node.input) < 3 or not node.input[2] else self.bias(node.input[2], left, right)
+        if bias is None:
+            return []
+        result = self.result(node.output[0])
+        self.complete(left, right)
+        kept = {name: attributes.get(name, 0) for name in ("transA", "transB")}
+        inputs = [*left, *right, bias]
+        name = node.output[0]
+        if result is not None:
+            scale, name = self.take(name, result)
+            inputs += scale
+        return [helper.make_node("QGemm", inputs, [name], node.name, domain=DOMAIN, alpha=1.0, **kept)]
+
+    def complete(self, *operands: list[str]) -> None:
+        """Give operands without a zero point one of zero."""
+        for operand in operands:
+            if not operand[2]:
+                node = next(n for n in self.nodes if n.op_type == DEQUANTIZE and n.input[0] == operand[0])
+                operand[2] = self.constant(
+                    np.zeros((), self.known.get(operand[0], np.zeros(1, self.dtype(node))).dtype)
+                )
+
+    # Other operators
+
+    def around(self, node: onnx.NodeProto, positions: Iterable[int]) -> tuple[list[list[str]], onnx.NodeProto] | None:
+        """What inputs are dequantised from and how the result is quantised, one scale each, 8 bits."""
+        places = list(positions)
+        sources = [self.source(node.input[i], ("int8", "uint8")) for i in places]
+        result = self.result(node.output[0])
+        if result is None or any(s is None or self.axis(node.input[i]) is not None for i, s in zip(places, sources)):
+            return None
+        found = [source for source in sources if source is not None]
+        self.complete(*found)
+        types = {self.known[source[2]].dtype for source in found} | {np.dtype(self.dtype(result))}
+        return (found, result) if len(types) == 1 else None
+
+    def same_values(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Between equal scales and zero points, only words are chosen."""
+        mode = _attributes(node).get("mode", b"nearest")
+        if len(node.output) > 1 or (node.op_type == "Resize" and mode != b"nearest"):
+            return []
+        found = self.around(node, [0])
+        if found is None:
+            return []
+        (source,), result = found
+        zero = result.input[2] if len(result.input) > 2 and result.input[2] else self.point(result)
+        pairs = ((source[1], result.input[1]), (source[2], zero))
+        if any(self.known.get(b) is None or not np.array_equal(self.known[a], self.known[b]) for a, b in pairs):
+            return []
+        _, name = self.take(node.output[0], result)
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.input[0], copy.output[0] = source[0], name
+        return [copy]
+
+    def unary(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        return self.contributed(node, UNARY[node.op_type], [0])
+
+    def pool(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        return self.contributed(node, POOLS[node.op_type], [0])
+
+    def binary(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        return self.contributed(node, BINARY[node.op_type], [0, 1])
+
+    def softmax(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        return self.contributed(node, "QLinearSoftmax", [0], opset=13)
+
+    def contributed(
+        self, node: onnx.NodeProto, op: str, positions: list[int], **attributes: Any
+    ) -> list[onnx.NodeProto]:
+        """An operator of ``com.microsoft`` on integers."""
+        found = self.around(node, positions)
+        if found is None:
+            return []
+        sources, result = found
+        scale, name = self.take(node.output[0], result)
+        inputs = [name for source in sources for name in source] + scale
+        return [_node(op, inputs, name, node, DOMAIN, **attributes)]
+
+    def concat(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        found = self.around(node, range(len(node.input)))
+        if found is None:
+            return []
+        sources, result = found
+        scale, name = self.take(node.output[0], result)
+        inputs = [*scale, *(name for source in sources for name in source)]
+        return [_node("QLinearConcat", inputs, name, node, DOMAIN)]
+
+
+def _node(
+    op: str, inputs: list[str], output: str, like: onnx.NodeProto, domain: str = "", **more: Any
+) -> onnx.NodeProto:
+    """A node with the name and the attributes of another one."""
+    made = helper.make_node(op, inputs, [output], like.name, domain=domain, **more)
+    made.attribute.extend(like.attribute)
+    return made
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _constants(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, Array]]:
+    """The values of nodes that are constants."""
+    for node in nodes:
+        if node.op_type == "Constant" and not node.domain and node.attribute and node.attribute[0].name == "value":
+            yield node.output[0], np.asarray(numpy_helper.to_array(node.attribute[0].t))
+
+
+def _alive(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
+    """The nodes without those dequantisers whose result nobody reads any more."""
+    read = {name for node in nodes for name in (*node.input, *captured(node))} | outputs
+    return [node for node in nodes if node.op_type != DEQUANTIZE or node.output[0] in read]
