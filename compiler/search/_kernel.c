@@ -1,12 +1,14 @@
 /* The exact search of docs/search.md: placements, tables of undominated rows, depth-first search, in rounds.
  *
- * solve(problem, most, budget, deadline) -> (found, value, lower bound, setting, order of marks, loops, statistics)
+ * solve(problem, most, budget, deadline, judge) -> (found, value, lower bound, setting, order of marks, loops, statistics)
  *
  * The problem is an array of int64 that encode.py writes and kernel/input.h reads. What is found is the least value, if
  * that is at most `most`.
  * All sums of products that matter are below 2^53, so that doubles hold them exactly.
  */
 #include "kernel/types.h"
+
+#include "kernel/cycles.h"
 
 #include "kernel/chains.h"
 
@@ -68,19 +70,26 @@ static PyObject *statistics(const S *s) {
                          "dominated", s->cut, "placements", s->nplace, "stopped", s->stopped | s->partial);
 }
 
-/* (found, value, bound, setting, order of marks, loops, statistics) */
-static PyObject *result(S *s) {
+static PyObject *loops_found(S *s) { return s->bestplan ? loops_out(s) : chains_out(s); }
+
+static PyObject *marks_found(S *s, int *setting) {
     PyObject *order = PyList_New(0);
-    if (!s->found) return Py_BuildValue("(Oddi[][]N)", Py_False, s->best, s->lower, 0, statistics(s));
-    int setting = s->bestplan ? s->bestplan->setting : s->placement[s->bestplace].setting;
+    *setting = s->bestplan ? s->bestplan->setting : s->placement[s->bestplace].setting;
     const int *marks = s->bestplan ? s->bestplan->order : s->placement[s->bestplace].order;
-    for (int i = 0; i < s->setting[setting].nmarks; i++) {
+    for (int i = 0; i < s->setting[*setting].nmarks; i++) {
         PyObject *m = PyLong_FromLong(marks[i]);
         PyList_Append(order, m);
         Py_DECREF(m);
     }
-    return Py_BuildValue("(OddiNNN)", Py_True, s->best, s->lower, setting, order,
-                         s->bestplan ? loops_out(s) : chains_out(s), statistics(s));
+    return order;
+}
+
+/* (found, value, bound, setting, order of marks, loops, statistics) */
+static PyObject *result(S *s) {
+    int setting;
+    if (!s->found) return Py_BuildValue("(Oddi[][]N)", Py_False, s->best, s->lower, 0, statistics(s));
+    PyObject *order = marks_found(s, &setting);
+    return Py_BuildValue("(OddiNNN)", Py_True, s->best, s->lower, setting, order, loops_found(s), statistics(s));
 }
 
 static PyObject *solve(PyObject *self, PyObject *args) {
@@ -88,8 +97,10 @@ static PyObject *solve(PyObject *self, PyObject *args) {
     double start;
     double deadline;
     long long budget;
-    if (!PyArg_ParseTuple(args, "y*dLd", &buffer, &start, &budget, &deadline)) return NULL;
+    PyObject *judge = Py_None;
+    if (!PyArg_ParseTuple(args, "y*dLd|O", &buffer, &start, &budget, &deadline, &judge)) return NULL;
     S *s = calloc(1, sizeof *s);
+    s->judge = judge == Py_None ? NULL : judge;
     s->data = malloc(buffer.len + 8);
     memcpy(s->data, buffer.buf, buffer.len);
     PyBuffer_Release(&buffer);

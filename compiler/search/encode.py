@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from fractions import Fraction
+from itertools import chain, product
+from struct import pack
 
-from effc.compiler.search.problem import CYCLES, Problem, Setting, Term, Unroll
-from effc.compiler.search.windows import Window, contiguous_is_best, divisors, pieces, relaxed, tables
+from effc.compiler.search.bounds import cycles_floor
+from effc.compiler.search.cycles import Words, Work, Works
+from effc.compiler.search.problem import CYCLES, MACS, Problem, Setting, Term, Unroll
+from effc.compiler.search.windows import Window, contiguous_is_best, divisors, indices, pieces, relaxed, tables
 from effc.ir.nest import Operand
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
 
 IRRELEVANT, PLAIN, WINDOW = 0, 1, 2
+KINDS = ("all", "busiest", "first", "events")
+OVERLAPS, STOPS, TO_MACS = 0, 1, 2
+STEADY, TIMED, PRODUCT = 0, 1, 2
+
+Key = tuple[str, int, int, int, bool, int, int]
+"""What the factors depend on: operand, mark, axes of instances that move alike and apart, padding, kind, own axes."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,7 @@ class Encoder:
         self.operands = list(problem.nest.operands.values())
         self.names = [*(operand.name for operand in self.operands), CYCLES]
         self.settings = list(problem.settings())
+        self.ports: list[str] = []
         self.slides = [slides for setting in self.settings for slides in self.sweeps(setting)]
 
     def kind(self, operand: Operand, dim: str) -> int:
@@ -79,8 +91,10 @@ class Encoder:
     def encode(self) -> bytes:
         problem, groups = self.problem, self.groups.groups
         used = list(self.groups.windows)
+        settings = [self.setting(setting, slides) for setting, slides in self.slides]
         out = [len(self.dims), len(groups), len(problem.unrolls), len(self.names), len(used)]
-        out += [len(self.slides), int(self.relaxed)]
+        out += [len(self.slides), int(self.relaxed), PRODUCT if problem.product else TIMED if problem.timed else STEADY]
+        out += [len(self.ports), cycles_floor(problem.nest, problem.target)]
         for dim in self.dims:
             out += [problem.nest.bounds[dim], next(i for i, group in enumerate(groups) if dim in group)]
         for unroll in problem.unrolls:
@@ -90,9 +104,8 @@ class Encoder:
             out += [used.index((operand.name, g)) if (operand.name, g) in used else -1 for g in range(len(groups))]
         out += [IRRELEVANT] * len(self.dims) + [-1] * len(groups)
         for key in used:
-            out += self.window(self.groups.windows[key])
-        for setting, slides in self.slides:
-            out += self.setting(setting, slides)
+            out += [self.outside(self.groups.windows[key]), *self.window(self.groups.windows[key])]
+        out += chain.from_iterable(settings)
         return array("q", out).tobytes()
 
     def sweeps(self, setting: Setting) -> Iterator[tuple[Setting, dict[int, int]]]:
@@ -110,6 +123,12 @@ class Encoder:
         ]
         for chosen in product(*choices):
             yield setting, dict(zip(sliding, chosen))
+
+    def outside(self, window: Window) -> int:
+        """How many words a contiguous tile may have less than others: points outside the axis."""
+        index = indices(tuple(dim[1:] for dim in window.dims), window.offset)
+        outside = int(((index < 0) | (index >= window.size)).sum())
+        return index.size if self.scattered else outside
 
     def window(self, window: Window) -> list[int]:
         dims = tuple(dim[1:] for dim in window.dims)
@@ -145,13 +164,69 @@ class Encoder:
             out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first) + shut]
         out += setting.weights
         terms, constant = self.merged(setting)
+        timed = self.works(setting, terms) if self.problem.timed else [*bits(0), 0, 0]
         out.append(len(terms))
-        for (operand, mark, irrelevant, window, padding), coefficient in terms.items():
+        for (operand, mark, irrelevant, window, padding, kind, own), coefficient in terms.items():
             out += [coefficient, self.names.index(operand), mark, irrelevant, window, int(padding), slides.get(mark, 0)]
+            out += [kind, own]
         out += [constant, len(setting.capacities)]
         for room, held in setting.capacities:
             out += [room, sum(1 << mark for mark in held if not (self.loose and self.is_bias(setting, mark)))]
+        return out + timed
+
+    def works(self, setting: Setting, terms: dict[Key, int]) -> list[int]:
+        """The transfers of a setting; adds the terms that they need."""
+        terms.setdefault((CYCLES, MACS, 0, 0, False, 0, 0), 0)
+        works = [work for work in Works(self.problem, setting.marks).all() if work.loads]
+        works.sort(key=lambda work: len(setting.marks) if work.mark == MACS else work.mark)
+        out = [*bits(self.problem.prices.cycle), list(terms).index((CYCLES, MACS, 0, 0, False, 0, 0)), len(works)]
+        for work in works:
+            out += self.work(work, len(setting.marks), terms)
         return out
+
+    def work(self, work: Work, marks: int, terms: dict[Key, int]) -> list[int]:
+        def term(words: Words | None) -> int:
+            if words is None:
+                return -1
+            terms.setdefault(self.key(words), 0)
+            return list(terms).index(self.key(words))
+
+        kind = TO_MACS if work.mark == MACS else STOPS if work.stops else OVERLAPS
+        room, first, level = work.fifo or (Fraction(0), None, 0)
+        unit = 0 if first is None else self.unit(first)
+        out = [marks if work.mark == MACS else work.mark, kind, term(first), *bits(room), *bits(unit), len(work.loads)]
+        for load in work.loads:
+            each, less = load.bits / load.port.bandwidth, load.less / load.port.bandwidth
+            if load.port.name not in self.ports:
+                self.ports.append(load.port.name)
+            out += [self.ports.index(load.port.name), term(load.words), term(load.back), term(load.first)]
+            out += [int(first is not None and load.level < level)]
+            out += [*bits(each * self.unit(load.words)), *bits(each), *bits(less)]
+        return out
+
+    def key(self, words: Words) -> Key:
+        """The term of words that pass a port."""
+        term = Term(0, words.operand, words.parent, words.child, words.mark, words.reads, words.padding)
+        if words.kind == "events":
+            return (words.operand, words.mark, 0, 0, False, KINDS.index("events"), 0)
+        own = self.own(words)
+        alone = self.axes(lambda u: self.multicast(term, u.level, u.multicast) == "none") if words.reads else 0
+        if words.kind == "busiest" and not own:
+            return (words.operand, words.mark, self.moved(term), self.apart(term), words.padding, 0, 0)
+        return (words.operand, words.mark, alone, self.apart(term), words.padding, KINDS.index(words.kind), own)
+
+    def own(self, words: Words) -> int:
+        """The axes over which each instance has a part of the words."""
+        level = words.parent if words.reads else words.child
+        return self.axes(lambda u: u.level < level and u.size > 1 and bool(u.dims))
+
+    def unit(self, words: Words) -> int:
+        """The words that a term counts as one: those of its plain dims that the kernel leaves out."""
+        if words.kind == "first":
+            return 1
+        own = self.own(words)
+        parts = frozenset[str]().union(*(u.dims for i, u in enumerate(self.problem.unrolls) if own >> i & 1))
+        return self.problem.words(self.problem.nest.operands[words.operand], frozenset(self.dims) - parts)
 
     @property
     def monotone(self) -> bool:
@@ -163,15 +238,15 @@ class Encoder:
         bias = self.problem.nest.bias
         return bias is not None and setting.marks[mark][0] == bias.name
 
-    def merged(self, setting: Setting) -> tuple[dict[tuple[str, int, int, int, bool], int], int]:
+    def merged(self, setting: Setting) -> tuple[dict[Key, int], int]:
         """The terms by what their factors depend on, with the plain dims multiplied into the coefficients."""
-        merged: dict[tuple[str, int, int, int, bool], int] = {}
+        merged: dict[Key, int] = {}
         for term in setting.terms:
             if term.operand == CYCLES:
-                merged[CYCLES, term.mark, 0, 0, False] = term.coefficient
+                merged[CYCLES, term.mark, 0, 0, False, 0, 0] = 0 if self.problem.timed else term.coefficient
                 continue
             operand = self.problem.nest.operands[term.operand]
-            key = (term.operand, term.mark, self.moved(term), self.apart(term), term.padding)
+            key = (term.operand, term.mark, self.moved(term), self.apart(term), term.padding, 0, 0)
             words = self.problem.words(operand, frozenset(self.dims))
             merged[key] = merged.get(key, 0) + term.coefficient * words
         return {key: value for key, value in merged.items() if value}, setting.constant
@@ -198,6 +273,11 @@ class Encoder:
         if term.reads:
             united += ["words", "tiles"] if self.loose else ["words"]
         return self.axes(lambda u: self.multicast(term, u.level, u.multicast) not in united)
+
+
+def bits(value: Fraction | int) -> list[int]:
+    """A double, as the kernel reads it."""
+    return [int.from_bytes(pack("=d", float(value)), sys.byteorder, signed=True)]
 
 
 @dataclass(frozen=True, slots=True)

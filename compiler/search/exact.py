@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from itertools import product
-from math import prod
+from math import ceil, prod
 from pathlib import Path
 from typing import get_args
 
 from effc.compiler.cost import evaluate, try_schedule
 from effc.compiler.search.clock import late, left, share, utc
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
+from effc.compiler.search.judge import NEAR, Judge
 from effc.compiler.search.problem import Prices, Problem, Tolls
 from effc.compiler.search.ragged import Digit, schedule_of_chains
 from effc.compiler.target.model import Target
@@ -45,6 +46,9 @@ def digest_of(sources: Iterable[Path]) -> str:
 
 MOST = 2**52
 """Sums up to here are exact in the kernel."""
+
+INFINITE = 1e300
+"""More than any product of an energy and cycles."""
 
 EFFORT = 60_000_000
 """Chains, rows and nodes that a search may look at: a number that, unlike seconds, is the same on every machine."""
@@ -90,23 +94,37 @@ def applies(nest: Nest, target: Target) -> bool:
 
 def perfect(nest: Nest, target: Target, objective: str, deadline: float | None = None) -> Proof:
     """The best schedule whose steps divide, on a target without sliding windows."""
-    if objective == "edp":
-        parts = _parts(nest, target, ("energy", "latency"), deadline)
-        lower = parts[0].lower_bound * parts[1].lower_bound if len(parts) > 1 else Fraction(0)
-        return _best_of(parts, nest, target, objective, lower)
-    if objective == "latency" and not steady(target):
-        parts = _parts(nest, target, ("latency", "energy", "dram"), deadline)
-        return _best_of(parts, nest, target, objective, parts[0].lower_bound)
-    return _perfect(nest, target, objective, deadline)
+    problem, groups = _problem(nest, target, objective)
+    encoder = Encoder(problem, groups)
+    most = INFINITE if problem.product else float(MOST)
+    trial = left(deadline) > 1
+    strict = contiguous(problem, trial) and not shared_tiles(problem) and nest.bias is None
+    steps = 1 + (not strict) + problem.timed
+    found = _solve(problem, encoder, most, deadline=share(deadline, steps))
+    if not encoder.monotone:
+        found = replace(found, lower_bound=Fraction(0))
+    if found.schedule is None or (strict and not problem.timed):
+        return found
+    value, lower = evaluate(nest, found.schedule, target).value(objective), found.lower_bound
+    if not strict and encoder.monotone:
+        encoder = Encoder(problem, groups, loose=True, trial=trial)
+        lower = _solve(problem, encoder, most, deadline=share(deadline, 1 + problem.timed)).lower_bound
+    found = replace(found, value=value, lower_bound=min(lower, value))
+    return _judged(problem, objective, encoder, found, EFFORT, deadline) if problem.timed else found
 
 
-def _parts(nest: Nest, target: Target, objectives: tuple[str, ...], deadline: float | None) -> list[Proof]:
-    """The best for each objective, each in an equal share of the time; as many as there is time for, but the first."""
-    found: list[Proof] = []
-    for number, objective in enumerate(objectives):
-        if not found or not late(deadline):
-            found.append(_perfect(nest, target, objective, share(deadline, len(objectives) - number)))
-    return found
+def _judged(
+    problem: Problem, objective: str, encoder: Encoder, start: Proof, budget: int, deadline: float | None
+) -> Proof:
+    """The best of all schedules whose bound is below the value of ``start``, which is known to be a good one."""
+    if start.schedule is None or start.value == start.lower_bound or not encoder.monotone or late(deadline):
+        return start
+    judge = Judge(problem, objective, partial(_schedule, problem, encoder), (start.value, start.schedule))
+    *_, statistics = solve(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
+    whole = not statistics["stopped"] and not judge.exhausted
+    lower = max(start.lower_bound, judge.lower_bound) if whole else start.lower_bound
+    expanded = start.expanded + statistics["nodes"] + judge.costed
+    return Proof(judge.schedule, judge.value, min(lower, judge.value), expanded, statistics)
 
 
 def first(nest: Nest, target: Target, objective: str) -> Schedule | None:
@@ -126,37 +144,9 @@ def tolled(nest: Nest, target: Target, deadline: float | None = None) -> Iterato
         if problem.prices not in known:
             known.append(problem.prices)
             end = share(deadline, len(kinds) - number)
-            found = _solve(problem, Encoder(problem, groups), MOST, EFFORT // 10, end).schedule
+            found = _solve(problem, Encoder(problem, groups), float(MOST), EFFORT // 10, end).schedule
             if found is not None:
                 yield found
-
-
-def _best_of(parts: list[Proof], nest: Nest, target: Target, objective: str, lower: Fraction) -> Proof:
-    """Of the schedules that are best in other respects the one that is best in this."""
-    expanded = sum(part.expanded for part in parts)
-    schedules = [part.schedule for part in parts if part.schedule is not None]
-    if not schedules:
-        return Proof(None, lower, lower, expanded)
-    values = [evaluate(nest, schedule, target).value(objective) for schedule in schedules]
-    best = values.index(min(values))
-    return Proof(schedules[best], values[best], min(lower, values[best]), expanded)
-
-
-def _perfect(nest: Nest, target: Target, objective: str, deadline: float | None) -> Proof:
-    """The same for an objective that is a sum of counts."""
-    problem, groups = _problem(nest, target, objective)
-    encoder = Encoder(problem, groups)
-    trial = left(deadline) > 1
-    strict = contiguous(problem, trial) and not shared_tiles(problem) and nest.bias is None
-    found = _solve(problem, encoder, MOST, deadline=share(deadline, 1 if strict else 2))
-    if not encoder.monotone:
-        found = replace(found, lower_bound=Fraction(0))
-    if found.schedule is None or (strict and (not problem.prices.cycle or steady(target))):
-        return found
-    value, lower = evaluate(nest, found.schedule, target).value(objective), found.lower_bound
-    if not strict and encoder.monotone:
-        lower = _solve(problem, Encoder(problem, groups, loose=True, trial=trial), MOST, deadline=deadline).lower_bound
-    return replace(found, value=value, lower_bound=min(lower, value))
 
 
 def relaxed_bound(
@@ -164,8 +154,8 @@ def relaxed_bound(
 ) -> Proof:
     """What every schedule of the whole space costs at least, ``value`` being what one of them costs."""
     problem, groups = _problem(nest, target, objective)
-    encoder, most = Encoder(problem, groups, relaxed=True), int(value * problem.prices.scale) - 1
-    if most > MOST or not encoder.monotone:
+    encoder, most = Encoder(problem, groups, relaxed=True), float(value * problem.prices.scale) - 1
+    if (most > MOST and not problem.product) or not encoder.monotone:
         return Proof(None, value, Fraction(0), 0)
     return _solve(problem, encoder, most, budget, deadline)
 
@@ -176,32 +166,45 @@ def plain(nest: Nest, target: Target) -> bool:
 
 
 def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None = None) -> Proof:
-    """The best schedule of a plain nest, with steps of any size; ``start`` is what is known of some.
-
-    For an objective that is a sum of counts, or a lower bound of which is one.
-    """
+    """The best schedule of a plain nest, with steps of any size; ``start`` is what is known of some."""
     problem, groups = _problem(nest, target, objective)
     assert start.schedule is not None
-    most = int(start.value * problem.prices.scale) - 1
-    encoder = Encoder(problem, groups, relaxed=True)
-    if most > MOST or not encoder.monotone:
+    encoder, scaled = Encoder(problem, groups, relaxed=True), start.value * problem.prices.scale
+    if (scaled > MOST and not problem.product) or not encoder.monotone:
         return replace(start, lower_bound=Fraction(0))
-    budget = RAGGED // 10 if problem.prices.cycle and not steady(target) else RAGGED  # a bound only
-    found, _, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), budget, utc(deadline))
-    bound = Fraction(max(0, int(lower)), problem.prices.scale) if lower > 0 else Fraction(0)
+    most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
+    found, value, lower, setting, order, loops, statistics = solve(encoder.encode(), most, RAGGED, utc(deadline))
+    bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
     if not found:
         return best
+    schedule = _schedule(problem, encoder, setting, order, loops)
+    evaluation = None if schedule is None else try_schedule(nest, schedule, target)
+    if schedule is not None and evaluation is not None and not isinstance(evaluation, list):
+        better = evaluation.value(objective)
+        best = replace(best, schedule=schedule, value=better) if better < start.value else best
+    if not problem.timed or statistics["stopped"]:
+        return best
+    return _judged(problem, objective, encoder, best, RAGGED, deadline)
+
+
+def _schedule(
+    problem: Problem, encoder: Encoder, setting: int, order: list[int], loops: list[tuple[int, int, int, int]]
+) -> Schedule | None:
+    """The kernel's answer as a schedule; None if it cannot be written as one."""
+    if not encoder.relaxed:
+        found = tuple((encoder.dims[dim], bool(in_time), at, trips) for dim, in_time, at, trips in loops)
+        return schedule_of(Answer(encoder.slides[setting][0], tuple(order), found), problem)
     marks = encoder.slides[setting][0].marks
     chains: dict[str, list[Digit]] = {dim: [] for dim in problem.dims}
     for dim, in_time, at, step in loops:
         chains[encoder.dims[dim]].append(Digit(bool(in_time), at, step))
-    schedule = schedule_of_chains([marks[m] for m in order], chains, problem)
-    evaluation = None if schedule is None else try_schedule(nest, schedule, target)
-    if schedule is None or evaluation is None or isinstance(evaluation, list):
-        return best
-    better = evaluation.value(objective)
-    return replace(best, schedule=schedule, value=better) if better < start.value else best
+    return schedule_of_chains([marks[m] for m in order], chains, problem)
+
+
+def _bound(problem: Problem, lower: float) -> Fraction:
+    """A bound that the kernel gives: products are rounded."""
+    return Fraction(max(0, ceil(lower * (1 - NEAR)) if problem.product else int(max(lower, 0.0))), problem.prices.scale)
 
 
 def steady(target: Target) -> bool:
@@ -222,20 +225,16 @@ def _problem(nest: Nest, target: Target, objective: str, tolls: Tolls | None = N
     return problem, groups
 
 
-def _solve(problem: Problem, encoder: Encoder, most: int, budget: int = EFFORT, deadline: float | None = None) -> Proof:
+def _solve(
+    problem: Problem, encoder: Encoder, most: float, budget: int = EFFORT, deadline: float | None = None
+) -> Proof:
     """The least value up to ``most``; without a schedule if there is none that is proven or found in time."""
-    found, value, lower, setting, order, loops, statistics = solve(encoder.encode(), float(most), budget, utc(deadline))
+    found, value, lower, setting, order, loops, statistics = solve(encoder.encode(), most, budget, utc(deadline))
     scale, expanded = problem.prices.scale, statistics["nodes"]
     if not found:
-        bound = most + 1 if not statistics["stopped"] else max(0, int(max(lower, 0.0)))
-        return Proof(None, Fraction(most + 1, scale), Fraction(bound, scale), expanded, statistics)
-    bound = int(value) if not statistics["stopped"] else int(max(lower, 0.0))
-    if encoder.relaxed:
-        return Proof(None, Fraction(int(value), scale), Fraction(bound, scale), expanded, statistics)
-    answer = Answer(
-        encoder.slides[setting][0],
-        tuple(order),
-        tuple((encoder.dims[dim], bool(in_time), at, trips) for dim, in_time, at, trips in loops),
-    )
+        bound = _bound(problem, lower if statistics["stopped"] else most + 1)
+        return Proof(None, Fraction(most + 1) / scale, bound, expanded, statistics)
+    bound = _bound(problem, lower if statistics["stopped"] else value)
     exact = Fraction(int(value), scale)
-    return Proof(schedule_of(answer, problem), exact, Fraction(bound, scale), expanded, statistics)
+    schedule = None if encoder.relaxed else _schedule(problem, encoder, setting, order, loops)
+    return Proof(schedule, exact, bound, expanded, statistics)

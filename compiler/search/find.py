@@ -105,42 +105,18 @@ def _polished(
 ) -> Proof:
     """The best schedule found from one whose steps divide, and a bound that holds for all others, too."""
     assert start.schedule is not None
-    parts = ("energy", "latency") if objective == "edp" else (objective,)
     if plain(nest, target):
-        proof = _ragged(nest, target, objective, parts, start, share(deadline, 2))
-        if proof.schedule is None or proof.value == proof.lower_bound:
+        proof = ragged(nest, target, objective, start, share(deadline, 2))
+        assert proof.schedule is not None
+        if proof.value == proof.lower_bound:
             return proof
         schedule, value, costed = polish(nest, target, objective, proof.schedule, deadline, allowed)
         return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
     schedule, value, costed = polish(nest, target, objective, start.schedule, share(deadline, 2), allowed)
-    lower, best = Fraction(1), evaluate(nest, schedule, target)
-    expanded = start.expanded + costed
-    for part in parts:
-        floor = lower_bound(nest, target, part)
-        if late(deadline):
-            lower *= floor
-            continue
-        bound = relaxed_bound(nest, target, part, best.value(part), deadline=share(deadline, 2))
-        expanded += bound.expanded
-        lower *= max(bound.lower_bound, floor)
-    return Proof(schedule, value, min(value, lower), expanded)
-
-
-def _ragged(
-    nest: Nest, target: Target, objective: str, parts: tuple[str, ...], start: Proof, deadline: float | None
-) -> Proof:
-    """The best of ``start`` and what is best in each part; the product of their bounds is that of the objective."""
-    best, lower = start, Fraction(1)
-    for part in parts:
-        assert best.schedule is not None
-        value = evaluate(nest, best.schedule, target).value(part)
-        found = ragged(nest, target, part, replace(best, value=value), deadline)
-        lower *= max(found.lower_bound, lower_bound(nest, target, part))
-        assert found.schedule is not None
-        value = evaluate(nest, found.schedule, target).value(objective)
-        schedule, value = min((best.value, best.schedule), (value, found.schedule), key=lambda pair: pair[0])[::-1]
-        best = replace(best, schedule=schedule, value=value, expanded=found.expanded)
-    return replace(best, lower_bound=min(lower, best.value))
+    if late(deadline):
+        return Proof(schedule, value, Fraction(0), start.expanded + costed)
+    bound = relaxed_bound(nest, target, objective, value, deadline=deadline)
+    return Proof(schedule, value, min(value, bound.lower_bound), start.expanded + costed + bound.expanded)
 
 
 def _guess(

@@ -90,9 +90,10 @@ class _Sum:
 
 
 class Problem:
-    """A nest on a target for an objective that is a sum of counts: energy, words at the outermost level, cycles.
+    """A nest on a target for an objective: energy, words at the outermost level, cycles, or energy x cycles.
 
-    Cycles are those of the MACs; where bandwidths are limited they may be more, and what follows is a lower bound.
+    ``timed``: cycles depend on what passes limited ports, or are a factor of the objective, so that it is no sum of
+    counts. With ``tolls`` it is one: every word pays for its cycles, as if no transfer overlapped another.
     """
 
     def __init__(self, nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> None:
@@ -100,6 +101,8 @@ class Problem:
         self.bottom = len(target.levels)
         self.dims = tuple(dim.name for dim in nest.dims if dim.bound > 1) or (nest.dims[0].name,)
         self.prices = prices_of(nest, target, objective, tolls)
+        self.product = objective == "edp"
+        self.timed = self.product or bool(self.prices.cycle and target.bandwidths and not tolls)
         self.windows: tuple[Window, ...] = windows_of(nest)
         self.unrolls = tuple(_unrolls(nest, target))
 
@@ -132,7 +135,7 @@ class Problem:
                 padding = self.stored(parent) and (child == self.bottom or self.stored(child))
                 output = name == self.nest.output.name
                 terms.append(Term(coefficient, name, parent, child, mark, reads, padding and not output))
-        if self.prices.cycle:
+        if self.prices.cycle or self.timed:
             terms.append(Term(self.prices.cycle, CYCLES, 0, self.bottom, MACS, True, False))
         total.constant -= self.prices.finishing * self.target.widths.outputs
         rooms, weights = self.rooms(marks)
@@ -256,7 +259,7 @@ def _longest(target: Target, operand: str, way: Way, outer: int, inner: int) -> 
 
 def prices_of(nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> Prices:
     """The cost of every access, scaled to integers."""
-    energy, zero = objective == "energy", Fraction(0)
+    energy, zero = objective in ("energy", "edp"), Fraction(0)
     reads, writes, hops = {}, {}, {}
     for i, level in enumerate(target.levels):
         traffic = objective == "dram" and i == 0

@@ -57,7 +57,11 @@ static int join_fits(const Join *w, const double *x, const double *low) {
 }
 
 static double join_cost(const Join *w, const double *x, const double *low, const double *high) {
-    double sum = w->q->t->constant;
+    double sum = w->q->t->constant, z[MAXJ];
+    if (w->q->s->timed) {
+        for (int j = 0; j < w->q->t->nterms; j++) z[j] = x[j] * low[j];
+        return timed_cost(w->q->s, w->q->t, w->q->plan->order, z);
+    }
     for (int j = 0; j < w->q->t->nterms; j++) {
         double c = w->q->t->term[j].coefficient;
         sum += c * x[j] * (c < 0 ? high[j] : low[j]);
@@ -65,23 +69,28 @@ static double join_cost(const Join *w, const double *x, const double *low, const
     return sum;
 }
 
-static void take_best(Join *w, double value) {
+static void take_best(Join *w, double value, const double *x) {
     S *s = w->q->s;
-    s->best = value;
-    s->found = 1;
-    w->q->most = value - 1;
     s->bestplan = w->q->plan;
     for (int d = 0; d < s->D; d++) {
         const Form *form = &w->q->form[d];
         const int *loops = row_at(w, d, w->chosen[d]) + form->ncounts + s->A + 2 * MAXF;
         for (int i = 0; i <= loops[0]; i++) s->bestloops[d][i] = loops[i];
     }
+    if (s->judge) {
+        w->q->most = fmin(w->q->most, judged(s, w->q->t, w->q->plan->order, x));
+        s->best = w->q->most + 1;
+        return;
+    }
+    s->best = value;
+    s->found = 1;
+    w->q->most = value - 1;
 }
 
 static void join(Join *w, int depth, const double *x, uint64_t places) {
     S *s = w->q->s;
     if (depth == s->D) {
-        take_best(w, join_cost(w, x, w->low[depth], w->low[depth]));
+        take_best(w, join_cost(w, x, w->low[depth], w->low[depth]), x);
         return;
     }
     int d = w->order[depth], W = w->n;
@@ -220,7 +229,7 @@ static double search_round_of_plans(S *s, double most) {
 static void search_plans(S *s, double most) {
     qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
     double floor = s->nplans ? s->plan[0].bound : most + 1, limit = most, open = INFINITY;
-    if (floor > -INFINITY) limit = floor + ceil((most - floor) / 64);
+    if (floor > -INFINITY && !s->judge) limit = floor + ceil((most - floor) / 64);
     s->lower = floor;
     while (!s->stopped) {
         limit = fmin(limit, most);

@@ -32,10 +32,19 @@ static double window_at(const Win *win, const int64_t *table, int padding, int a
     return (double)table[((int64_t)padding * win->nd[0] + a) * win->nd[1] + b];
 }
 
+/* The words of the first tile at least: it may stand at the border, and have nothing but padding. */
+static double first_words(const S *s, const Win *win, int padding, int a, int b) {
+    double lacks = padding ? 0 : win->outside;
+    if (!s->relaxed) return fmax(0, window_at(win, win->largest, 1, a, b) - lacks);
+    double words = window_at(win, win->largest, padding, a & LOW, b & LOW);
+    return lacks && words == 1 ? 0 : words;
+}
+
 static double window_value(const S *s, const Setting *t, int column, int w, int a, int b) {
     const Win *win = &s->win[w];
     int term = column < t->nterms, padding = term ? t->term[column].padding : t->padded[column - t->nterms];
     const int64_t *table = term ? win->words : win->largest;
+    if (term && t->term[column].kind == FIRST) return first_words(s, win, padding, a, b);
     if (!s->relaxed) return window_at(win, table, padding, a, b);
     double whole = window_at(win, table, padding, a & LOW, b & LOW);
     int slide = term ? t->term[column].slide : 0;
@@ -43,9 +52,37 @@ static double window_value(const S *s, const Setting *t, int column, int w, int 
     return fmin(window_at(win, table, padding, a >> PACK, b & LOW), window_at(win, table, padding, a & LOW, b >> PACK));
 }
 
+/* The axes over which a dim may be spread, of those that give one instance a part of a term only. */
+static int spread(const S *s, const Term *x, int dim) {
+    int axes = 0;
+    for (int a = 0; a < s->A; a++)
+        if (s->size[a] > 1 && s->allowed[a] >> dim & x->own >> a & 1) axes |= 1 << a;
+    return axes;
+}
+
+static double most_spread(const S *s, const Term *x, int dim) {
+    double n = 1;
+    int axes = spread(s, x, dim);
+    for (int a = 0; a < s->A; a++)
+        if (axes >> a & 1) n *= s->size[a];
+    return fmin(n, s->bound[dim]);
+}
+
 /* The least that one group's factor of a term can be, whatever its loops. */
 static double least_factor(const S *s, const Setting *t, int j, int group) {
+    const Term *x = &t->term[j];
     int w = window_of(s, t, j, group);
+    if (x->kind == EVENTS || x->kind == FIRST) return x->kind == EVENTS || w < 0;
+    if (x->kind == BUSIEST) {
+        double part = 1;
+        for (int d = 0; d < s->gdims[group]; d++) {
+            int dim = s->gdim[group][d], kind = s->class[x->operand][dim];
+            if (kind == WINDOW) part /= most_spread(s, x, dim);
+            if (kind == PLAIN && spread(s, x, dim)) part *= ceil(s->bound[dim] / most_spread(s, x, dim));
+        }
+        if (w >= 0) part *= s->relaxed ? window_at(&s->win[w], s->win[w].words, x->padding, 1, 1) : 1;
+        return part;
+    }
     if (w < 0) return 1;
     double least = INFINITY;
     if (s->relaxed) return window_at(&s->win[w], s->win[w].words, t->term[j].padding, 1, 1);
@@ -65,7 +102,15 @@ static void set_base(const S *s, Setting *t) {
             for (int o = 0; o < s->G; o++)
                 if (o != g) product *= t->least[o][j];
             t->base[g][j] = product < 0 ? -INFINITY : product;
+            t->rest[g][j] = 1;
+            for (int o = 0; o < s->G; o++)
+                if (o != g) t->rest[g][j] *= t->least[o][j];
         }
+    }
+    if (s->timed) {
+        double z[MAXJ];
+        for (int j = 0; j < t->nterms; j++) z[j] = t->rest[0][j] * t->least[0][j];
+        t->floor = timed_cost(s, t, NULL, z);
     }
 }
 
@@ -89,7 +134,31 @@ static int outside_trips(const Chains *c, const int *trips, int slots, int axes,
 
 /* What a chain costs beyond the least of its group, all else being at its least. Of two coupled dims the first one
  * answers for the window, so that the sum over both is a bound. */
+/* The least of a window's factor for what one of its dims makes of it, whatever the other one does. */
+static double window_at_least(const S *s, const Setting *t, int j, int w, int f) {
+    if (s->relaxed) return window_value(s, t, j, w, f, 1 | 1 << PACK);
+    double value = INFINITY;
+    for (int o = 0; o < s->win[w].nd[1]; o++) value = fmin(value, window_value(s, t, j, w, f, o));
+    return value;
+}
+
+static double timed_excess(const S *s, const Setting *t, const Chains *c, const int *f) {
+    int g = s->group[c->dim];
+    double z[MAXJ];
+    for (int j = 0; j < t->nterms; j++) {
+        const Term *x = &t->term[j];
+        int kind = s->class[x->operand][c->dim];
+        z[j] = t->rest[g][j] * t->least[g][j];
+        if (kind == IRRELEVANT) z[j] *= f[j];
+        else if (kind == PLAIN && s->gdims[g] == 1 && x->kind != ALL) z[j] = t->rest[g][j] * f[j];
+        else if (kind == WINDOW && !c->side && x->kind == ALL)
+            z[j] = t->rest[g][j] * window_at_least(s, t, j, window_of(s, t, j, g), f[j]);
+    }
+    return timed_cost(s, t, NULL, z) - t->floor;
+}
+
 static double excess_of(const S *s, const Setting *t, const Chains *c, const int *f) {
+    if (s->timed) return timed_excess(s, t, c, f);
     int g = s->group[c->dim];
     double sum = 0;
     for (int j = 0; j < t->nterms; j++) {
@@ -98,10 +167,7 @@ static double excess_of(const S *s, const Setting *t, const Chains *c, const int
         if (base == -INFINITY) return -INFINITY;
         if (kind == IRRELEVANT) sum += base * t->least[g][j] * (f[j] - 1);
         if (kind != WINDOW || c->side) continue;
-        int w = window_of(s, t, j, g), one = 1 | 1 << PACK;
-        double value = s->relaxed ? window_value(s, t, j, w, f[j], one) : INFINITY;
-        for (int o = 0; o < s->win[w].nd[1] && !s->relaxed; o++) value = fmin(value, window_value(s, t, j, w, f[j], o));
-        sum += base * (value - t->least[g][j]);
+        sum += base * (window_at_least(s, t, j, window_of(s, t, j, g), f[j]) - t->least[g][j]);
     }
     return sum;
 }
@@ -142,7 +208,7 @@ static int append_chain(Enumerate *e) {
     const Setting *t = e->t;
     Chains *c = e->c;
     if (c->measuring ? ticked(s, 0) : spent(s)) return 0;
-    int J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = c->factor + c->n * (J + M);
+    int J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = c->factor + c->n * factors(s, t);
     double excess = excess_of(s, t, c, f);
     if (excess > c->limit || (c->measuring && excess == c->limit)) return 0;
     for (int m = 0; m < M; m++)
@@ -160,7 +226,7 @@ static int append_chain(Enumerate *e) {
 
 static int *new_factors(Enumerate *e) {
     Chains *c = e->c;
-    int C = e->t->nterms + e->t->nmarks;
+    int C = factors(e->s, e->t);
     if (c->n == e->capacity) {
         e->capacity = e->capacity ? 2 * e->capacity : 64;
         c->trips = realloc(c->trips, sizeof(int) * e->capacity * (c->slots.nslots + e->s->A));
@@ -169,18 +235,32 @@ static int *new_factors(Enumerate *e) {
     return c->factor + c->n * C;
 }
 
+/* The factor of a term for a chain whose steps divide. */
+static int chain_factor(const Enumerate *e, const Term *term, int kind) {
+    const S *s = e->s;
+    const Chains *c = e->c;
+    int d = c->dim, K = c->slots.nslots, slots = term->mark < 0 ? K : c->slots.outside[term->mark], own;
+    if (kind == IRRELEVANT) return outside_trips(c, e->trips, term->kind == FIRST ? 0 : slots, term->irr, s->A);
+    if (term->kind == EVENTS) return 1;
+    own = spread(s, term, d);
+    if (kind == WINDOW) {
+        int first = term->kind == FIRST;
+        return s->divindex[d][s->bound[d] / outside_trips(c, e->trips, slots, first ? own : term->win, s->A)];
+    }
+    if (term->kind == FIRST) return s->bound[d] / outside_trips(c, e->trips, slots, own, s->A);
+    return term->kind == BUSIEST && own ? s->bound[d] / outside_trips(c, e->trips, 0, own, s->A) : 1;
+}
+
 static void emit_chain(Enumerate *e) {
     S *s = e->s;
     const Setting *t = e->t;
     Chains *c = e->c;
-    int d = c->dim, J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = new_factors(e);
+    int d = c->dim, J = t->nterms, M = t->nmarks, *f = new_factors(e);
     for (int j = 0; j < J; j++) {
         const Term *term = &t->term[j];
-        int slots = term->mark < 0 ? K : c->slots.outside[term->mark], kind = s->class[term->operand][d];
-        if (kind == IRRELEVANT) f[j] = outside_trips(c, e->trips, slots, term->irr, s->A);
-        else if (kind == WINDOW)
-            f[j] = s->divindex[d][s->bound[d] / outside_trips(c, e->trips, slots, term->win, s->A)];
-        else f[j] = 1;
+        f[j] = chain_factor(e, term, s->class[term->operand][d]);
+        if (!s->timed) continue;
+        f[J + M + j] = term->kind == BUSIEST ? outside_trips(c, e->trips, 0, spread(s, term, d), s->A) : 1;
     }
     for (int m = 0; m < M; m++) {
         int kind = s->class[t->operand[m]][d], tile = 1;

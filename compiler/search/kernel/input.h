@@ -37,6 +37,36 @@ static void find_kinds(S *s) {
     }
 }
 
+static double take_double(const int64_t **at) {
+    double x;
+    memcpy(&x, (*at)++, sizeof x);
+    return x;
+}
+
+static void read_work(Work *w, const int64_t **at) {
+    w->mark = take(at), w->kind = take(at), w->fifo = take(at), w->room = take_double(at), w->unit = take_double(at);
+    w->n = take(at);
+    w->alike = 1;
+    for (int l = 0; l < w->n; l++) {
+        Load *x = &w->load[l];
+        x->port = take(at), x->words = take(at), x->back = take(at), x->first = take(at), x->ahead = take(at);
+        x->each = take_double(at), x->once = take_double(at), x->less = take_double(at);
+        if (x->words != w->load->words || x->first != w->load->first || x->less) w->alike = 0;
+    }
+}
+
+/* Works in the order of their marks. */
+static void read_works(Setting *t, const int64_t **at) {
+    t->price = take_double(at);
+    t->compute = take(at);
+    t->nworks = take(at);
+    for (int i = 0; i < t->nworks; i++) read_work(&t->work[i], at);
+    for (int m = 0, i = 0; m <= t->nmarks + 1; m++) {
+        while (i < t->nworks && t->work[i].mark < m) i++;
+        t->from[m] = i;
+    }
+}
+
 static void read_setting(S *s, Setting *t, const int64_t **at) {
     t->family = take(at);
     t->nmarks = take(at);
@@ -59,6 +89,8 @@ static void read_setting(S *s, Setting *t, const int64_t **at) {
         x->win = take(at);
         x->padding = take(at);
         x->slide = take(at);
+        x->kind = take(at);
+        x->own = take(at);
     }
     t->constant = (double)take(at);
     t->ncaps = take(at);
@@ -66,6 +98,7 @@ static void read_setting(S *s, Setting *t, const int64_t **at) {
         t->limit[k] = (double)take(at);
         t->held[k] = take(at);
     }
+    read_works(t, at);
 }
 
 static void read_dims(S *s, const int64_t **at) {
@@ -94,7 +127,7 @@ static void note_fanout(S *s, const int *level, int axis) {
 
 static void read_problem(S *s, const int64_t *at) {
     s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
-    s->relaxed = take(&at);
+    s->relaxed = take(&at), s->timed = take(&at), s->ports = take(&at), s->fewest = (double)take(&at);
     read_dims(s, &at);
     int level[MAXA];
     for (int a = 0; a < s->A; a++) {
@@ -107,6 +140,7 @@ static void read_problem(S *s, const int64_t *at) {
     }
     for (int w = 0; w < s->W; w++) {
         Win *x = &s->win[w];
+        x->outside = take(&at);
         x->nd[0] = take(&at);
         x->nd[1] = take(&at);
         x->words = at;

@@ -19,10 +19,16 @@ static const double *rowp(const Search *q, int depth, int r) {
 }
 
 static double cost(const Search *q, const double *x, const double *low, const double *high) {
-    double sum = q->t->constant;
+    double sum = q->t->constant, z[MAXJ];
     for (int j = 0; j < q->J; j++) {
         double c = q->t->term[j].coefficient;
         sum += c * x[j] * (c > 0 ? low[j] : high[j]);
+    }
+    if (q->s->timed) {
+        Times times;
+        for (int j = 0; j < q->J; j++) z[j] = x[j] * low[j];
+        take_times(q->s, q->t, z, &times);
+        return combined(q->s, q->t, sum, cycles_of(q->s, q->t, q->p->order, z, &times));
     }
     return sum;
 }
@@ -111,10 +117,26 @@ static void record(Search *q, double value, const int *rows) {
     memcpy(s->besttable, q->p->table, sizeof s->besttable);
 }
 
+static void judge_rows(Search *q, double value, const int *rows) {
+    S *s = q->s;
+    double z[MAXJ];
+    if (value > s->best || s->stopped) return;
+    s->bestplace = (int)(q->p - s->placement);
+    s->quick = 0;
+    memcpy(s->bestrow, rows, sizeof(int) * q->G);
+    memcpy(s->besttable, q->p->table, sizeof s->besttable);
+    for (int j = 0; j < q->J; j++) {
+        z[j] = 1;
+        for (int d = 0; d < q->G; d++) z[j] *= rowp(q, d, q->chosen[d])[j];
+    }
+    s->best = fmin(s->best, judged(s, q->t, q->p->order, z));
+}
+
 static void leaf(Search *q, double value) {
     int rows[MAXG];
     for (int d = 0; d < q->G; d++) rows[q->order[d]] = q->chosen[d];
-    record(q, value, rows);
+    if (q->s->judge) judge_rows(q, value, rows);
+    else record(q, value, rows);
 }
 
 static void multiply(const Search *q, const double *x, const double *y, double *z) {
@@ -296,7 +318,7 @@ static void search_placement(S *s, Placement *p, int deep) {
     Search q;
     begin(&q, s, p);
     for (int d = 0; d < q.G; d++) extremes(&q, d);
-    for (int b = q.G - 1; b > 0 && !q.separable; b--)
+    for (int b = q.G - 1; b > 0 && !q.separable && !s->timed; b--)
         for (int a = b - 1; a >= 0 && !q.separable; a--)
             if (separable(&q, a, b)) {
                 q.separable = 1;

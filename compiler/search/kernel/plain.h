@@ -62,9 +62,14 @@ static void make_form(const S *s, const Setting *t, const int *order, int dim, F
     for (int a = 0; a < s->A; a++)
         if (s->size[a] > 1 && s->allowed[a] >> dim & 1) form->usable |= 1 << a;
     for (int j = 0; j < t->nterms; j++) {
-        int b = t->term[j].mark < 0 ? form->K : form->slots.outside[t->term[j].mark];
-        Count c = {0, b, t->term[j].irr};
-        form->of[j] = s->class[t->term[j].operand][dim] == IRRELEVANT ? add_count(form, form->usable, c) : -1;
+        const Term *x = &t->term[j];
+        int b = x->mark < 0 ? form->K : form->slots.outside[x->mark], own = spread(s, x, dim);
+        Count events = {0, x->kind == FIRST ? 0 : b, x->irr}, tile = {1, x->kind == FIRST ? b : 0, own};
+        form->of[j] = -1;
+        if (s->class[x->operand][dim] == IRRELEVANT) {
+            if (x->kind != FIRST || x->irr & form->usable) form->of[j] = add_count(form, form->usable, events);
+        } else if (x->kind == FIRST || (x->kind == BUSIEST && own))
+            form->of[j] = add_count(form, form->usable, tile);
     }
     for (int m = 0; m < t->nmarks; m++) {
         int relevant = s->class[t->operand[m]][dim] != IRRELEVANT;
@@ -220,17 +225,19 @@ static int need_cover(const S *s, const Form *form, Box *box, int d, const Count
 
 /* The bound of a box. */
 static double box_bound(Boxes *q, const Box *box) {
-    double sum = q->t->constant;
+    double sum = q->t->constant, z[MAXJ];
     for (int j = 0; j < q->t->nterms; j++) {
         double value = q->t->term[j].coefficient;
+        z[j] = 1;
         for (int d = 0; d < q->s->D; d++) {
             int i = q->form[d].of[j];
             q->f[d][j] = i < 0 ? 1 : value < 0 ? box->high[d][i] : box->low[d][i];
             value *= q->f[d][j];
+            z[j] *= q->f[d][j];
         }
         sum += value;
     }
-    return sum;
+    return q->s->timed ? timed_cost(q->s, q->t, q->plan->order, z) : sum;
 }
 
 /* Events and the tiles and trips that cover them. */
@@ -248,11 +255,54 @@ static int relate_cover(const S *s, const Form *form, Box *box, int d) {
     return changed;
 }
 
+/* How large each term may be for the cost. */
+static void limit_terms(const Boxes *q, const double *z, double *most) {
+    const S *s = q->s;
+    const Setting *t = q->t;
+    Times x;
+    take_times(s, t, z, &x);
+    double energy = energy_of(t, z), cycles = cycles_of(s, t, q->plan->order, z, &x), most_energy, most_cycles;
+    int product = s->timed == PRODUCT;
+    most_energy = (product ? q->most / cycles : q->most) - t->price * cycles;
+    most_cycles = product ? q->most / (energy + t->price * cycles)
+                  : t->price ? (q->most - energy) / t->price : INFINITY;
+    for (int j = 0; j < t->nterms; j++) {
+        double c = t->term[j].coefficient;
+        most[j] = c ? z[j] + (most_energy - energy) / c : INFINITY;
+    }
+    most[t->compute] = fmin(most[t->compute], most_cycles - x.compute + z[t->compute]);
+    for (int i = 0; i < t->nworks; i++)
+        for (int l = 0; l < t->work[i].n; l++) {
+            const Load *load = &t->work[i].load[l];
+            double took = most_cycles - x.port[load->port] + x.took[i][l];
+            if (load->back >= 0) continue;
+            if (t->work[i].kind == STOPS && !load->ahead) took = fmin(took, most_cycles - x.compute + x.stop[i]);
+            most[load->words] = fmin(most[load->words], (took + load->less) / load->each);
+        }
+}
+
+static int relate_timed_cost(Boxes *q, Box *box) {
+    double z[MAXJ], most[MAXJ];
+    int changed = 0;
+    for (int j = 0; j < q->t->nterms; j++) {
+        z[j] = 1;
+        for (int d = 0; d < q->s->D; d++) z[j] *= q->f[d][j];
+    }
+    limit_terms(q, z, most);
+    for (int j = 0; j < q->t->nterms; j++)
+        for (int d = 0; d < q->s->D && most[j] < INFINITY; d++) {
+            int i = q->form[d].of[j];
+            if (i >= 0) changed |= lower(&box->high[d][i], most[j] * q->f[d][j] / z[j] * (1 + 1e-9));
+        }
+    return changed;
+}
+
 /* Events few enough for the cost. */
 static int relate_cost(Boxes *q, Box *box, double *bound) {
     int changed = 0;
     *bound = box_bound(q, box);
     if (*bound > q->most) return -1;
+    if (q->s->timed) return relate_timed_cost(q, box);
     for (int j = 0; j < q->t->nterms; j++) {
         double value = q->t->term[j].coefficient;
         if (value < 0) continue;
@@ -287,6 +337,7 @@ static double propagate(Boxes *q, Box *box) {
 /* ---- plans: a placement, and the forms of the dims in it ---- */
 
 static int same_plan(const S *s, const Plan *x, const Plan *y) {
+    if (s->timed && memcmp(x->order, y->order, sizeof x->order)) return 0;
     return x->setting == y->setting && !memcmp(x->form, y->form, sizeof(Form) * s->D);
 }
 

@@ -130,7 +130,7 @@ static void descend_in(S *s, const Placement *p) {
             int places = c->slots.nslots + s->A;
             c->n = 0, c->measuring = 0, c->limit = INFINITY;
             c->trips = malloc(sizeof(int) * places);
-            c->factor = malloc(sizeof(int) * WIDTH);
+            c->factor = malloc(sizeof(int) * (WIDTH + MAXJ));
             for (int k = 0; k < places; k++) c->trips[k] = k ? 1 : s->bound[c->dim];
         }
         fit &= refill(w, g);

@@ -146,7 +146,11 @@ static int dominated(const Ragged *r) {
 }
 
 static double cost_of(const Ragged *r) {
-    double sum = r->rest;
+    double sum = r->rest, z[MAXJ];
+    if (r->q->s->timed) {
+        for (int j = 0; j < r->q->t->nterms; j++) z[j] = r->base[j] * (r->form->of[j] < 0 ? 1 : r->value[r->form->of[j]]);
+        return timed_cost(r->q->s, r->q->t, r->q->plan->order, z);
+    }
     for (int j = 0; j < r->q->t->nterms; j++)
         if (r->base[j] > 0) sum += r->base[j] * r->value[r->form->of[j]];
     return sum;
@@ -378,10 +382,10 @@ static int ragged(Boxes *q, const Box *box, int d, int all, Rows *rows) {
     r.D = r.form->D, r.K = r.form->K, r.rest = q->t->constant;
     rows->width = r.form->ncounts + q->s->A + 2 * MAXF + 1 + MAXL;
     for (int j = 0; j < q->t->nterms; j++) {
-        double value = q->t->term[j].coefficient;
+        double value = q->s->timed ? 1 : q->t->term[j].coefficient;
         for (int o = 0; o < q->s->D; o++)
             if (o != d) value *= q->f[o][j];
-        if (r.form->of[j] >= 0 && value > 0) r.base[j] = value;
+        if (q->s->timed || (r.form->of[j] >= 0 && value > 0)) r.base[j] = value;
         else r.rest += value * q->f[d][j];
     }
     ragged_axes(&r, 0);

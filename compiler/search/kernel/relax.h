@@ -46,6 +46,20 @@ static int tile_at_least(const Relax *r, int boundary, int fixed) {
     return r->tile[boundary] > n ? r->tile[boundary] : n;
 }
 
+/* The factor of a term at least. */
+static int relaxed_factor(const Relax *r, const Term *term, int kind) {
+    const Chains *c = r->e.c;
+    int boundary = term->mark < 0 ? r->K : c->slots.outside[term->mark], own = spread(r->e.s, term, c->dim);
+    if (kind == IRRELEVANT) return term->kind == FIRST ? most_instances(r, term->irr) : pieces(r, boundary, term->irr);
+    if (term->kind == EVENTS) return 1;
+    if (term->kind == FIRST) {
+        int tile = tile_at_least(r, boundary, own);
+        return kind == WINDOW ? tile | tile << PACK : tile;
+    }
+    if (kind == WINDOW) return pieces(r, boundary, term->win) | most_instances(r, term->win) << PACK;
+    return term->kind == BUSIEST && own ? up(r->D, instances(r, own)) : 1;
+}
+
 static int emit_relaxed(Relax *r) {
     Enumerate *e = &r->e;
     S *s = e->s;
@@ -54,10 +68,8 @@ static int emit_relaxed(Relax *r) {
     int d = c->dim, J = t->nterms, K = r->K, *f = new_factors(e);
     for (int j = 0; j < J; j++) {
         const Term *term = &t->term[j];
-        int boundary = term->mark < 0 ? K : c->slots.outside[term->mark], kind = s->class[term->operand][d];
-        if (kind == IRRELEVANT) f[j] = pieces(r, boundary, term->irr);
-        else if (kind == WINDOW) f[j] = pieces(r, boundary, term->win) | most_instances(r, term->win) << PACK;
-        else f[j] = 1;
+        f[j] = relaxed_factor(r, term, s->class[term->operand][d]);
+        if (s->timed) f[J + t->nmarks + j] = term->kind == BUSIEST ? (int)instances(r, spread(s, term, d)) : 1;
     }
     for (int m = 0; m < t->nmarks; m++) {
         int kind = s->class[t->operand[m]][d], tile = 1;
@@ -96,6 +108,10 @@ static int instance_key(const Relax *r, int *key) {
     for (int j = 0; j < t->nterms; j++) {
         const Term *term = &t->term[j];
         int kind = r->e.s->class[term->operand][r->e.c->dim], b = term->mark < 0 ? r->K : slots->outside[term->mark];
+        if (term->kind != ALL && kind != IRRELEVANT) { /* a part of what it needs */
+            int own = (int)instances(r, spread(r->e.s, term, r->e.c->dim));
+            key[n++] = kind == WINDOW && term->kind == BUSIEST ? own : up(r->D, own);
+        }
         if (kind == PLAIN || !r->tile[b]) continue;
         key[n++] = up(r->D, r->tile[b] * instances(r, ~(kind == WINDOW ? term->win : term->irr)));
     }

@@ -1,15 +1,18 @@
 /* ---- placements: interleavings of the marks ---- */
 
-static int same_tables(const Placement *p, const Placement *q, int G) {
+static int same_tables(const S *s, const Placement *p, const Placement *q) {
     if (p->setting != q->setting) return 0;
-    for (int g = 0; g < G; g++)
+    if (s->timed && memcmp(p->order, q->order, sizeof p->order)) return 0;
+    for (int g = 0; g < s->G; g++)
         if (p->table[g] != q->table[g]) return 0;
     return 1;
 }
 
 static void set_floor(const S *s, Placement *p) {
-    p->floor = s->setting[p->setting].floor;
-    for (int g = 0; g < s->G; g++) p->floor += p->table[g]->excess;
+    double floor = s->setting[p->setting].floor;
+    p->floor = floor;
+    for (int g = 0; g < s->G; g++)
+        p->floor = s->timed ? fmax(p->floor, floor + p->table[g]->excess) : p->floor + p->table[g]->excess;
 }
 
 static void add_placement(S *s, int setting, const int *order) {
@@ -21,7 +24,7 @@ static void add_placement(S *s, int setting, const int *order) {
     set_floor(s, &p);
     if (p.floor == INFINITY) return; /* some dim does not fit */
     for (int i = 0; i < s->nplace; i++)
-        if (same_tables(&s->placement[i], &p, s->G)) return;
+        if (same_tables(s, &s->placement[i], &p)) return;
     p.number = s->nplace;
     if (s->nplace == s->cplace) {
         s->cplace = 2 * s->cplace + 64;
@@ -62,8 +65,10 @@ static void set_slack(S *s) {
         double slack = s->best - s->placement[i].floor;
         for (int g = 0; g < s->G && slack >= 0; g++) {
             Table *t = s->placement[i].table[g];
-            t->slack = fmax(t->slack, slack);
-            for (int d = 0; d < s->gdims[g]; d++) t->chains[d]->slack = fmax(t->chains[d]->slack, slack);
+            double all = s->best - s->setting[s->placement[i].setting].floor;
+            t->slack = fmax(t->slack, s->timed ? all - t->excess : slack);
+            for (int d = 0; d < s->gdims[g]; d++)
+                t->chains[d]->slack = fmax(t->chains[d]->slack, s->timed ? all - t->chains[d]->excess : slack);
         }
     }
 }
@@ -128,8 +133,8 @@ static void search_rounds(S *s, double most) {
     s->lower = floor == -INFINITY ? floor : fmin(ceil(floor), most);
     if (s->partial) s->lower = -INFINITY;
     if (floor == INFINITY || s->stopped == 2 || (s->partial && s->relaxed)) return;
-    step = ceil((floor - s->setting[0].constant) / 64) + 1;
-    if (floor > -INFINITY) limit = floor + step;
+    step = ceil((s->timed ? floor : floor - s->setting[0].constant) / 64) + 1;
+    if (floor > -INFINITY && !s->judge) limit = floor + step;
     while (!s->found && !s->stopped) {
         s->best = fmin(limit, most);
         search_round(s);
@@ -139,5 +144,5 @@ static void search_rounds(S *s, double most) {
         limit = floor + (step *= 2);
     }
     if (s->partial) s->lower = -INFINITY;
-    if (s->stopped == 1 && !s->found && !s->relaxed) search_some(s, most);
+    if (s->stopped == 1 && !s->found && !s->relaxed && !s->judge) search_some(s, most);
 }

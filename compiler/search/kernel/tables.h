@@ -1,12 +1,14 @@
 /* ---- chains of one dim of a coupled group: drop those that another dominates whatever the other dim does ---- */
 
 static int window_columns(const S *s, const Setting *t, int column, int w, int side) {
-    if (s->relaxed) return column < t->nterms && t->term[column].slide ? 2 : 1; /* words grow with the pieces */
-    return s->win[w].nd[1 - side];
+    int own = column < t->nterms && t->term[column].kind == BUSIEST; /* the more instances, the less is left to one */
+    if (s->relaxed) return (column < t->nterms && t->term[column].slide ? 2 : 1) + own; /* words grow with the pieces */
+    return s->win[w].nd[1 - side] + own;
 }
 
-static void window_column(const S *s, const Setting *t, int column, int w, int side, int f, double *out) {
+static void window_column(const S *s, const Setting *t, int column, int w, int side, int f, int own, double *out) {
     int n = window_columns(s, t, column, w, side);
+    if (column < t->nterms && t->term[column].kind == BUSIEST) out[--n] = -own;
     for (int o = 0; o < n; o++)
         out[o] = s->relaxed ? (o ? f >> PACK : f & LOW)
                  : side     ? window_value(s, t, column, w, o, f)
@@ -24,7 +26,7 @@ static int varying(const double *row, int n, int stride, int width, int *columns
 }
 
 static void prune_chains(S *s, const Setting *t, Chains *c, int group, int side) {
-    int J = t->nterms, M = t->nmarks, K = c->slots.nslots, C = J + M, n = 0, stride = s->A;
+    int J = t->nterms, M = t->nmarks, K = c->slots.nslots, C = J + M, F = factors(s, t), n = 0, stride = s->A;
     int windowed[WIDTH];
     for (int k = 0; k < C; k++) {
         int operand = k < J ? t->term[k].operand : t->operand[k - J];
@@ -34,11 +36,11 @@ static void prune_chains(S *s, const Setting *t, Chains *c, int group, int side)
     double *row = malloc(sizeof(double) * (c->n + 1) * stride);
     int *columns = malloc(sizeof(int) * stride), *keep = malloc(sizeof(int) * (c->n + 1));
     for (int i = 0; i < c->n; i++) {
-        const int *f = c->factor + i * C;
+        const int *f = c->factor + i * F;
         double *at = row + (size_t)i * stride;
         for (int k = 0; k < C; k++) {
             if (windowed[k] >= 0) {
-                window_column(s, t, k, windowed[k], side, f[k], at);
+                window_column(s, t, k, windowed[k], side, f[k], k < J && s->timed ? f[C + k] : 1, at);
                 at += window_columns(s, t, k, windowed[k], side);
             } else
                 *at++ = (k < J && t->term[k].coefficient < 0 ? -1.0 : 1.0) * f[k];
@@ -49,7 +51,7 @@ static void prune_chains(S *s, const Setting *t, Chains *c, int group, int side)
     for (int i = 0; i < c->n; i++)
         if (keep[i]) {
             memmove(c->trips + n * (K + s->A), c->trips + i * (K + s->A), sizeof(int) * (K + s->A));
-            memmove(c->factor + n * C, c->factor + i * C, sizeof(int) * C);
+            memmove(c->factor + n * F, c->factor + i * F, sizeof(int) * F);
             n++;
         }
     s->cut += c->n - n;
@@ -121,17 +123,21 @@ static void build_chains(S *s, Chains *c) {
 /* The factors, tiles and instances of a pair of chains; returns whether they fit and cost no more than `limit`. */
 static int fill_row(const S *s, const Setting *t, int group, Chains *const *c, const int *i, double limit,
                     double *row) {
-    int J = t->nterms, M = t->nmarks, C = J + M, n = s->gdims[group];
+    int J = t->nterms, M = t->nmarks, C = J + M, F = factors(s, t), n = s->gdims[group];
     for (int k = 0; k < C; k++) {
         int w = window_of(s, t, k, group), operand = k < J ? t->term[k].operand : t->operand[k - J];
         double value = 1;
         int at[2] = {0, 0};
         for (int d = 0; d < n; d++) {
-            int f = c[d]->factor[i[d] * C + k];
-            if (w >= 0 && s->class[operand][s->gdim[group][d]] == WINDOW) at[d] = f;
-            else value *= f;
+            const int *f = c[d]->factor + i[d] * F;
+            int kind = s->class[operand][s->gdim[group][d]];
+            if (w >= 0 && kind == WINDOW) {
+                at[d] = f[k];
+                if (k < J && s->timed) value /= f[C + k];
+            } else
+                value *= f[k];
         }
-        if (w >= 0) value *= window_value(s, t, k, w, at[0], at[1]);
+        if (w >= 0 && !(k < J && t->term[k].kind == EVENTS)) value *= window_value(s, t, k, w, at[0], at[1]);
         row[k] = value;
     }
     for (int a = 0; a < s->A; a++) {
@@ -149,6 +155,11 @@ static int fill_row(const S *s, const Setting *t, int group, Chains *const *c, c
         if (sum > t->limit[k]) return 0;
     }
     double excess = 0;
+    if (s->timed) {
+        double z[MAXJ];
+        for (int j = 0; j < J; j++) z[j] = t->rest[group][j] * row[j];
+        return timed_cost(s, t, NULL, z) - t->floor <= limit;
+    }
     for (int j = 0; j < J; j++) {
         if (t->base[group][j] == -INFINITY) return 1;
         excess += t->base[group][j] * (row[j] - t->least[group][j]);
@@ -235,7 +246,7 @@ static Table *table_of(S *s, int setting, int group, const int *order) {
     }
     for (int d = 0; d < s->gdims[group]; d++) {
         y.chains[d] = chains_of(s, y.setting, s->gdim[group][d], &y.slots[d], d);
-        y.excess += y.chains[d]->excess;
+        y.excess = s->timed ? fmax(y.excess, y.chains[d]->excess) : y.excess + y.chains[d]->excess;
     }
     x = malloc(sizeof *x);
     *x = y;

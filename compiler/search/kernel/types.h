@@ -7,13 +7,18 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 48, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24, MAXF = 8, MAXL = 28, MAXV = 40 };
+enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 96, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24, MAXF = 8, MAXL = 28, MAXV = 64 };
+enum { MAXW = 32, MAXN = 8, MAXP = 24 };
 enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };
+enum { ALL = 0, BUSIEST, FIRST, EVENTS }; /* words: of all instances; of one; of one in the first event; none but events */
+enum { OVERLAPS = 0, STOPS, MACS };
+enum { STEADY = 0, TIMED, PRODUCT }; /* energy + price x cycles: of the MACs; of all that may be busiest; energy x cycles */
 enum { MOST_PLACEMENTS = 10000, MOST_RELAXED = 2000, ENOUGH = 200 };
 #define WIDTH (MAXJ + MAXM + MAXA)
 
 typedef struct {
     int nd[2];             /* numbers of divisors of both dims */
+    int outside;           /* words that a tile at the border may lack */
     const int64_t *words;  /* [padding][a][b] */
     const int64_t *largest;
 } Win;
@@ -22,7 +27,25 @@ typedef struct {
     double coefficient;
     int operand, mark, irr, win, padding;
     int slide; /* 1 + the group whose window slides; 0: none */
+    int kind, own; /* what is counted; the axes over which one instance has a part only */
 } Term;
+
+typedef struct {
+    int port, words, back, first; /* terms; of words that return, that of events, of which one starts from zero; -1 */
+    int ahead;                    /* the port goes on while the work that the transfer fills is stopped */
+    double each, once;            /* cycles of a unit of the terms: of all words, and of the first event's */
+    double less;                  /* cycles that all words take less together */
+} Load;
+
+typedef struct {
+    int mark; /* the number of marks: to and from the MACs */
+    int kind;
+    int fifo; /* the term of the first event where a FIFO takes words beforehand, or -1 */
+    double room, unit; /* words in the FIFO; words of a unit of the term */
+    int n;
+    Load load[MAXN];
+    int alike; /* all loads have the same terms */
+} Work;
 
 typedef struct {
     int nmarks, nterms, ncaps;
@@ -37,6 +60,11 @@ typedef struct {
     double least[MAXG][MAXJ]; /* what each group does at least */
     double floor;
     int family; /* the first setting that differs in nothing but what slides */
+    int nworks, compute; /* the term of executed iterations */
+    Work work[MAXW];
+    int from[MAXM + 2];  /* the first work of each mark */
+    double price;        /* of a cycle */
+    double rest[MAXG][MAXJ]; /* what the other groups do at least */
 } Setting;
 
 typedef struct {
@@ -55,7 +83,7 @@ typedef struct {
     int measuring, built;
     int n;
     int *trips;   /* n x (slots + axes) */
-    int *factor;  /* n x (J + M): trips of events, or tile (an index of a divisor for windows) */
+    int *factor;  /* n x (J + M): trips of events, or tile (an index of a divisor for windows); then n x J: instances */
 } Chains;
 
 typedef struct {
@@ -80,6 +108,8 @@ struct Plan;
 
 typedef struct {
     int D, G, A, O, W, NS;
+    int timed, ports;
+    double fewest; /* cycles at least */
     int relaxed; /* chains are bounds of all chains, steps of any size: see relax() */
     int bound[MAXD], group[MAXD];
     int gdims[MAXG], gdim[MAXG][2];
@@ -102,6 +132,7 @@ typedef struct {
     struct Plan *plan; /* of nests without windows, steps of any size: see boxes.h */
     int nplans, cplans;
     int64_t *data;
+    PyObject *judge; /* asked what each schedule found costs, if bounds are all that is known here; see judged() */
     /* result */
     double best;
     int found, bestplace, bestrow[MAXG];
@@ -118,5 +149,8 @@ typedef struct {
     double lower;     /* no schedule is below it */
     int stopped;      /* 1: out of budget or time, 2: interrupted */
 } S;
+
+/* The factors of a chain, and the instances of each term. */
+static int factors(const S *s, const Setting *t) { return t->nterms * (1 + (s->timed > 0)) + t->nmarks; }
 
 static int width(const S *s, const Setting *t) { return t->nterms + t->nmarks + s->A; }

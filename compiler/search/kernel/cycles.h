@@ -1,0 +1,141 @@
+/* ---- cycles: the busiest of compute, ports and networks; see docs/search.md, "Cycles" ----
+ *
+ * `z` has the product of the factors of each term, or less: everything here grows with each of them.
+ */
+
+typedef struct {
+    double compute;                 /* with all stops and waits */
+    double port[MAXP];              /* what passes it in all */
+    double took[MAXW][MAXN], stop[MAXW];
+} Times;
+
+static double took(const Load *l, const double *z) {
+    double all = z[l->words] * l->each;
+    return l->back < 0 ? fmax(0, all - l->less) : all - all / z[l->back];
+}
+
+/* The cycles of the first event: its words take what all take on average. */
+static double took_first(const Load *l, const double *z) {
+    if (l->first < 0) return 0;
+    double all = z[l->words] * l->each, share = l->less > 0 ? fmax(0, all - l->less) / all : 1;
+    return z[l->first] * l->once * share;
+}
+
+/* How long the work inside has to stop, or to wait for the first tile or the last. */
+static double stop_of(const Work *w, const double *z, const double *times) {
+    double share = 0, first = 0, later = 0, longest = 0;
+    if (w->kind == MACS || !w->n) return 0;
+    if (w->fifo >= 0) share = fmin(1, w->room / fmax(1, z[w->fifo] * w->unit));
+    for (int i = 0; i < w->n; i++) {
+        const Load *l = &w->load[i];
+        double x = took_first(l, z), y = fmax(0, times[i] - x) * (l->ahead ? 1 - share : 1);
+        first = fmax(first, x);
+        later = fmax(later, y);
+        longest = fmax(longest, x + y);
+    }
+    if (w->kind == OVERLAPS) return first;
+    return w->alike ? first + later : longest;
+}
+
+static void take_times(const S *s, const Setting *t, const double *z, Times *x) {
+    for (int p = 0; p < s->ports; p++) x->port[p] = 0;
+    x->compute = z[t->compute];
+    for (int i = 0; i < t->nworks; i++) {
+        const Work *w = &t->work[i];
+        for (int l = 0; l < w->n; l++) {
+            x->took[i][l] = took(&w->load[l], z);
+            x->port[w->load[l].port] += x->took[i][l];
+        }
+        x->compute += x->stop[i] = stop_of(w, z, x->took[i]);
+    }
+}
+
+/* What a port has to wait for at the fill position of a mark, beside its own work there. */
+static double beside(const Setting *t, const double *z, const Times *x, int mark, int port) {
+    double sum = 0;
+    for (int i = t->from[mark]; i < t->from[mark + 1]; i++) {
+        const Work *w = &t->work[i];
+        double more = x->stop[i];
+        for (int l = 0; l < w->n; l++) {
+            const Load *load = &w->load[l];
+            if (load->port != port) continue;
+            if (w->kind == STOPS) more = load->ahead ? 0 : fmax(0, x->stop[i] - x->took[i][l]);
+            else more = w->alike && load->first >= 0 ? fmax(0, x->stop[i] - took_first(load, z)) : 0;
+        }
+        sum += more;
+    }
+    return sum;
+}
+
+/* The longest that a port takes for what moves at a mark and inside, and all that stops it outside. */
+static double port_times(const S *s, const Setting *t, const int *order, const double *z, const Times *x) {
+    double rest[MAXP], outside[MAXP], most = 0;
+    for (int p = 0; p < s->ports; p++) rest[p] = x->port[p], outside[p] = 0;
+    for (int k = 0; k <= t->nmarks; k++) {
+        int m = k < t->nmarks ? order[k] : t->nmarks;
+        if (t->from[m] == t->from[m + 1] || (k < t->nmarks && t->first[m])) continue;
+        for (int p = 0; p < s->ports; p++) {
+            double here = 0, stops = 0;
+            for (int i = t->from[m]; i < t->from[m + 1]; i++) {
+                double stop = x->stop[i];
+                for (int l = 0; l < t->work[i].n; l++) {
+                    if (t->work[i].load[l].port != p) continue;
+                    here += x->took[i][l];
+                    if (t->work[i].load[l].ahead) stop = fmin(stop, x->took[i][l]);
+                }
+                stops += stop;
+            }
+            if (here > 0) most = fmax(most, outside[p] + rest[p] + beside(t, z, x, m, p));
+            rest[p] -= here;
+            outside[p] += stops;
+        }
+    }
+    return most;
+}
+
+/* Cycles at least; without an order of marks, whatever it is. */
+static double cycles_of(const S *s, const Setting *t, const int *order, const double *z, const Times *x) {
+    double most = fmax(s->fewest, x->compute);
+    for (int p = 0; p < s->ports; p++) most = fmax(most, x->port[p]);
+    if (order) most = fmax(most, port_times(s, t, order, z, x));
+    return ceil(most * (1 - 1e-12));
+}
+
+static double combined(const S *s, const Setting *t, double energy, double cycles) {
+    energy += t->price * cycles;
+    return s->timed == PRODUCT ? energy * cycles : energy;
+}
+
+/* Energy without that of cycles. */
+static double energy_of(const Setting *t, const double *z) {
+    double sum = t->constant;
+    for (int j = 0; j < t->nterms; j++)
+        if (t->term[j].coefficient) sum += t->term[j].coefficient * z[j];
+    return sum;
+}
+
+/* Asks what the schedule just found costs, which is no less than its energy and cycles here tell. The answer is the
+ * largest bound that is still worth looking at.
+ */
+static PyObject *loops_found(S *s);
+static PyObject *marks_found(S *s, int *setting);
+
+static double judged(S *s, const Setting *t, const int *order, const double *z) {
+    Times x;
+    int setting;
+    take_times(s, t, z, &x);
+    PyObject *marks = marks_found(s, &setting), *answer;
+    double most = -1;
+    answer = PyObject_CallFunction(s->judge, "iNNdd", setting, marks, loops_found(s), energy_of(t, z),
+                                   cycles_of(s, t, order, z, &x));
+    if (answer) most = PyFloat_AsDouble(answer);
+    Py_XDECREF(answer);
+    if (PyErr_Occurred()) s->stopped = 2;
+    return most;
+}
+
+static double timed_cost(const S *s, const Setting *t, const int *order, const double *z) {
+    Times x;
+    take_times(s, t, z, &x);
+    return combined(s, t, energy_of(t, z), cycles_of(s, t, order, z, &x));
+}
