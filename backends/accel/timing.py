@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import ceil
+from math import ceil, inf
 
 from effc.backends.accel.demands import Demand, Demands, Table, Use, summed_registers
 from effc.backends.accel.digits import Dimension
@@ -86,6 +86,7 @@ class Effect:
     slots: tuple[int, ...]
     ports: tuple[tuple[Stretch, ...], ...]
     sums: tuple[tuple[str, int], ...]
+    earliest: float  # at which a port is asked for
 
 
 class Clock:
@@ -125,6 +126,7 @@ class Clock:
         self.memo: dict[object, Effect] = {}
         self.runs: dict[object, list[tuple[object, int, int]]] = {}
         self.first_pass: int | None = None
+        self.earliest = inf  # at which a port was asked for, in the loop at hand
         self.code = self._parse()
 
     def _stores(self) -> list[tuple[tuple[str, str], Store]]:
@@ -164,6 +166,7 @@ class Clock:
     def reserve(self, start: int, uses: Sequence[Use], ticks: Sequence[int]) -> int:
         """The end of a transfer that begins at a tick: when the last port is through."""
         end = start
+        self.earliest = min(self.earliest, start)
         for use, some in zip(uses, ticks):
             end = max(end, self.calendars[use.port.name].reserve(start, some))
             self.sums[use.port.name] += some
@@ -299,6 +302,7 @@ class Clock:
         """A fill some of which waits in a FIFO on its way: that came there since the fill before."""
         position, bits = split
         end = start
+        self.earliest = min(self.earliest, before)
         for use, some in zip(uses, ticks):
             calendar = self.calendars[use.port.name]
             self.sums[use.port.name] += some
@@ -418,6 +422,7 @@ class Clock:
                 sign = -1 if kind == "fresh" else 1
                 for use, ticks in zip(demand.uses, demand.at(running)):
                     taken[use.port.name] = taken.get(use.port.name, 0) + sign * ticks
+            self.earliest = min(self.earliest, start)
             for port, ticks in taken.items():
                 through = self.calendars[port].reserve(start, ticks)
                 self.sums[port] += ticks
@@ -483,13 +488,16 @@ class Clock:
 
     def _loop(self, block: Block, outer: object) -> None:
         block.began = self.slots[self.slot(ARRAY)]
+        before, self.earliest = self.earliest, inf
         for signature, first, count in self._steps(block, outer):
             self.running[block.register] = first
             self._repeat(block, signature, count)
         self.running[block.register] = 0
         ended = self._earliest(block)
-        for name in block.ports:
-            self.calendars[name].merge(block.began, ended)
+        if self.earliest < ended:
+            for name in block.ports:
+                self.calendars[name].merge(int(self.earliest), ended)
+        self.earliest = min(before, self.earliest)
 
     def _steps(self, block: Block, outer: object) -> list[tuple[object, int, int]]:
         """The steps of a loop as runs of equal ones: what tells them apart, the first value, and how many."""
@@ -550,14 +558,16 @@ class Clock:
         key = (id(block), signature, state)
         known = self.memo.get(key) if skips else None
         if known is None:
-            before = dict(self.sums)
+            before, earlier, self.earliest = dict(self.sums), self.earliest, inf
             self._body(block, signature)
             if skips:
                 slots = tuple([self.slots[i] - base for i in block.slots])
                 later = tuple([self.calendars[name].after(base) for name in block.ports])
                 sums = {name: n - before.get(name, 0) for name, n in self.sums.items() if n != before.get(name, 0)}
-                self.memo[key] = Effect(slots, later, tuple(sums.items()))
+                self.memo[key] = Effect(slots, later, tuple(sums.items()), self.earliest - base)
+            self.earliest = min(earlier, self.earliest)
             return
+        self.earliest = min(self.earliest, base + known.earliest)
         self._skip(block, [base + ticks for ticks in known.slots], 1)
         for name, taken in zip(block.ports, known.ports):
             self.calendars[name].replace(base, taken)

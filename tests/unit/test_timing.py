@@ -51,6 +51,16 @@ def test_without_limits_there_is_only_compute() -> None:
     assert (timing.cycles, timing.bound_by, timing.utilization) == (32, "compute", 1)
 
 
+def test_a_port_that_is_never_idle() -> None:
+    """Columns come one after another while those before are used, whose bias comes through the same port."""
+    nest = nests.gemm(1, 8, 32, bias=True)
+    items = (Keep("I", "L1"), For("N", 1), Keep("W", "L1"), Keep("O", "L2"), For("K", 1), Keep("W", "L2"))
+    levels = level("DRAM", 1), level("L1", 4, double_buffered=True), level("L2", double_buffered=True)
+    timing = time(nest, items, *levels)
+    assert timing.ports["DRAM port"] == 32 + 8 * 32 + 8 + 8
+    assert timing.cycles == timing.ports["DRAM port"] + 32, "the last column is used once it is there"
+
+
 @pytest.mark.parametrize(
     ("habits", "cycles"),
     [
