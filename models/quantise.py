@@ -66,7 +66,9 @@ def _value(given: onnx.ValueInfoProto, rng: np.random.Generator) -> Any:
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)
-    return np.ones(shape, dtype) if "mask" in given.name else rng.integers(0, 1000, shape).astype(dtype)
+    if "mask" in given.name:
+        return np.ones(shape, dtype)
+    return rng.integers(0, 2 if "type" in given.name else 1000, shape).astype(dtype)
 
 
 def quantiser(float_model: Callable[[bool], onnx.ModelProto], form: str) -> Callable[[bool], onnx.ModelProto]:

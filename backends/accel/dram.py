@@ -92,8 +92,8 @@ class Dram:
         box, plane = setting_box(written), self.plane(dtype)
         if memory is plane:
             return
-        sums, limits = box.view(memory.data, 0), np.iinfo(storage(dtype))
-        if sums.size and not limits.min <= sums.min() <= sums.max() <= limits.max:
+        sums, limit = box.view(memory.data, 0), 1 << (integer_bits(dtype) or 64) - 1
+        if sums.size and not -limit <= sums.min() <= sums.max() < limit:
             raise MachineFault(f"sums of {written.name} do not fit {dtype}", level=self.level, expected="wider sums")
         box.view(plane.data, 0)[...] = sums
 

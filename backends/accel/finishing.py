@@ -15,11 +15,13 @@ class Finishing:
     """``uses`` are the ports that every finished word passes on its way to the outermost level: the vector unit, and
     the port to read what belongs to that word alone of ``others``: for each tensor that the epilogue reads its elements
     and their bits. ``before`` is the port that smaller tensors pass before all else, and for how many ticks.
+    ``narrowed`` is the port that finished words are written through in fewer ticks, and how many fewer.
     """
 
     def __init__(self, layer: NestLayer, ports: Ports, others: Iterable[tuple[int, Fraction]]) -> None:
         self.uses: list[Use] = []
         self.before: tuple[str, int] | None = None
+        self.narrowed = ports.narrowed()
         if layer.epilogue is None:
             return
         self.uses.append(Use(ports.steps(len(layer.epilogue.steps)), 0))

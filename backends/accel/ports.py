@@ -14,6 +14,7 @@ from math import lcm
 from effc.compiler.target import model
 from effc.compiler.target.model import VECTOR, Target, Way
 from effc.ir.counters import EPILOGUE_NAME
+from effc.ir.nest import OUTPUT_NAME
 
 PARTS = 1024
 
@@ -49,6 +50,11 @@ class Ports:
     def others(self, bits: Fraction) -> Port | None:
         """The port that the vector unit reads elements of so many bits from."""
         return self._timed(self.target.port(0, EPILOGUE_NAME, "read"), bits)
+
+    def narrowed(self) -> Port | None:
+        """The port that words of the output are written through outermost, and how much less a finished one takes."""
+        saved = self.target.bits(0, OUTPUT_NAME) - self.target.finished_bits()
+        return self._timed(self.target.port(0, OUTPUT_NAME, "write"), saved) if saved else None
 
     def bank(self, position: int, operand: str, way: Way) -> Port | None:
         """The port of the bank of an operand at a level."""

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from effc.backends.host import run_node
 from effc.compiler.target.model import MeshAxis, Target
 from effc.ir.counters import EPILOGUE_NAME, Counters
+from effc.ir.epilogue_rules import QUANTISING
 from effc.ir.graph import NodeOp, View
 from effc.ir.nest import Nest, Operand
 from effc.ir.schedule import For, Par, Schedule, trips
@@ -43,12 +44,15 @@ class Residence:
 
 @dataclass(frozen=True)
 class Finish:
-    """An epilogue: its steps, where the sums lie in the tensor that the first one reads, and all other tensors."""
+    """An epilogue: its steps, where the sums lie in the tensor that the first one reads, all other tensors, and the type
+    of the sums, if they are integers.
+    """
 
     steps: tuple[NodeOp, ...]
     view: View
     shape: tuple[int, ...]
     others: Mapping[str, Array]
+    dtype: str = ""
 
 
 class Stepper:
@@ -297,21 +301,24 @@ class Stepper:
         """What comes to the outermost level: the sums, as long as products are missing, then the last step's result."""
         if self.finish is None or self.pending[word]:
             return value
+        value = np.array(value, self.finish.dtype) if self.finish.dtype else value
         view, made = self.finish.view, {self.finish.view.tensor: value}
         address = view.offset + sum(stride * index for stride, index in zip(view.strides, word))
         place = tuple(int(i) for i in np.unravel_index(address, self.finish.shape))
         for step in self.finish.steps:
-            inputs = [made[name] if name in made else self.other(name, place) for name in step.inputs]
+            inputs = [made[name] if name in made else self.other(step, name, place) for name in step.inputs]
             made[step.outputs[0]] = run_node(step, [None if x is None else np.reshape(x, (1,)) for x in inputs])[0]
             self.counters.results += 1
         return made[self.finish.steps[-1].outputs[0]][0]
 
-    def other(self, name: str, place: Word) -> Any:
+    def other(self, step: NodeOp, name: str, place: Word) -> Any:
         """The word of another tensor, as broadcast to a place; read when it is needed for the first time."""
         if not name:
             return None
         assert self.finish is not None
         array = self.finish.others[name]
+        if step.op in QUANTISING and array.ndim == 1:
+            place = (place[axis_of(step)],)
         index = tuple(0 if size == 1 else i for i, size in zip(place[len(place) - array.ndim :], array.shape))
         self.counters.read(self.name(0), EPILOGUE_NAME, int((name, index) not in self.taken))
         self.taken.add((name, index))
@@ -368,6 +375,14 @@ class Stepper:
         """Whether the step that changed loop ``changed`` moves only the new words."""
         dims = {loop.dim for _, loop in self.time[changed : residence.fill_depth]}
         return self.target.levels[residence.level].sliding and len(dims) == 1
+
+
+def axis_of(step: NodeOp) -> int:
+    """The axis that the parameters of a QuantizeLinear or a DequantizeLinear lie along."""
+    import onnx
+
+    node = onnx.NodeProto.FromString(step.node)
+    return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
 
 
 def run(

@@ -337,12 +337,16 @@ class Clock:
         ready, done, last = self.slot(name), self.slot(f"done {name}"), self.slot(free)
         streams = child.operand.name in self.target.levels[child.position].buffets
         label = f"{operand} {child.level}"
+        less = 0 if parent.position or self.finishing.narrowed is None else self.finishing.narrowed.ticks
 
         def action(running: list[int]) -> None:
             slots = self.slots
             start = max(slots[ready], slots[done])
-            some = len(uses) if further and self._last(running, child.loops) else plain
-            end = self.reserve(start, uses[:some], demand.at(running))
+            finished = bool(further) and self._last(running, child.loops)
+            ticks = list(demand.at(running))
+            if finished and less:
+                ticks[0] -= ticks[0] // uses[0].port.ticks * less
+            end = self.reserve(start, uses if finished else uses[:plain], ticks)
             slots[ready], slots[last] = end, start if streams else end
             self.note(name, label, start, end)
             if self.recorder is not None:
@@ -414,12 +418,12 @@ class Clock:
             self.count("compute", cycles)
             end, reason = start + cycles, ""
             kinds = ["always", *["first", "fresh"] * (not any(running[r] for r in summed))]
-            kinds += ["last"] * (finishes and self._last(running, depth))
+            kinds += ["last", "less"] * (finishes and self._last(running, depth))
             taken: dict[str, int] = {}
             for kind, demand in demands:
                 if kind not in kinds:
                     continue
-                sign = -1 if kind == "fresh" else 1
+                sign = -1 if kind in ("fresh", "less") else 1
                 for use, ticks in zip(demand.uses, demand.at(running)):
                     taken[use.port.name] = taken.get(use.port.name, 0) + sign * ticks
             self.earliest = min(self.earliest, start)
@@ -437,7 +441,7 @@ class Clock:
 
     def _passes(self, depth: int) -> list[tuple[str, Demand]]:
         """What a pass asks of ports: always; with the ``first`` update of a word; less where words are ``fresh``; with
-        the ``last`` update.
+        the ``last`` update, and ``less`` as it is narrower.
         """
         bottom, found = self.demands.bottom, []
         for operand in self.layer.operands:
@@ -454,6 +458,8 @@ class Clock:
                 found.append(("fresh", self.demands.first(store, depth, back)))
                 if self.finishing.uses and not store.position:
                     found.append(("last", self.demands.first(store, depth, self.finishing.uses)))
+                    less = [] if self.finishing.narrowed is None else [Use(self.finishing.narrowed, 0)]
+                    found.append(("less", self.demands.first(store, depth, less)))
         return found
 
     # Time
