@@ -172,7 +172,7 @@ class Costs:
         tiles = tuple(share.tiles for share in shares)
         if tiles not in self.fitting:
             counts = Counts(Counters(), (), {key: words for each in tiles for key, words in each})
-            self.fitting[tiles] = not capacity_problems(self.target, counts)
+            self.fitting[tiles] = not capacity_problems(self.target, counts.tiles)
         return self.total(cycles, shares) if self.fitting[tiles] else None
 
     def cycles(self, schedule: Schedule) -> int | None:

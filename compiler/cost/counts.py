@@ -253,6 +253,11 @@ class Model:
         chains = self.chains(0, residence)
         return prod(largest(axis) for axis in self.axis_uses(residence.operand, chains, self.stored(residence.level)))
 
+    def tiles(self) -> dict[tuple[str, str], int]:
+        """The words of the largest tile by level and operand."""
+        residences = [r for operand in self.nest.operands.values() for r in self.residences(operand)[1:]]
+        return {(self.target.levels[r.level].name, r.operand.name): self.tile(r) for r in residences}
+
     def events(self, last: int) -> int:
         """Executed iterations of the temporal loops up to the position ``last`` of the schedule."""
         chains: dict[str, Chain] = {dim.name: () for dim in self.nest.dims}
@@ -264,11 +269,8 @@ class Model:
     def run(self) -> Counts:
         counters = Counters(macs=self.nest.macs, cycles=self.events(len(self.schedule.items)))
         transfers: list[Transfer] = []
-        tiles = {}
         for operand in self.nest.operands.values():
             chain = self.residences(operand)
-            for residence in chain[1:]:
-                tiles[self.target.levels[residence.level].name, operand.name] = self.tile(residence)
             if operand is self.nest.output:
                 transfers += self.count_output(chain, counters)
             elif operand is self.nest.bias:
@@ -276,7 +278,7 @@ class Model:
                 transfers.append(self.count_bias(chain[-1], counters))
             else:
                 transfers += [self.count_fill(p, c, counters) for p, c in zip(chain, [*chain[1:], self.macs(operand)])]
-        return Counts(counters, tuple(transfers), tiles)
+        return Counts(counters, tuple(transfers), self.tiles())
 
     def count_fill(self, parent: Residence, child: Residence, counters: Counters) -> Transfer:
         transfer = self.fill(parent, child)
@@ -342,3 +344,8 @@ class Model:
 def count(nest: Nest, schedule: Schedule, target: Target) -> Counts:
     """Predict every count of a legal schedule of ``nest`` on ``target``, in words, exactly."""
     return Model(nest, schedule, target).run()
+
+
+def tiles(nest: Nest, schedule: Schedule, target: Target) -> dict[tuple[str, str], int]:
+    """The words of the largest tile by level and operand, before anything is counted."""
+    return Model(nest, schedule, target).tiles()

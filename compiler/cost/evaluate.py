@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from effc.compiler.cost.counts import Counts, count
+from effc.compiler.cost.counts import Counts, count, tiles
 from effc.compiler.cost.energy import energy_by, outermost_bits
 from effc.compiler.cost.latency import Latency, latency
 from effc.compiler.cost.legal import capacity_problems, mesh_problems, placement_problems
@@ -79,10 +79,8 @@ def price(nest: Nest, target: Target, counts: Counts, zeros: Zeros | None = None
 def try_schedule(nest: Nest, schedule: Schedule, target: Target, zeros: Zeros | None = None) -> Evaluation | list[str]:
     """The cost of a well-formed schedule, or why it is not legal on the target."""
     found = placement_problems(nest, schedule, target) + mesh_problems(nest, schedule, target)
-    if found:
-        return found
-    counts = count(nest, schedule, target)
-    return capacity_problems(target, counts) or price(nest, target, counts, zeros)
+    found = found or capacity_problems(target, tiles(nest, schedule, target))
+    return found or price(nest, target, count(nest, schedule, target), zeros)
 
 
 def evaluate(nest: Nest, schedule: Schedule, target: Target, zeros: Zeros | None = None) -> Evaluation:

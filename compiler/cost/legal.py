@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from effc.compiler.cost.counts import Counts
+from collections.abc import Mapping
+
 from effc.compiler.target.model import OPERAND_TERMS, Level, Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import Keep, Par, Schedule, trips
@@ -68,16 +69,16 @@ def usable_bits(level: Level, bits: int) -> int:
     return bits // 2 if level.double_buffered else bits
 
 
-def capacity_problems(target: Target, counts: Counts) -> list[str]:
-    """Banks whose tiles do not fit."""
+def capacity_problems(target: Target, tiles: Mapping[tuple[str, str], int]) -> list[str]:
+    """Banks whose tiles do not fit; ``tiles`` are the words of the largest one by level and operand."""
     problems = []
     for position, level in enumerate(target.levels[1:], 1):
         for bank in level.banks:
-            words = {operand: counts.tiles.get((level.name, operand), 0) for operand in bank.operands}
+            words = {operand: tiles.get((level.name, operand), 0) for operand in bank.operands}
             bits = sum(count * target.bits(position, operand) for operand, count in words.items())
             if bank.bits is not None and bits > usable_bits(level, bank.bits):
-                tiles = ", ".join(f"{operand} {count}" for operand, count in words.items() if count)
+                held = ", ".join(f"{operand} {count}" for operand, count in words.items() if count)
                 word = target.word(position, bank.operands[0])
                 need, fit = bits / word, usable_bits(level, bank.bits) // word
-                problems.append(f"{level.name}: tiles of {tiles} words need {float(need):g} words, {fit} fit")
+                problems.append(f"{level.name}: tiles of {held} words need {float(need):g} words, {fit} fit")
     return problems

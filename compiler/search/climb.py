@@ -18,6 +18,7 @@ from itertools import product
 
 from effc.compiler.cost import try_schedule
 from effc.compiler.search.clock import late
+from effc.compiler.search.windows import affordable
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import For, Item, Keep, Par, Schedule, trips
@@ -151,6 +152,7 @@ class Climb:
 
     def __init__(self, space: Space, objective: str, deadline: float | None) -> None:
         self.space, self.objective, self.deadline = space, objective, deadline
+        self.most = affordable(space.nest)
         self.seen: dict[Plan, tuple[Fraction, Fraction] | None] = {}
         self.best: tuple[tuple[Fraction, Fraction], Plan] | None = None
 

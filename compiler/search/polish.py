@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from effc.compiler.cost import try_schedule
 from effc.compiler.search.clock import late
+from effc.compiler.search.windows import affordable
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import For, Item, Keep, Par, Schedule, trips
@@ -31,13 +32,13 @@ def polish(
     first = try_schedule(nest, schedule, target)
     assert not isinstance(first, list), first
     best, number, improved = first.value(objective), 0, True
-    seen = {schedule}
+    seen, most = {schedule}, affordable(nest)
     while improved and not late(deadline):
         improved = False
         for candidate in neighbours(nest, target, schedule):
             if candidate in seen or (allowed is not None and not allowed(candidate)):
                 continue
-            if late(deadline):
+            if late(deadline) or number >= most:
                 break
             seen.add(candidate)
             number += 1

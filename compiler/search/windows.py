@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,15 @@ def coupled_axes(operand: Operand, nest: Nest) -> Iterator[Axis]:
 def _window(operand: str, axis: Axis, nest: Nest) -> Window:
     dims = tuple((dim, c, nest.bounds[dim]) for c, dim in axis.terms if nest.bounds[dim] > 1)
     return Window(operand, dims, axis.offset, axis.size)
+
+
+def affordable(nest: Nest) -> int:
+    """How many schedules a search may cost by trial: the cost model looks at every point of a coupled axis."""
+    points = [prod(bound for _, _, bound in window.dims) for window in windows_of(nest)]
+    return max(12, POINTS // max(points, default=1))
+
+
+POINTS = 40_000_000
 
 
 @lru_cache(maxsize=1 << 12)
