@@ -33,6 +33,7 @@ from effc.ir.schedule import Schedule
 if TYPE_CHECKING:
     import onnx
 
+    from effc.compiler.passes.type_sums import NumericMode
     from effc.compiler.replay import TimeloopCounts
     from effc.compiler.search.cache import Cache
 
@@ -41,6 +42,7 @@ MOST_VARIANTS = 64
 
 OBJECTIVES = ("energy", "latency", "edp", "dram", "pareto")
 BACKENDS = ("accel", "cpu")
+NUMERIC = ("reference", "target")
 CONVENTIONS = ("effc", "timeloop")
 
 
@@ -52,6 +54,7 @@ def compile(  # noqa: A001 - it is what users look for
     batch: int = 1,
     dims: Mapping[str, int | Sequence[int]] | None = None,
     *,
+    numeric: NumericMode = "reference",
     passes: str | Iterable[Pass] = (),
     constraints: str | Path = "",
     time_limit: float | None = None,
@@ -66,7 +69,8 @@ def compile(  # noqa: A001 - it is what users look for
     """Compile an ONNX model for a target.
 
     ``dims`` gives symbolic dims their values, the batch dim takes ``batch``; of a dim with several values the model is
-    compiled for each, and a run takes the program that fits its inputs. ``passes``, values or a text as
+    compiled for each, and a run takes the program that fits its inputs. ``numeric="target"``: an error unless the MACs
+    of the target multiply all types of the model natively. ``passes``, values or a text as
     ``effc opt`` takes it, run before ops get their places. ``constraints``: a dataflow, a file, or the text of one, as
     `docs/mapping.md` has it. ``time_limit`` bounds the search, in seconds; ``jobs`` is
     how many processes search. ``cache``: whether solved nests are kept on disk, or in which folder. ``progress`` is
@@ -78,9 +82,11 @@ def compile(  # noqa: A001 - it is what users look for
     own = tuple(parse_pipeline(passes, machine)) if isinstance(passes, str) else tuple(passes)
     _check("objective", objective, OBJECTIVES)
     _check("backend", backend, BACKENDS)
+    _check("numeric", numeric, NUMERIC)
     rules = constraints_text(constraints)
     options = [
-        Options(objective, backend, batch, binding, own, time_limit, jobs, rules) for binding in bindings(dims or {})
+        Options(objective, backend, batch, binding, own, time_limit, jobs, rules, numeric)
+        for binding in bindings(dims or {})
     ]
     instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
     watch = Watch(progress or nobody, improved or nobody)

@@ -31,6 +31,7 @@ def compile_(arguments: Namespace) -> int:
             arguments.backend,
             arguments.batch,
             dict(arguments.dim),
+            numeric=arguments.numeric,
             passes=arguments.passes,
             constraints=constraints_of(arguments),
             time_limit=arguments.time_limit,
@@ -68,7 +69,5 @@ def verdict(verification: Verification | None) -> int:
 
 def _refuse(arguments: Namespace) -> None:
     """Options that later versions will understand."""
-    if arguments.numeric != "reference":
-        raise InputError("--numeric target is not supported yet", "effc compile", "--numeric reference")
     if arguments.backend == "gpu":
         raise InputError("the gpu backend is not supported yet", "effc compile", "--backend accel or cpu")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnx
 
     from effc.backends.accel import Program
+    from effc.compiler.passes.type_sums import NumericMode
     from effc.compiler.search.cache import Cache
     from effc.compiler.search.result import Best
 
@@ -40,6 +41,7 @@ class Options:
     time_limit: float | None = None
     jobs: int = 1
     constraints: str = ""
+    numeric: NumericMode = "reference"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def compile_model(
         saved = saved_words(lowered, graph)
         for item in options.passes:
             graph = run.apply_foreign(item, graph)
-        for item in placing_passes(target):
+        for item in placing_passes(target, options.numeric):
             graph = run.apply(item, graph)
         began = time.perf_counter()
         solved = run.schedule(scheduler(target, options), graph, watch, cache)
@@ -108,12 +110,15 @@ def standard_passes() -> tuple[Pass, ...]:
     return RemoveIdentities(), AbsorbLayouts(), FoldBatchNorm(), FoldBias(), MergeDims(), DeadOps()
 
 
-def placing_passes(target: Target) -> tuple[Pass, ...]:
-    """The passes that say where every op runs, those of the vector unit that can with the nest before them."""
+def placing_passes(target: Target, numeric: NumericMode = "reference") -> tuple[Pass, ...]:
+    """The passes that say where every op runs, those of the vector unit that can with the nest before them; and what
+    type sums have.
+    """
     from effc.compiler.passes.fuse_epilogues import FuseEpilogues
     from effc.compiler.passes.place_ops import PlaceOps
+    from effc.compiler.passes.type_sums import TypeSums
 
-    return PlaceOps(target), FuseEpilogues()
+    return PlaceOps(target), FuseEpilogues(), TypeSums(target, numeric)
 
 
 def scheduler(target: Target, options: Options) -> ScheduleNests:
@@ -123,7 +128,7 @@ def scheduler(target: Target, options: Options) -> ScheduleNests:
 
 def stage_names(options: Options, target: Target) -> list[str]:
     """The stages in their order, as ``--dump-after`` calls them."""
-    passes = (*standard_passes(), *options.passes, *placing_passes(target), scheduler(target, options))
+    passes = (*standard_passes(), *options.passes, *placing_passes(target, options.numeric), scheduler(target, options))
     return [FIRST, *(item.name for item in passes), LAST]
 
 

@@ -44,8 +44,9 @@ class Residence:
 
 @dataclass(frozen=True)
 class Finish:
-    """An epilogue: its steps, where the sums lie in the tensor that the first one reads, all other tensors, and the type
-    of the sums, if they are integers.
+    """An epilogue: its steps, where the sums lie in the tensor that the first one reads, all other tensors.
+
+    ``dtype``: the type of the sums, if they are integers.
     """
 
     steps: tuple[NodeOp, ...]

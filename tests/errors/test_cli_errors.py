@@ -110,7 +110,7 @@ CASES = {
     f"{COMPILE} --time-limit soon": "effc compile: error: --time-limit: 'soon' is no number of seconds",
     f"{COMPILE} --time-limit 0": "effc compile: error: --time-limit: '0' is no positive number of seconds",
     f"{COMPILE} --backend gpu": "effc compile: error: the gpu backend is not supported yet",
-    f"{COMPILE} --numeric target": "effc compile: error: --numeric target is not supported yet",
+    f"{COMPILE} --numeric target": "error: tiny declares no types of its MACs",
     f"{COMPILE} --constrain ws": "ws: error: no such file",
     f"{COMPILE} -o no/such/folder.effx": "no/such/folder.effx: error: cannot be written: the folder does not exist",
     f"{COMPILE} -o .": ".: error: this is a folder",

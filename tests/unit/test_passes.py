@@ -241,7 +241,7 @@ def test_debug_levels(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     effc.compile(small_model(), tiny())
     shown = capsys.readouterr().err
     assert re.search(r"effc: schedule +\d+\.\d+ s", shown)
-    assert "# 10-schedule\ngraph" in shown
+    assert "# 11-schedule\ngraph" in shown
 
 
 def test_the_page_that_teaches_to_write_a_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
