@@ -204,7 +204,8 @@ def _schedule(
 
 def _bound(problem: Problem, lower: float) -> Fraction:
     """A bound that the kernel gives: products are rounded."""
-    return Fraction(max(0, ceil(lower * (1 - NEAR)) if problem.product else int(max(lower, 0.0))), problem.prices.scale)
+    lower = max(lower, 0.0)
+    return Fraction(ceil(lower * (1 - NEAR)) if problem.product else int(lower), problem.prices.scale)
 
 
 def steady(target: Target) -> bool:
