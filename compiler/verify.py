@@ -126,7 +126,20 @@ COUNTED = "counted"
 
 def compare_outputs(graph: Graph, found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[Check]:
     """The outputs of the program with those of onnxruntime."""
-    return [compare(name, "output", "output", found[name], expected[name], OUTPUT_LIMIT) for name in graph.outputs]
+    scales = {name: SCALES[last_operator(op)] for op in graph.ops for name in op.outputs if last_operator(op) in SCALES}
+    return [
+        compare(name, "output", "output", found[name], expected[name], OUTPUT_LIMIT, scales.get(name, 0.0))
+        for name in graph.outputs
+    ]
+
+
+SCALES = {"Sigmoid": 1.0}
+"""Operators whose results, however small, are differences of numbers of this size: in float32, 0.5 + f(x)."""
+
+
+def last_operator(op: NestOp | NodeOp) -> str:
+    """The ONNX operator that puts the words out: of a nest, the last one of its epilogue."""
+    return op.epilogue[-1].op if isinstance(op, NestOp) and op.epilogue else op.op
 
 
 def compare_layers(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Check]:
@@ -193,8 +206,10 @@ def predict(op: NestOp | NodeOp, graph: Graph, target: Target) -> Counters | Non
     return count_vector(op, graph, target) if op.where == "vector" else None
 
 
-def compare(name: str, op: str, where: str, found: Any, expected: Any, limit: float) -> Check:
-    """Two values: numbers of floating point within ``limit`` of the largest magnitude, everything else exactly."""
+def compare(name: str, op: str, where: str, found: Any, expected: Any, limit: float, scale: float = 0.0) -> Check:
+    """Two values: numbers of floating point within ``limit`` of the largest magnitude, or of ``scale`` where that is
+    larger; everything else exactly.
+    """
     if not isinstance(expected, np.ndarray) or not isinstance(found, np.ndarray):
         return _compare_others(name, op, where, found, expected, limit)
     limit *= WIDER.get(str(found.dtype), 1)
@@ -204,13 +219,14 @@ def compare(name: str, op: str, where: str, found: Any, expected: Any, limit: fl
         wrong = int(np.sum(found != expected))
         lines = (f"{wrong} of {expected.size} values differ",) if wrong else ()
         return Check(name, op, where, float(wrong > 0), 0.0, 0, lines)
-    error = relative_error(found, expected)
+    error = relative_error(found, expected, scale)
     lines = () if error <= limit else (f"{_worst(found, expected)}: error {error:.1e}, limit {limit:.0e}",)
     return Check(name, op, where, error, limit, 0, lines)
 
 
-def relative_error(found: Array, expected: Array) -> float:
-    """``max|found - expected| / max|expected|``; infinite where one is no finite number and the other is another.
+def relative_error(found: Array, expected: Array, scale: float = 0.0) -> float:
+    """``max|found - expected| / max(scale, max|expected|)``; infinite where one is no finite
+    number and the other is another.
 
     A largest value below the smallest normal float32 counts as that: subnormal numbers have fewer digits.
     """
@@ -221,7 +237,7 @@ def relative_error(found: Array, expected: Array) -> float:
         return float("inf")
     with np.errstate(invalid="ignore"):
         difference = np.max(np.abs(a - b), where=finite, initial=0.0)
-    scale = np.max(np.abs(b), where=finite, initial=0.0)
+    scale = np.max(np.abs(b), where=finite, initial=scale)
     if not scale:
         return float("inf") if difference else 0.0
     return float(difference / max(scale, np.finfo(np.float32).smallest_normal))

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from effc.compiler.files import check_writable, write_text
 from effc.compiler.verify import relative_error
@@ -37,3 +38,5 @@ def test_subnormal_numbers_have_fewer_digits() -> None:
     assert relative_error(tiny, np.nextafter(tiny, np.float32(1))) < 1e-5
     assert relative_error(np.array([1.0]), np.array([1.0 + 2e-5])) > 1e-5
     assert relative_error(np.array([np.inf]), np.array([1.0])) == float("inf")
+    assert relative_error(np.array([2e-7]), np.array([1e-7])) == pytest.approx(1)
+    assert relative_error(np.array([2e-7]), np.array([1e-7]), 1.0) == pytest.approx(1e-7)
