@@ -31,6 +31,7 @@ from effc.compiler.target import parse_target, print_target
 from effc.ir import parse_graph, print_graph
 from effc.ir.constants import AbsentConstant, digest
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
+from effc.ir.types import is_narrow, storage
 
 if TYPE_CHECKING:
     from effc.backends.accel import Program
@@ -235,7 +236,7 @@ def dtype_of(name: str) -> np.dtype[Any]:
 
     if not _DTYPE.fullmatch(name):
         raise ValueError(f"no type is called {name!r}")
-    dtype = np.dtype(getattr(ml_dtypes, name, name))
+    dtype = storage(name) if is_narrow(name) else np.dtype(getattr(ml_dtypes, name, name))
     if dtype.hasobject or dtype.fields is not None or dtype.itemsize == 0:
         raise ValueError(f"no type of numbers is called {name!r}")
     return dtype

@@ -130,9 +130,11 @@ def _reference(model: onnx.ModelProto, inputs: Mapping[str, Any], refusal: Input
     """The outputs from onnx's own implementation, or else onnxruntime's refusal."""
     from onnx.reference import ReferenceEvaluator
 
+    from effc.compiler.qonnx_reference import OPERATORS
+
     try:
         names = [output.name for output in model.graph.output]
-        return dict(zip(names, ReferenceEvaluator(model).run(names, dict(inputs))))
+        return dict(zip(names, ReferenceEvaluator(model, new_ops=OPERATORS).run(names, dict(inputs))))
     except Exception:
         raise refusal from None
 

@@ -23,7 +23,6 @@ A tensor is written before it is read, and once; several nests may write disjoin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,6 +33,7 @@ import numpy.typing as npt
 
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
+from effc.ir.types import is_data
 
 Array = npt.NDArray[Any]
 
@@ -149,13 +149,6 @@ class NodeOp:
 
 
 Op = NestOp | NodeOp
-
-_DATA = re.compile(r"b?float16|float(32|64)|u?int([1-9]|1[0-6])")
-
-
-def is_data(dtype: str) -> bool:
-    """Whether elements of a type are data wherever they are: of floating point, or integers of at most 16 bits."""
-    return _DATA.fullmatch(dtype) is not None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from effc.ir.nest import OUTPUT_NAME, Operand
 from effc.ir.nest_rules import NEST_RULES, text_in_nest
 from effc.ir.rules import LIMIT, Place, Rule, Violation, violations
 from effc.ir.schedule_rules import SCHEDULE_RULES, Mapped, text_in_schedule
+from effc.ir.types import is_narrow, storage
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ def _constants(graph: Graph) -> Iterator[Violation]:
             continue
         tensor = graph.tensors[key]
         dtype = tensor.dtype if getattr(value.dtype, "kind", "") in _TEXTS else str(value.dtype)
-        if (dtype, tuple(value.shape)) != (tensor.dtype, tensor.shape):
+        same = dtype == tensor.dtype or (is_narrow(tensor.dtype) and dtype == str(storage(tensor.dtype)))
+        if not same or tuple(value.shape) != tensor.shape:
             found = f"the value of {key!r} is {dtype}{list(value.shape)}"
             yield Violation(place, found, "convert the value", f"`{printer.print_tensor(tensor)}`")
 

@@ -11,8 +11,9 @@ from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import Layer, NestLayer, OperandSetting, Program, Slot
 from effc.backends.accel.limits import Limits
 from effc.compiler.target.model import Target
-from effc.compiler.target.widths import WORDS, Widths, integer_bits
+from effc.compiler.target.widths import WORDS, Widths
 from effc.ir.nest import OUTPUT_NAME
+from effc.ir.types import integer_bits
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 """Types of floating point, whose elements are words of the target."""

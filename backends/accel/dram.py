@@ -18,18 +18,10 @@ from effc.backends.accel.boxes import Box, Words
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import NestLayer, OperandSetting, Slot
 from effc.backends.accel.memory import CELLS, TRASH, Memory
-from effc.compiler.target.widths import integer_bits
+from effc.ir.types import integer_bits, storage
 
 EXACT = ((1 << 24, np.dtype(np.float32)), (1 << 53, np.dtype(np.float64)))
 """Integers below the bound are exact in the type."""
-
-
-def storage(dtype: str) -> np.dtype[Any]:
-    """The numpy type that holds the values of a type of integers."""
-    bits = integer_bits(dtype)
-    assert bits is not None
-    width = next(width for width in (8, 16, 32, 64) if bits <= width)
-    return np.dtype(f"{'u' * dtype.startswith('u')}int{width}")
 
 
 def setting_box(operand: OperandSetting) -> Box:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from effc.backends.accel.boxes import Box
 from effc.backends.accel.check import check_program, widths_of
-from effc.backends.accel.dram import Dram, setting_box, storage
+from effc.backends.accel.dram import Dram, setting_box
 from effc.backends.accel.emit import emit
 from effc.backends.accel.engine import Engine
 from effc.backends.accel.faults import MachineFault
@@ -29,12 +29,12 @@ from effc.backends.accel.timing import Clock, Timing, vector_timing
 from effc.backends.accel.trace import Recorder, Trace
 from effc.backends.host import run_node
 from effc.compiler.target.model import Target
-from effc.compiler.target.widths import integer_bits
 from effc.ir.counters import EPILOGUE_NAME, Counters
 from effc.ir.errors import InputError
 from effc.ir.graph import Graph, NestOp, NodeOp, Tensor, View
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
+from effc.ir.types import integer_bits, is_narrow, storage
 from effc.ir.zeros import Coded, ZeroCounts
 
 Value = Any
@@ -317,7 +317,7 @@ def written_by(layer: Layer) -> list[str]:
 
 def word_type(name: str) -> np.dtype[Any]:
     """The numpy type of a tensor in DRAM."""
-    if integer_bits(name) not in (None, 8, 16, 32, 64):
+    if is_narrow(name) or integer_bits(name) == 24:
         return storage(name)
     if name == "bfloat16":
         import ml_dtypes

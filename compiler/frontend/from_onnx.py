@@ -21,7 +21,7 @@ from onnx import numpy_helper
 
 from effc.backends.host import output_types
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import bind, fold, infer, qdq
+from effc.compiler.frontend import bind, fold, infer, qdq, qonnx
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.lowerings import EXPANSIONS, LOWERINGS, REASONS, load_offered, multiplies
 from effc.compiler.frontend.node import Node, NotANest
@@ -81,6 +81,7 @@ class _Frontend:
         self.context.opset_import.extend(onnx.helper.make_opsetid(*entry) for entry in self.versions.items())
         self.context.functions.extend(shell.functions)
         self.host = host
+        self.narrow: dict[str, str] = {}  # types of integers that ONNX has not, by the names of tensors
         self.host_reasons: dict[str, str] = {}  # of nodes that could not be expanded
         self.types: dict[str, onnx.TypeProto] = {}
         self.declared = {value.name: value.type for value in (*shell.graph.value_info, *model.graph.output)}
@@ -96,7 +97,10 @@ class _Frontend:
 
     def fused(self, nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
         """The nodes of the model, operators on dequantised tensors made operators of integers."""
-        return qdq.fused(nodes, self.build.constants, self.outputs, self.build.fresh)
+        nodes = list(nodes)
+        known = {**self.build.constants, **dict(qonnx.constants(nodes))}
+        plain, self.narrow = qonnx.quantised(nodes, known, self.build.fresh)
+        return qdq.fused(plain, self.build.constants, self.outputs, self.build.fresh, self.narrow)
 
     def lower(self, nodes: Iterable[onnx.NodeProto]) -> None:
         for proto in nodes:
@@ -115,6 +119,8 @@ class _Frontend:
     def _add(self, name: str, kind: onnx.TypeProto, value: Array | None = None) -> None:
         """A tensor of the model."""
         tensor = infer.tensor(name, kind)
+        if name in self.narrow:
+            tensor = replace(tensor, dtype=self.narrow[name])
         if tensor.shape is not None and tensor.words >= LIMIT:
             raise InputError(f"the tensor '{name}' of shape {list(tensor.shape)} is too large")
         self.types[name] = kind

@@ -13,7 +13,7 @@ quantised becomes one of integers that is dequantised. Nodes that nobody reads a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,12 @@ import onnx
 from onnx import helper, numpy_helper
 
 from effc.compiler.frontend.contrib import DOMAIN
-from effc.compiler.frontend.quantised import TYPES
+from effc.compiler.frontend.qonnx import constants
 from effc.compiler.frontend.subgraphs import Fresh, captured
 from effc.ir.graph import Array
+
+TYPES = ("int8", "uint8", "int16", "uint16")
+"""Types of integers that operators are computed in."""
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
@@ -39,21 +42,35 @@ BINARY = {"Add": "QLinearAdd", "Mul": "QLinearMul"}
 
 
 def fused(
-    nodes: Iterable[onnx.NodeProto], known: Mapping[str, Array], outputs: Iterable[str], fresh: Fresh
+    nodes: Iterable[onnx.NodeProto],
+    known: Mapping[str, Array],
+    outputs: Iterable[str],
+    fresh: Fresh,
+    types: dict[str, str],
 ) -> list[onnx.NodeProto]:
-    """The nodes with operators of integers in the place of those between DequantizeLinear and QuantizeLinear."""
+    """The nodes with operators of integers in the place of those between DequantizeLinear and QuantizeLinear.
+
+    ``types`` are those of integers of fewer than 8 bits, by the names of tensors; more come to it.
+    """
     given = list(nodes)
     if not any(node.op_type == DEQUANTIZE and not node.domain for node in given):
         return given
-    return _Fusion(given, known, set(outputs), fresh).run()
+    return _Fusion(given, known, set(outputs), fresh, types).run()
 
 
 class _Fusion:
     """Who writes and who reads each tensor; ``gone`` are nodes whose work another one does."""
 
-    def __init__(self, nodes: list[onnx.NodeProto], known: Mapping[str, Array], outputs: set[str], fresh: Fresh):
-        self.nodes, self.outputs, self.fresh = nodes, outputs, fresh
-        self.known = {**known, **dict(_constants(nodes))}
+    def __init__(
+        self,
+        nodes: list[onnx.NodeProto],
+        known: Mapping[str, Array],
+        outputs: set[str],
+        fresh: Fresh,
+        types: dict[str, str],
+    ) -> None:
+        self.nodes, self.outputs, self.fresh, self.types = nodes, outputs, fresh, types
+        self.known = {**known, **dict(constants(nodes))}
         self.writer = {name: node for node in nodes for name in node.output if name}
         self.readers: dict[str, list[onnx.NodeProto]] = {}
         for node in nodes:
@@ -180,11 +197,35 @@ class _Fusion:
         left, right = found
         bias = [""] if len(node.input) < 3 or not node.input[2] else [self.bias(node.input[2], left, right)]
         result = self.result(node.output[0])
-        if bias[0] is None or result is None:
-            return []
         self.complete(left, right)
+        if bias[0] is None or result is None:
+            return self.real_conv(node, left, right)
         scale, name = self.take(node.output[0], result)
         return [_node("QLinearConv", [*left, *right, *scale, *filter(None, bias)], name, node)]
+
+    def real_conv(self, node: onnx.NodeProto, left: list[str], right: list[str]) -> list[onnx.NodeProto]:
+        """A convolution of integers whose sums are dequantised; its bias is added to what they stand for."""
+        biased = len(node.input) > 2 and bool(node.input[2])
+        value = self.known.get(node.input[2]) if biased else None
+        if biased and value is None:
+            return []
+        (x, sx, zx), (w, sw, zw) = left, right
+        sums = self.fresh(f"{node.output[0]}/sums")
+        name = self.fresh(f"{node.output[0]}/product") if biased else node.output[0]
+        made = [_node("ConvInteger", [x, w, zx, zw], sums, node)]
+        made.append(self.dequantised(sums, sx, sw, name, 1, node))
+        if value is not None:
+            row = self.constant(value.reshape(-1, *[1] * (self.known[w].ndim - 2)) if w in self.known else value)
+            made.append(helper.make_node("Add", [name, row], [node.output[0]], f"{node.name}_bias"))
+        return made if value is None or w in self.known else []
+
+    def dequantised(
+        self, sums: str, left: str, right: str, output: str, axis: int, like: onnx.NodeProto
+    ) -> onnx.NodeProto:
+        """What sums of products of integers with two scales stand for."""
+        product = np.asarray(self.known[left] * self.known[right], np.float32)
+        scale = self.constant(product.reshape(self.known[right].shape))
+        return helper.make_node(DEQUANTIZE, [sums, scale], [output], f"{like.name}_scale", axis=axis)
 
     def matmul(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         right = self.writer.get(node.input[1])
@@ -199,10 +240,8 @@ class _Fusion:
             return [_node("QLinearMatMul", [*found[0], *found[1], *scale], name, node)]
         sums = self.fresh(f"{node.output[0]}/sums")
         (x, sx, zx), (w, sw, zw) = found
-        scale_of = self.constant(np.asarray(self.known[sx] * self.known[sw], np.float32).reshape(self.known[sw].shape))
         product = _node("MatMulInteger", [x, w, zx, zw], sums, node)
-        real = helper.make_node(DEQUANTIZE, [sums, scale_of], [node.output[0]], f"{node.name}_scale", axis=-1)
-        return [product, real]
+        return [product, self.dequantised(sums, sx, sw, node.output[0], -1, node)]
 
     def gemm(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         attributes = _attributes(node)
@@ -254,7 +293,7 @@ class _Fusion:
             return []
         found = self.around(node, [0])
         if found is None:
-            return []
+            return self.moved(node)
         (source,), result = found
         zero = result.input[2] if len(result.input) > 2 and result.input[2] else self.point(result)
         pairs = ((source[1], result.input[1]), (source[2], zero))
@@ -265,6 +304,22 @@ class _Fusion:
         copy.CopyFrom(node)
         copy.input[0], copy.output[0] = source[0], name
         return [copy]
+
+    def moved(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """On integers that are dequantised behind the operator."""
+        source, dequantiser = self.source(node.input[0]), self.writer.get(node.input[0])
+        if source is None or dequantiser is None or self.axis(node.input[0]) is not None:
+            return []
+        name = self.fresh(f"{node.output[0]}/integers")
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.input[0], copy.output[0] = source[0], name
+        inputs = list(filter(None, [name, *source[1:]]))
+        real = helper.make_node(DEQUANTIZE, inputs, [node.output[0]], f"{node.name}_real")
+        self.writer[node.output[0]] = real
+        if source[0] in self.types:
+            self.types[name] = self.types[source[0]]
+        return [copy, real]
 
     def unary(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         return self.contributed(node, UNARY[node.op_type], [0])
@@ -311,13 +366,6 @@ def _node(
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-
-
-def _constants(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, Array]]:
-    """The values of nodes that are constants."""
-    for node in nodes:
-        if node.op_type == "Constant" and not node.domain and node.attribute and node.attribute[0].name == "value":
-            yield node.output[0], np.asarray(numpy_helper.to_array(node.attribute[0].t))
 
 
 def _alive(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:

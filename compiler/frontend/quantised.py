@@ -26,11 +26,12 @@ from effc.compiler.frontend.matmul import product_nest, products
 from effc.compiler.frontend.node import Node, NotANest
 from effc.ir.graph import Array, View
 from effc.ir.nest import BIAS_NAME, Nest
+from effc.ir.types import integer_bits
 
 SUMS = "int32"
 
-TYPES = ("int8", "uint8", "int16", "uint16", "int4", "uint4", "int2", "uint2")
-"""Types of elements that nests of integers multiply."""
+MOST_BITS = 16
+"""Of the elements that nests of integers multiply."""
 
 Operand = tuple[str, tuple[int, ...]]
 
@@ -137,7 +138,7 @@ def _operand(node: Node, position: int) -> Operand:
     tensor = node.input(position)
     if tensor is None:
         raise node.error("an input is missing")
-    if tensor.dtype not in TYPES:
+    if (integer_bits(tensor.dtype) or 64) > MOST_BITS or tensor.dtype in ("int4", "uint4", "int2", "uint2"):
         raise NotANest(f"{tensor.dtype or 'unknown type'}: no nest of integers")
     if tensor.shape is None:
         raise NotANest(f"the shape of '{tensor.name}' is only known at run time")

@@ -14,9 +14,9 @@ from effc.compiler.errors import InputError
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.registry import register_pass
 from effc.compiler.target.model import Target
-from effc.compiler.target.widths import integer_bits
-from effc.ir.graph import Array, Graph, NestOp, Tensor, View
+from effc.ir.graph import Array, Graph, NestOp, View
 from effc.ir.nest import OUTPUT_NAME, Operand
+from effc.ir.types import integer_bits, limits
 
 NumericMode = Literal["reference", "target"]
 
@@ -125,7 +125,7 @@ def _magnitudes(operand: Operand, view: View, graph: Graph) -> Array:
     zero = np.zeros(1, np.int64) if view.zero is None else _value(view.zero, operand.shape, graph.constants)
     if words is not None and zero is not None:
         return np.abs(words.astype(np.int64) - zero.astype(np.int64))
-    low, high = _limits(graph.tensors[view.tensor])
+    low, high = limits(graph.tensors[view.tensor].dtype)
     if zero is None:
         return np.array(high - low)
     return np.array(max(high - int(zero.min()), int(zero.max()) - low))
@@ -137,8 +137,3 @@ def _value(view: View, shape: tuple[int, ...], constants: Mapping[str, Array]) -
         return None
     words = np.ascontiguousarray(constants[view.tensor]).reshape(-1)[view.offset :]
     return as_strided(words, shape, [stride * words.itemsize for stride in view.strides], writeable=False)
-
-
-def _limits(tensor: Tensor) -> tuple[int, int]:
-    bits = integer_bits(tensor.dtype) or 64
-    return (0, (1 << bits) - 1) if tensor.dtype.startswith("u") else (-(1 << bits - 1), (1 << bits - 1) - 1)

@@ -13,9 +13,10 @@ from functools import cached_property
 from math import ceil
 from typing import Literal
 
-from effc.compiler.target.widths import WORDS, Widths, integer_bits
+from effc.compiler.target.widths import WORDS, Widths
 from effc.ir.counters import EPILOGUE_NAME
 from effc.ir.nest import OUTPUT_NAME, READ_NAMES
+from effc.ir.types import integer_bits
 from effc.ir.zeros import Code
 
 Multicast = Literal["none", "tiles", "words"]

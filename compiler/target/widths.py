@@ -6,21 +6,13 @@ way. An integer takes its own bits where the target packs narrow ones, or else a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from effc.ir.graph import NestOp, Tensor
 from effc.ir.nest import OUTPUT_NAME
-
-_INTEGER = re.compile(r"u?int([0-9]+)")
-
-
-def integer_bits(dtype: str) -> int | None:
-    """The bits of an integer type, as ``int8`` or ``uint4``; None for any other type."""
-    found = _INTEGER.fullmatch(dtype)
-    return int(found[1]) if found else None
+from effc.ir.types import integer_bits
 
 
 @dataclass(frozen=True, slots=True)
