@@ -48,11 +48,14 @@ class PlaceOps(Pass):
 
 
 def _unfit(name: str, graph: Graph) -> str:
-    """What the vector unit cannot do with a tensor; constants of other types are parameters (axes, for example)."""
+    """What the vector unit cannot do with a tensor.
+
+    Constants of other types are parameters (axes, for example); without elements, parameters that are left out.
+    """
     tensor = graph.tensors[name]
     if tensor.shape is None:
         return f"the shape of '{name}' is only known at run time"
-    if 0 in tensor.shape:
+    if 0 in tensor.shape and name not in graph.constants:
         return f"'{name}' has no elements"
     if tensor.dtype not in TYPES and name not in graph.constants and (name not in graph.data or "64" in tensor.dtype):
         return f"'{name}' is {tensor.dtype}: the vector unit computes in float32"

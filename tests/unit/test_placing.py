@@ -35,6 +35,10 @@ def placed(made: onnx.ModelProto) -> list[tuple[str, str]]:
         (model([node("Clip", "x low high", "y")], {"x": (2,)}, RANGE), ("vector", "")),
         (model([node("ReduceSum", "x a", "y")], {"x": (2, 3)}, {"a": np.array([1])}), ("vector", "")),
         (model([node("Add", "x z", "y")], {"x": (2, 3), "z": (3,)}), ("vector", "")),
+        (
+            model([node("Resize", "x r s", "y")], {"x": (2, 3)}, {"r": random((0,)), "s": np.float32([1, 2])}),
+            ("vector", ""),
+        ),
         (model([node("Cosh", "x", "y")], {"x": (2, 3)}), ("host", "no Cosh on the vector unit")),
         (model([node("Reshape", "x s", "y")], {"x": (2, 3)}, {"s": np.array([6])}), ("host", VIEW)),
         (
