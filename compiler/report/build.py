@@ -280,6 +280,7 @@ def certificate_info(certificate: Certificate) -> CertificateInfo:
         expanded=certificate.expanded,
         search_s=certificate.search_s,
         relative_to=certificate.relative_to,
+        discarded=certificate.discarded,
     )
 
 

@@ -153,6 +153,7 @@ class CertificateInfo:
     expanded: int | None
     search_s: Number | None
     relative_to: str = ""
+    discarded: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,7 @@ class Report:
 
 
 def _timeless(certificate: CertificateInfo | None) -> CertificateInfo | None:
-    return None if certificate is None else replace(certificate, expanded=None, search_s=None)
+    return None if certificate is None else replace(certificate, expanded=None, discarded=None, search_s=None)
 
 
 def to_json(report: Report) -> str:

@@ -66,8 +66,10 @@ static PyObject *chains_out(S *s) {
 }
 
 static PyObject *statistics(const S *s) {
-    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:i,s:i}", "nodes", s->nodes + s->pairs, "rows", s->rows, "kept", s->kept,
-                         "dominated", s->cut, "placements", s->nplace, "stopped", s->stopped | s->partial);
+    const int64_t *n = s->discarded;
+    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:i}", "nodes", s->nodes + s->pairs, "alike", n[ALIKE], "capacity",
+                         n[LARGE], "bound", n[COSTLY], "dominance", n[DOMINATED], "boxes", n[EMPTY], "stopped",
+                         s->stopped | s->partial);
 }
 
 static PyObject *loops_found(S *s) { return s->bestplan ? loops_out(s) : chains_out(s); }

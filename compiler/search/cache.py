@@ -134,6 +134,7 @@ def _written(best: Best) -> bytes:
         "floor_dram_words": found.floor_dram_words,
         "space": found.space,
         "expanded": found.expanded,
+        "discarded": dict(found.discarded),
         "front": [_point(best.nest, point) for point in best.front],
     }
     return json.dumps(entry).encode()
@@ -150,7 +151,7 @@ def _read(task: Task, key: str, entry: object, checksum: object) -> Best | None:
         return None
     try:
         return _verified(task, json.loads(entry))
-    except (InputError, ValueError, TypeError, KeyError, ZeroDivisionError):
+    except (InputError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError):
         return None
 
 
@@ -175,6 +176,7 @@ def _verified(task: Task, entry: dict[str, Any]) -> Best | None:
         expanded=entry["expanded"],
         search_s=0.0,
         relative_to=relative_to(task.constraints),
+        discarded={str(rule): int(number) for rule, number in entry["discarded"].items()},
     )
     return Best(task.nest, task.target, task.objective, schedule, evaluation, certificate, tuple(front))
 

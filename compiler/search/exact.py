@@ -19,6 +19,7 @@ from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, gro
 from effc.compiler.search.judge import NEAR, Judge
 from effc.compiler.search.problem import Prices, Problem, Tolls
 from effc.compiler.search.ragged import Digit, schedule_of_chains
+from effc.compiler.search.tally import RULES, discard
 from effc.compiler.target.model import Target
 from effc.ir.errors import InputError
 from effc.ir.nest import Nest
@@ -59,6 +60,10 @@ BUDGET = 2_000_000
 
 RAGGED = 10_000_000
 """The same for the whole space of a nest without windows."""
+
+
+Solution = tuple[bool, float, float, int, list[int], list[tuple[int, int, int, int]], dict[str, int]]
+"""What the kernel returns: see `_kernel.pyi`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,8 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     value, lower = evaluate(nest, found.schedule, target).value(objective), found.lower_bound
     if not strict and encoder.monotone:
         encoder = Encoder(problem, groups, loose=True, trial=trial)
-        lower = _solve(problem, encoder, most, deadline=share(deadline, 1 + problem.timed)).lower_bound
+        rest = share(deadline, 1 + problem.timed)
+        lower = Fraction(0) if late(deadline) else _solve(problem, encoder, most, deadline=rest).lower_bound
     found = replace(found, value=value, lower_bound=min(lower, value))
     return _judged(problem, objective, encoder, found, EFFORT, deadline) if problem.timed else found
 
@@ -120,7 +126,7 @@ def _judged(
     if start.schedule is None or start.value == start.lower_bound or not encoder.monotone or late(deadline):
         return start
     judge = Judge(problem, objective, partial(_schedule, problem, encoder), (start.value, start.schedule))
-    *_, statistics = solve(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
+    *_, statistics = _kernel(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
     whole = not statistics["stopped"] and not judge.exhausted
     lower = max(start.lower_bound, judge.lower_bound) if whole else start.lower_bound
     expanded = start.expanded + statistics["nodes"] + judge.costed
@@ -173,7 +179,7 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if (scaled > MOST and not problem.product) or not encoder.monotone:
         return replace(start, lower_bound=Fraction(0))
     most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
-    found, value, lower, setting, order, loops, statistics = solve(encoder.encode(), most, RAGGED, utc(deadline))
+    found, value, lower, setting, order, loops, statistics = _kernel(encoder.encode(), most, RAGGED, utc(deadline))
     bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
     if not found:
@@ -200,6 +206,13 @@ def _schedule(
     for dim, in_time, at, step in loops:
         chains[encoder.dims[dim]].append(Digit(bool(in_time), at, step))
     return schedule_of_chains([marks[m] for m in order], chains, problem)
+
+
+def _kernel(problem: bytes, most: float, budget: int, deadline: float, judge: Judge | None = None) -> Solution:
+    """The kernel's answer; what it discarded is counted."""
+    found = solve(problem, most, budget, deadline, judge)
+    discard({rule: found[-1][rule] for rule in RULES})
+    return found
 
 
 def _bound(problem: Problem, lower: float) -> Fraction:
@@ -230,7 +243,7 @@ def _solve(
     problem: Problem, encoder: Encoder, most: float, budget: int = EFFORT, deadline: float | None = None
 ) -> Proof:
     """The least value up to ``most``; without a schedule if there is none that is proven or found in time."""
-    found, value, lower, setting, order, loops, statistics = solve(encoder.encode(), most, budget, utc(deadline))
+    found, value, lower, setting, order, loops, statistics = _kernel(encoder.encode(), most, budget, utc(deadline))
     scale, expanded = problem.prices.scale, statistics["nodes"]
     if not found:
         bound = _bound(problem, lower if statistics["stopped"] else most + 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
@@ -18,8 +19,9 @@ class Certificate:
 
     No schedule of the space costs less than ``lower_bound``. ``optimal`` says that ``value`` equals it.
     ``floor_dram_words``: words that every schedule moves at the outermost level, see ``floor.py``. ``space``: the
-    number of schedules, see ``space.py``; ``expanded``: how many were costed. ``search_s``: seconds, next to none
-    if the answer was on disk. ``relative_to``: the constraints that the space is limited to, if any.
+    number of schedules, see ``space.py``; ``expanded``: how many were costed, whole or in part;
+    ``discarded``: by rule, how many parts of schedules were not looked at any further. ``search_s``: seconds, next to
+    none if the answer was on disk. ``relative_to``: the constraints that the space is limited to, if any.
     """
 
     status: Literal["optimal", "bounded"]
@@ -30,6 +32,7 @@ class Certificate:
     expanded: int
     search_s: float
     relative_to: str = ""
+    discarded: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def gap(self) -> Fraction:

@@ -12,6 +12,7 @@ from effc.compiler.search.find import Progress
 from effc.compiler.search.floor import dram_floor
 from effc.compiler.search.result import Best
 from effc.compiler.search.space import size
+from effc.compiler.search.tally import tally
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 
@@ -35,17 +36,35 @@ def search(
     schedule that it has. Raises InputError if no schedule is legal.
     """
     began = time.perf_counter()
+    with tally() as discarded:
+        best = _best(nest, target, objective, perfect_factors, constraints, time_limit, progress)
+    left = None if time_limit is None else time_limit - (time.perf_counter() - began)
+    floor = dram_floor(nest, target, left)
+    space = best.certificate.space or size(nest, narrowed(nest, target, constraints), perfect_factors)
+    certificate = replace(
+        best.certificate,
+        floor_dram_words=floor,
+        space=space,
+        discarded=dict(discarded),
+        search_s=time.perf_counter() - began,
+    )
+    return replace(best, certificate=certificate)
+
+
+def _best(
+    nest: Nest,
+    target: Target,
+    objective: str,
+    perfect_factors: bool,
+    constraints: Rules,
+    time_limit: float | None,
+    progress: Progress | None,
+) -> Best:
     chosen = partial(constrained.search, rules=constraints) if constraints else find.search
     if objective == "pareto":
         machine = find.without_windows(target) if perfect_factors else target
         each = None if time_limit is None else time_limit / (front.SEARCHES + 4)
         solve = partial(chosen, nest, perfect_factors=perfect_factors, time_limit=each)
-        best = front.search(nest, target, machine, solve, progress)
-    else:
-        most = None if time_limit is None else 0.9 * time_limit
-        best = chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=most, progress=progress)
-    left = None if time_limit is None else time_limit - (time.perf_counter() - began)
-    floor = dram_floor(nest, target, left)
-    space = best.certificate.space or size(nest, narrowed(nest, target, constraints), perfect_factors)
-    seconds = time.perf_counter() - began
-    return replace(best, certificate=replace(best.certificate, floor_dram_words=floor, space=space, search_s=seconds))
+        return front.search(nest, target, machine, solve, progress)
+    most = None if time_limit is None else 0.9 * time_limit
+    return chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=most, progress=progress)

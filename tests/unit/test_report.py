@@ -161,7 +161,7 @@ def test_the_names_of_schema_1(eyeriss: tuple[Report, Best]) -> None:
     assert data["totals"].keys() >= {*totals.split(), "search_s", "compile_s"}
     layer = "name op where dims macs schedule energy_pj energy_by cycles bound_by utilization accesses certificate"
     assert all(entry.keys() >= set(layer.split()) for entry in data["layers"])
-    certificate = "status value lower_bound gap floor_dram_words space expanded search_s"
+    certificate = "status value lower_bound gap floor_dram_words space expanded discarded search_s"
     assert data["layers"][0]["certificate"].keys() >= set(certificate.split())
     assert data["layers"][0]["dims"] == {"N": 1, "K": 4, "C": 3, "P": 6, "Q": 6, "R": 3, "S": 3}
     assert data["layers"][0]["accesses"]["DRAM"]["W"] == {"read": 108, "write": 0}

@@ -8,6 +8,8 @@ from cases import random_case
 from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search import exact, search
 from effc.compiler.search.bounds import lower_bound
+from effc.compiler.search.constraint_text import parse_constraints
+from effc.compiler.search.tally import RULES
 from effc.compiler.target import load_target
 from effc.ir import nests
 from effc.ir.errors import InputError
@@ -15,6 +17,9 @@ from effc.ir.nest import Nest
 
 CONV = nests.conv2d(n=1, k=6, c=4, p=7, q=5, r=3, s=3, stride=2, pad=1, bias=True)
 DEPTHWISE = nests.conv2d(n=1, k=8, c=8, p=6, q=6, r=3, s=3, pad=1, groups=8)
+WHOLE = parse_constraints(
+    "keep I @ GLB\nkeep O @ GLB\nfor M\nfor N\nfor K\nkeep I @ spad\nkeep W @ spad\nkeep O @ spad"
+).of("nest")
 GEMM = nests.gemm(m=1, n=30, k=17)
 
 
@@ -41,6 +46,18 @@ def test_result_is_legal_and_its_certificate_true(nest: Nest, name: str, objecti
 def test_two_searches_agree() -> None:
     target = load_target("eyeriss")
     assert search(CONV, target).schedule == search(CONV, target).schedule
+
+
+@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+def test_what_rules_discard_is_counted() -> None:
+    nest, target = nests.gemm(m=24, n=30, k=17), load_target("eyeriss_like")
+    best = search(nest, target)
+    counted = best.certificate.discarded
+    assert set(counted) == set(RULES)
+    assert all(counted[rule] for rule in ("capacity", "bound", "dominance"))
+    assert search(nest, target).certificate.discarded == counted
+    assert sum(search(nest, target, perfect_factors=True).certificate.discarded.values()) < sum(counted.values())
+    assert search(nest, target, constraints=WHOLE).certificate.discarded == {}
 
 
 def test_bound_holds_for_random_schedules() -> None:

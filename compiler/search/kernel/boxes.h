@@ -101,8 +101,12 @@ static void join(Join *w, int depth, const double *x, uint64_t places) {
         if (!placeable(w, both)) continue;
         row_factors(w, d, i, y);
         for (int k = 0; k < W; k++) y[k] *= x[k];
-        if (!join_fits(w, y, w->low[depth + 1])) continue;
-        if (join_cost(w, y, w->low[depth + 1], w->high[depth + 1]) > w->q->most) continue;
+        int why = !join_fits(w, y, w->low[depth + 1]) ? LARGE
+                  : join_cost(w, y, w->low[depth + 1], w->high[depth + 1]) > w->q->most ? COSTLY : FINE;
+        if (why != FINE) {
+            s->discarded[why]++;
+            continue;
+        }
         w->chosen[d] = i;
         join(w, depth + 1, y, both);
     }
@@ -175,7 +179,10 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
     S *s = q->s;
     int *low, *high;
     Box part = *box;
-    if (bound > q->most) return;
+    if (bound > q->most) {
+        s->discarded[bound == INFINITY ? EMPTY : COSTLY]++;
+        return;
+    }
     s->pairs++;
     if (overspent(s, 8) || (!(s->pairs & 0xfff) && stop(s))) {
         q->open = fmin(q->open, bound);

@@ -210,11 +210,17 @@ static int append_chain(Enumerate *e) {
     if (c->measuring ? ticked(s, 0) : spent(s)) return 0;
     int J = t->nterms, M = t->nmarks, K = c->slots.nslots, *f = c->factor + c->n * factors(s, t);
     double excess = excess_of(s, t, c, f);
-    if (excess > c->limit || (c->measuring && excess == c->limit)) return 0;
+    if (excess > c->limit || (c->measuring && excess == c->limit)) {
+        s->discarded[COSTLY] += !c->measuring;
+        return 0;
+    }
     for (int m = 0; m < M; m++)
         if (s->class[t->operand[m]][c->dim] != WINDOW)
             for (int k = 0; k < t->ncaps; k++)
-                if (t->held[k] >> m & 1 && t->weight[m] * f[J + m] > t->limit[k]) return 1;
+                if (t->held[k] >> m & 1 && t->weight[m] * f[J + m] > t->limit[k]) {
+                    s->discarded[LARGE] += !c->measuring;
+                    return 1;
+                }
     if (c->measuring) {
         c->limit = excess;
         return 1;

@@ -81,7 +81,11 @@ static double filter(Search *q) {
             for (int i = 0; i < q->n[d]; i++) {
                 const double *x = rowp(q, d, q->row[d][i]);
                 double bound = cost(q, x, low, high);
-                if (!hopeful(q, bound) || !fits(q, x, low)) continue;
+                int why = !hopeful(q, bound) ? COSTLY : fits(q, x, low) ? FINE : LARGE;
+                if (why != FINE) {
+                    q->s->discarded[why]++;
+                    continue;
+                }
                 q->row[d][n] = q->row[d][i];
                 q->bound[d][n++] = bound;
                 if (bound < least) least = bound;
@@ -222,7 +226,12 @@ static void dfs(Search *q, int depth, const double *x) {
         q->s->nodes++;
         if (spent(q->s)) return;
         multiply(q, x, rowp(q, depth, q->row[depth][i]), y);
-        if (!fits(q, y, q->low[depth + 1]) || !hopeful(q, cost(q, y, q->low[depth + 1], q->high[depth + 1]))) continue;
+        int why = !fits(q, y, q->low[depth + 1]) ? LARGE
+                  : hopeful(q, cost(q, y, q->low[depth + 1], q->high[depth + 1])) ? FINE : COSTLY;
+        if (why != FINE) {
+            q->s->discarded[why]++;
+            continue;
+        }
         q->chosen[depth] = q->row[depth][i];
         dfs(q, depth + 1, y);
     }

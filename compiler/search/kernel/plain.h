@@ -354,6 +354,7 @@ static void add_plan(S *s, int setting, const int *order) {
     int known = plan.bound == INFINITY;
     for (int i = 0; i < s->nplans && !known; i++) known = same_plan(s, &s->plan[i], &plan);
     if (known) {
+        s->discarded[plan.bound == INFINITY ? LARGE : ALIKE]++;
         free(plan.form);
         return;
     }

@@ -30,7 +30,7 @@ static int refill(Descent *w, int g) {
         emit_chain(&e);
         pair[d]->n = 0;
     }
-    return fill_row(s, w->q.t, table->group, pair, first, INFINITY, w->row[g]);
+    return fill_row(s, w->q.t, table->group, pair, first, INFINITY, w->row[g]) == FINE;
 }
 
 /* What the chains cost together, infinite if they do not fit; `least` has the cost in any case. */

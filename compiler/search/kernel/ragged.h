@@ -161,12 +161,17 @@ enum { WORTH = 0, HOPELESS, TOO_LARGE };
 /* Whether no chain that continues the loops placed is of use. */
 static int hopeless(Ragged *r, int extent, int left) {
     const Form *form = r->form;
+    int64_t *discarded = r->q->s->discarded;
     for (int i = 0; i < form->ncounts; i++) {
         r->value[i] = most_of(count_at_least(r, &form->count[i], extent), r->box->low[r->d][i]);
-        if (r->value[i] > r->box->high[r->d][i]) return form->count[i].tile ? TOO_LARGE : HOPELESS;
+        if (r->value[i] > r->box->high[r->d][i]) {
+            discarded[LARGE]++;
+            return form->count[i].tile ? TOO_LARGE : HOPELESS;
+        }
     }
     open_fanouts(r, left);
-    return cost_of(r) > r->q->most || dominated(r) ? HOPELESS : WORTH;
+    if (cost_of(r) > r->q->most) return discarded[COSTLY]++, HOPELESS;
+    return dominated(r) ? discarded[DOMINATED]++, HOPELESS : WORTH;
 }
 
 static int outside_box(const Ragged *r) {
@@ -187,7 +192,6 @@ static void keep_chain(Ragged *r) {
     for (int f = 0; f < MAXF; f++) *at++ = r->low[f], *at++ = r->high[f];
     *at++ = r->n;
     for (int i = r->n - 1; i >= 0; i--) *at++ = r->step[i] * 64 + r->station[i];
-    r->q->s->rows++;
 }
 
 static void finish_chain(Ragged *r) {

@@ -22,9 +22,9 @@ static void add_placement(S *s, int setting, const int *order) {
     memcpy(p.order, order, sizeof p.order);
     for (int g = 0; g < s->G; g++) p.table[g] = table_of(s, setting, g, order);
     set_floor(s, &p);
-    if (p.floor == INFINITY) return; /* some dim does not fit */
+    if (p.floor == INFINITY) return (void)s->discarded[LARGE]++; /* some dim does not fit */
     for (int i = 0; i < s->nplace; i++)
-        if (same_tables(s, &s->placement[i], &p)) return;
+        if (same_tables(s, &s->placement[i], &p)) return (void)s->discarded[ALIKE]++;
     p.number = s->nplace;
     if (s->nplace == s->cplace) {
         s->cplace = 2 * s->cplace + 64;
@@ -88,6 +88,7 @@ static void search_round(S *s) {
             empty = !p->table[g]->n;
         }
         if (s->stopped) break;
+        s->discarded[COSTLY] += empty;
         if (empty) continue;
         search_placement(s, p, 0);
         by[n++] = p;

@@ -54,7 +54,7 @@ static void prune_chains(S *s, const Setting *t, Chains *c, int group, int side)
             memmove(c->factor + n * F, c->factor + i * F, sizeof(int) * F);
             n++;
         }
-    s->cut += c->n - n;
+    s->discarded[DOMINATED] += c->n - n;
     c->n = n;
     free(row);
     free(columns);
@@ -114,13 +114,12 @@ static void build_chains(S *s, Chains *c) {
     free(c->factor);
     c->trips = c->factor = NULL;
     list_chains(s, c);
-    s->rows += c->n;
     if (!s->stopped) prune_chains(s, &s->setting[c->setting], c, s->group[c->dim], c->side);
 }
 
 /* ---- tables: the undominated rows of a group ---- */
 
-/* The factors, tiles and instances of a pair of chains; returns whether they fit and cost no more than `limit`. */
+/* The factors, tiles and instances of a pair of chains; returns FINE, or that they do not fit or cost more than `limit`. */
 static int fill_row(const S *s, const Setting *t, int group, Chains *const *c, const int *i, double limit,
                     double *row) {
     int J = t->nterms, M = t->nmarks, C = J + M, F = factors(s, t), n = s->gdims[group];
@@ -146,25 +145,25 @@ static int fill_row(const S *s, const Setting *t, int group, Chains *const *c, c
             int K = c[d]->slots.nslots;
             row[C + a] *= c[d]->trips[i[d] * (K + s->A) + K + a];
         }
-        if (row[C + a] > s->size[a]) return 0;
+        if (row[C + a] > s->size[a]) return LARGE;
     }
     for (int k = 0; k < t->ncaps; k++) {
         double sum = 0;
         for (int m = 0; m < M; m++)
             if (t->held[k] >> m & 1) sum += t->weight[m] * row[J + m];
-        if (sum > t->limit[k]) return 0;
+        if (sum > t->limit[k]) return LARGE;
     }
     double excess = 0;
     if (s->timed) {
         double z[MAXJ];
         for (int j = 0; j < J; j++) z[j] = t->rest[group][j] * row[j];
-        return timed_cost(s, t, NULL, z) - t->floor <= limit;
+        return timed_cost(s, t, NULL, z) - t->floor <= limit ? FINE : COSTLY;
     }
     for (int j = 0; j < J; j++) {
-        if (t->base[group][j] == -INFINITY) return 1;
+        if (t->base[group][j] == -INFINITY) return FINE;
         excess += t->base[group][j] * (row[j] - t->least[group][j]);
     }
-    return excess <= limit;
+    return excess <= limit ? FINE : COSTLY;
 }
 
 static void build(S *s, Table *table) {
@@ -186,7 +185,11 @@ static void build(S *s, Table *table) {
                 row = realloc(row, sizeof(double) * capacity * W);
                 index = realloc(index, sizeof(int) * capacity * 2);
             }
-            if (!fill_row(s, t, g, table->chains, i, table->excess + table->slack, row + (size_t)raw * W)) continue;
+            int found = fill_row(s, t, g, table->chains, i, table->excess + table->slack, row + (size_t)raw * W);
+            if (found != FINE) {
+                s->discarded[found]++;
+                continue;
+            }
             memcpy(index + raw * 2, i, sizeof i);
             raw++;
         }
@@ -206,7 +209,6 @@ static void build(S *s, Table *table) {
     for (int r = 0; r < raw; r++)
         for (int j = 0; j < J; j++)
             if (t->term[j].coefficient < 0) row[(size_t)r * W + j] *= -1;
-    s->rows += raw;
     int kept = 0;
     for (int r = 0; r < raw; r++)
         if (keep[r]) {
@@ -215,7 +217,7 @@ static void build(S *s, Table *table) {
             kept++;
         }
     free(keep);
-    s->kept += kept;
+    s->discarded[DOMINATED] += raw - kept;
     table->n = kept;
     table->row = row;
     table->chain[0] = malloc(sizeof(int) * (kept + 1));

@@ -14,6 +14,10 @@ enum { ALL = 0, BUSIEST, FIRST, EVENTS }; /* words: of all instances; of one; of
 enum { OVERLAPS = 0, STOPS, MACS };
 enum { STEADY = 0, TIMED, PRODUCT }; /* energy + price x cycles: of the MACs; of all that may be busiest; energy x cycles */
 enum { MOST_PLACEMENTS = 10000, MOST_RELAXED = 2000, ENOUGH = 200 };
+
+/* Why something is not looked at: it is like another one, too large, costs too much, is dominated; a box is empty. */
+enum { ALIKE, LARGE, COSTLY, DOMINATED, EMPTY, RULES, FINE };
+
 #define WIDTH (MAXJ + MAXM + MAXA)
 
 typedef struct {
@@ -140,7 +144,7 @@ typedef struct {
     Table *besttable[MAXG];
     const struct Plan *bestplan;
     int bestloops[MAXD][MAXL + 1];
-    int64_t nodes, rows, kept, cut, pairs;
+    int64_t nodes, pairs, discarded[RULES];
     int partial;      /* there are more placements than were looked at */
     int64_t ticks;    /* since the last look at the clock */
     int64_t work, budget; /* chains and rows looked at, and how many may be; 0: any number */
