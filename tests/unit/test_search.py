@@ -48,6 +48,18 @@ def test_two_searches_agree() -> None:
     assert search(CONV, target).schedule == search(CONV, target).schedule
 
 
+def test_without_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is claimed that is not known: the same bounds hold, and the schedule is no better."""
+    target = load_target("eyeriss_like")
+    known = search(GEMM, target)
+    monkeypatch.setattr(exact, "COMPILED", False)
+    found, again = search(GEMM, target), search(GEMM, target)
+    assert found.schedule == again.schedule
+    assert found.certificate.lower_bound <= known.certificate.value <= found.certificate.value
+    assert evaluate(GEMM, found.schedule, target).energy == found.certificate.value
+    assert found.certificate.status == "bounded"
+
+
 @pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
 def test_what_rules_discard_is_counted() -> None:
     nest, target = nests.gemm(m=24, n=30, k=17), load_target("eyeriss_like")
