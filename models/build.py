@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,8 @@ from alexnet import alexnet
 from dense import deeplab, unet
 from digits import digits
 from mobilenetv2 import mobilenetv2
+from quantise import FORMS, quantised
+from quantised_digits import BITS, quantised_digits
 from resnet import resnet18, resnet50
 from speech import ds_cnn, lstm
 from squeezenet import squeezenet
@@ -42,10 +45,23 @@ NETWORKS: dict[str, Callable[[bool], onnx.ModelProto]] = {
 """Networks of all other kinds; the argument asks for a tiny one of the same structure."""
 
 
+QUANTISED: dict[str, Callable[[], onnx.ModelProto]] = {
+    **{
+        f"{name}_{form}": partial(lambda name, form: quantised(build(name), form), name, form)
+        for name in ("resnet18", "mobilenetv2", "squeezenet", "bert", "digits")
+        for form in FORMS
+    },
+    **{f"digits_{bits}bit": partial(quantised_digits, bits) for bits in BITS},
+}
+"""Networks of integers: of 8 bits by onnxruntime's quantiser, which takes minutes for a large one, and of fewer."""
+
+
 def build(name: str, weights: bool = True) -> onnx.ModelProto:
     """The model of that name; without weights, its parameters are graph inputs. ``bert_tiny`` is a tiny BERT."""
     if name in MODELS:
         return MODELS[name](weights)
+    if name in QUANTISED:
+        return QUANTISED[name]()
     return NETWORKS[name.removesuffix("_tiny")](name.endswith("_tiny"))
 
 
@@ -61,11 +77,11 @@ def write(name: str, folder: Path) -> Path:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Write benchmark models as ONNX files.")
-    parser.add_argument("model", choices=[*MODELS, *NETWORKS, "all"])
+    parser.add_argument("model", choices=[*MODELS, *NETWORKS, *QUANTISED, "all"])
     parser.add_argument("-o", "--output", type=Path, default=Path("build/models"), metavar="DIR")
     parser.add_argument("--tiny", action="store_true", help="NAME_tiny.onnx: the same structure in a few kilobytes")
     arguments = parser.parse_args()
-    if arguments.tiny and arguments.model in MODELS:
+    if arguments.tiny and arguments.model in (*MODELS, *QUANTISED):
         parser.error(f"there is no tiny {arguments.model}: one of {', '.join(NETWORKS)}")
     names = [*NETWORKS] if arguments.tiny else [*MODELS, *NETWORKS]
     for name in names if arguments.model == "all" else [arguments.model]:

@@ -8,7 +8,7 @@ DequantizeLinear around the operators; `qop`: QLinearConv and the like in their 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -69,8 +69,3 @@ def _value(given: onnx.ValueInfoProto, rng: np.random.Generator) -> Any:
     if "mask" in given.name:
         return np.ones(shape, dtype)
     return rng.integers(0, 2 if "type" in given.name else 1000, shape).astype(dtype)
-
-
-def quantiser(float_model: Callable[[bool], onnx.ModelProto], form: str) -> Callable[[bool], onnx.ModelProto]:
-    """Builds the quantised model of one that is built with weights."""
-    return lambda weights: quantised(float_model(True), form)

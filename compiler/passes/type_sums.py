@@ -70,7 +70,7 @@ class TypeSums(Pass):
                 expected="a target with a statement `numeric`",
                 remedy="add for example `numeric { types int8 -> int32 }`, or compile with --numeric reference",
             )
-        if foreign := [dtype for dtype in types if dtype not in numeric.types]:
+        if foreign := [dtype for dtype in map(declared, types) if dtype not in numeric.types]:
             native = " or ".join(numeric.types)
             raise InputError(
                 f"{op.op} reads {foreign[0]}, and the MACs of {name} multiply {native}",
@@ -79,6 +79,11 @@ class TypeSums(Pass):
                 remedy=f"quantise the model to {native}, as onnxruntime.quantization.quantize_static does, "
                 "or compile with --numeric reference",
             )
+
+
+def declared(dtype: str) -> str:
+    """What a target calls a type: int4 what tensors of integers in bytes call signed4."""
+    return dtype.replace("unsigned", "uint").replace("signed", "int")
 
 
 def most(dtype: str) -> int:

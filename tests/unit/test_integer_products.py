@@ -85,3 +85,25 @@ def test_the_machine_computes_in_integers(seed: int) -> None:
     assert program.report.layers[0].where == "accel"
     assert np.array_equal(program.run(inputs)["y"], run_model(made, inputs)["y"])
     assert program.verify(inputs).ok
+
+
+def test_zero_points_that_are_computed() -> None:
+    """As onnxruntime's dynamic quantisation has them."""
+    rng = np.random.default_rng(0)
+    weights = {"b": rng.integers(-128, 128, (6, 5)).astype(np.int8), "zb": np.array(3, np.int8)}
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["a", "s", "za"]),
+        helper.make_node("MatMulInteger", ["a", "b", "za", "zb"], ["sums"]),
+        helper.make_node("Cast", ["sums"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["real", "s"], ["y"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 6])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    known = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "dynamic", inputs, outputs, known)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    x = {"x": rng.standard_normal((4, 6)).astype(np.float32)}
+    program = effc.compile(model, "gemmini")
+    assert [layer.op for layer in program.report.layers if layer.where == "accel"] == ["MatMulInteger"]
+    assert np.array_equal(program.run(x)["y"], run_model(model, x)["y"])
+    assert program.verify(x).ok
