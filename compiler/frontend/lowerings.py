@@ -45,7 +45,7 @@ class Lowering(NamedTuple):
     forms: str
 
 
-_KNOWN = "constant scales, for all or for each filter"
+_KNOWN = "scales for all or for each filter"
 
 LOWERINGS: dict[tuple[str, str], Lowering] = {
     ("", "Conv"): Lowering(conv, "1-D, 2-D, 3-D; groups, strides, dilations, any padding"),

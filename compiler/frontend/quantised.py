@@ -18,13 +18,14 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from onnx import TensorProto
 
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import convolution, filter_strides
 from effc.compiler.frontend.gemm import gemm_views
 from effc.compiler.frontend.matmul import product_nest, products
 from effc.compiler.frontend.node import Node, NotANest
-from effc.ir.graph import Array, View
+from effc.ir.graph import View
 from effc.ir.nest import BIAS_NAME, Nest
 from effc.ir.types import integer_bits
 
@@ -57,18 +58,18 @@ def matmul_integer(node: Node, build: Builder) -> None:
 
 def qlinear_conv(node: Node, build: Builder) -> None:
     """A convolution of integers, requantised for each filter."""
-    scale = _scale(node, (1, 4), 6)
     sums = _sums(node, build)
     nest, uses = _convolution(node, 0, 3, 8, sums, Zeros(2, 5))
+    scale = _scale(node, build, (1, 4), 6)
     build.add_nest(nest, uses, "QLinearConv", node.name)
     _requantise(node, build, sums, scale, 1, 7)
 
 
 def qlinear_matmul(node: Node, build: Builder) -> None:
     """A product of matrices of integers, requantised for each column."""
-    scale = _scale(node, (1, 4), 6)
     sums = _sums(node, build)
     nest, uses = _product(node, 0, 3, sums, Zeros(2, 5))
+    scale = _scale(node, build, (1, 4), 6)
     build.add_nest(nest, uses, "QLinearMatMul", node.name)
     _requantise(node, build, sums, scale, len(_shape(node)) - 1, 7)
 
@@ -77,7 +78,6 @@ def qgemm(node: Node, build: Builder) -> None:
     """``alpha * A' * B' + C`` of integers; without a scale of the output, in float32."""
     result = node.input(7) is not None
     alpha = float(node.attributes.get("alpha", 1.0))
-    scale = _scale(node, (1, 4), 7 if result else None, alpha)
     sums = _sums(node, build)
     left, right = _operand(node, 0), _operand(node, 3)
     (m, n), views = _shape(node), gemm_views(node, left, right, sums)
@@ -86,6 +86,7 @@ def qgemm(node: Node, build: Builder) -> None:
         views[BIAS_NAME] = View(bias, 0, (1,))
     views = _centred(node, views, Zeros(2, 5), {"W": (0, 1)}, {"I": (1, 0)})
     inner = left[1][0] if node.attributes.get("transA", 0) else left[1][1]
+    scale = _scale(node, build, (1, 4), 7 if result else None, alpha)
     build.add_nest(product_nest(m, n, inner, bias=bias is not None), views, "QGemm", node.name)
     if result:
         _requantise(node, build, sums, scale, 1, 8)
@@ -168,27 +169,47 @@ def _sums(node: Node, build: Builder) -> str:
     return build.add_tensor(f"{node.proto.output[0]}_sums", SUMS, _shape(node))
 
 
-def _scale(node: Node, factors: tuple[int, int], divisor: int | None, alpha: float = 1.0) -> Array:
-    """The factors multiplied, and divided by the scale of the output, in float32 and in this order."""
-    values = [node.constant(position) for position in (*factors, *([] if divisor is None else [divisor]))]
-    if any(value is None or value.ndim > 1 for value in values):
-        raise NotANest("scales that are only known at run time, or for blocks")
-    left, right, *rest = (value.astype(np.float32) for value in values if value is not None)
-    with np.errstate(all="ignore"):
-        scale = np.float32(alpha) * left * right
-        for value in rest:
-            scale = scale / value
-    result: Array = np.asarray(scale, np.float32)
-    return result.reshape(()) if result.size == 1 else result
+def _scale(node: Node, build: Builder, factors: tuple[int, int], divisor: int | None, alpha: float = 1.0) -> str:
+    """The factors multiplied, and divided by the scale of the output, in float32 and in this order; its tensor."""
+    places, output = [*factors, *([] if divisor is None else [divisor])], node.proto.output[0]
+    values = [node.constant(position) for position in places]
+    known = [value.astype(np.float32) for value in values if value is not None and value.ndim <= 1]
+    if len(known) == len(places):
+        with np.errstate(all="ignore"):
+            scale = np.float32(alpha) * known[0] * known[1]
+            for value in known[2:]:
+                scale = scale / value
+        return build.add_constant(f"{output}_scale", scale.reshape(()) if scale.size == 1 else scale)
+    return _computed_scale(node, build, places, alpha)
 
 
-def _dequantise(node: Node, build: Builder, sums: str, scale: Array, axis: int, output: str) -> None:
+def _computed_scale(node: Node, build: Builder, places: list[int], alpha: float) -> str:
+    """The same from tensors that are only known at run time."""
+    tensors = [tensor for position in places if (tensor := node.input(position)) is not None]
+    shapes = [tensor.shape for tensor in tensors if tensor.shape is not None and len(tensor.shape) <= 1]
+    if len(shapes) < len(places) or alpha != 1.0:
+        raise NotANest("scales of unknown shape, or for blocks")
+    names = []
+    for tensor in tensors:
+        names.append(tensor.name)
+        if tensor.dtype != "float32":
+            names[-1] = build.add_tensor(f"{tensor.name}_float32", "float32", tensor.shape)
+            build.add_node("Cast", f"{node.name}_cast", (tensor.name,), names[-1], to=TensorProto.FLOAT)
+    total = names[0]
+    for number, (op, name) in enumerate(zip(("Mul", "Div"), names[1:]), 2):
+        shape = np.broadcast_shapes(*shapes[:number])
+        result = build.add_tensor(f"{node.proto.output[0]}_scale", "float32", shape)
+        build.add_node(op, f"{node.name}_{op.lower()}", (total, name), result)
+        total = result
+    return total
+
+
+def _dequantise(node: Node, build: Builder, sums: str, scale: str, axis: int, output: str) -> None:
     """Sums times a scale."""
-    constant = build.add_constant(f"{output}_scale", scale)
-    build.add_node("DequantizeLinear", f"{node.name}_scale", (sums, constant), output, axis=axis)
+    build.add_node("DequantizeLinear", f"{node.name}_scale", (sums, scale), output, axis=axis)
 
 
-def _requantise(node: Node, build: Builder, sums: str, scale: Array, axis: int, zero: int) -> None:
+def _requantise(node: Node, build: Builder, sums: str, scale: str, axis: int, zero: int) -> None:
     """Sums times a scale, rounded, shifted and saturated to the type of the output."""
     y = node.proto.output[0]
     real = build.add_tensor(f"{y}_real", "float32", build.tensors[sums].shape)
