@@ -1,0 +1,178 @@
+"""For each rule that discards schedules a case in which its precondition fails: there the rule would miss the optimum.
+
+A rule is written as what it leaves of the space. In each case brute force finds less in the whole space than in what
+the rule leaves, and the search finds as little as brute force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from random import Random
+
+import pytest
+from drawn import Question, random_target, that_divide, without_windows
+from oracle import Costs, kept_levels, schedules
+
+from effc.compiler.cost.factors import EVENTS, Use, valid
+from effc.compiler.search import exact, search
+from effc.compiler.search.climb import divides
+from effc.compiler.search.encode import Encoder, groups_of
+from effc.compiler.search.problem import Problem
+from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
+from effc.ir import nests
+from effc.ir.schedule import For, Keep, Par, Schedule, trips
+
+pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+
+Rule = Callable[[Question, Schedule], bool]
+
+
+def in_the_order_of_levels(question: Question, schedule: Schedule) -> bool:
+    """The marks of an outer level stand outside those of inner levels."""
+    levels = [question.target.index[item.level] for item in schedule.items if isinstance(item, Keep)]
+    return levels == sorted(levels)
+
+
+def needed_loops_outside(question: Question, schedule: Schedule) -> bool:
+    """No loop stands directly inside the mark of an operand that needs it: outside, as many words, a smaller tile."""
+    return not any(
+        isinstance(mark, Keep) and isinstance(loop, For) and loop.dim in question.nest.operands[mark.operand].dims
+        for mark, loop in pairwise(schedule.items)
+    )
+
+
+def steps_that_divide(question: Question, schedule: Schedule) -> bool:
+    return divides(question.nest, schedule)
+
+
+def smallest_tiles(question: Question, schedule: Schedule) -> bool:
+    """Of the tiles that make the same number of trips, the smallest."""
+    return all(
+        trips(extent, loop.step - 1) > trips(extent, loop.step)
+        for _, loop, extent in schedule.loops(question.nest)
+        if loop.step > 1
+    )
+
+
+def no_bypass(question: Question, schedule: Schedule) -> bool:
+    """Every operand is kept wherever it may be."""
+    marks = sum(isinstance(item, Keep) for item in schedule.items)
+    return marks == max(sum(map(len, chosen)) for chosen in kept_levels(question.nest, question.target))
+
+
+def one_dim_on_an_axis(question: Question, schedule: Schedule) -> bool:
+    axes = [(item.level, item.axis) for item in schedule.items if isinstance(item, Par)]
+    return len(axes) == len(set(axes))
+
+
+def one_axis(question: Question, schedule: Schedule) -> bool:
+    """A dim is unrolled on one axis of a fan-out."""
+    spots = [(item.dim, item.level) for item in schedule.items if isinstance(item, Par)]
+    return len(spots) == len(set(spots))
+
+
+def values(question: Question, rule: Rule) -> tuple[Fraction, Fraction | None]:
+    """The least value of all schedules, and of those that the rule leaves."""
+    costs = Costs(question.nest, question.target, question.objective)
+    found = [(costs.value(s), rule(question, s)) for s in schedules(question.nest, question.target, question.perfect)]
+    return (
+        min(value for value, _ in found if value is not None),
+        min((value for value, left in found if value is not None and left), default=None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "question"),
+    [
+        (in_the_order_of_levels, that_divide(973)),
+        (needed_loops_outside, that_divide(1751)),
+        (steps_that_divide, without_windows(1132)),
+        (no_bypass, that_divide(599)),
+        (one_dim_on_an_axis, that_divide(837)),
+        (one_axis, that_divide(1041)),
+    ],
+)
+def test_a_rule_whose_precondition_fails(rule: Rule, question: Question) -> None:
+    least, left = values(question, rule)
+    assert left is None or left > least
+    best = search(question.nest, question.target, question.objective, perfect_factors=question.perfect)
+    assert best.certificate.value == least
+    assert best.certificate.status == "optimal"
+
+
+@pytest.mark.validate
+@pytest.mark.parametrize("rule", [smallest_tiles])
+def test_a_rule_about_steps_whose_precondition_fails(rule: Rule) -> None:
+    question = of_one_dim(529)
+    least, left = values(question, rule)
+    assert left is not None
+    assert left > least == search(question.nest, question.target, question.objective).certificate.value
+
+
+def of_one_dim(seed: int) -> Question:
+    """A matrix product with one large dim."""
+    random = Random(seed)
+    large = [(1, 10, 1), (1, 11, 1), (11, 1, 1), (10, 1, 1), (1, 1, 10), (1, 1, 11), (1, 9, 1), (1, 1, 9), (1, 7, 1)]
+    nest = nests.gemm(*random.choice([*large, (1, 10, 2), (2, 10, 1), (2, 1, 10), (10, 2, 1)]))
+    target = random_target(random, sliding=False)
+    return Question(seed, nest, target, random.choice(["energy", "dram"]))
+
+
+@pytest.mark.parametrize(
+    ("bound", "steps", "tiles"),
+    [
+        (10, (5, 2), 6),  # the smallest tile that makes two trips
+        (10, (6, 2), 5),
+        (11, (8, 4), 3),  # a multiple of the inner tile
+        (11, (7, 4), 3),  # as many in less room
+        (10, (5, 3, 2), 6),  # 4 of 3; in tiles of 3 alone, 4 of 3 and 7 of 2
+        (10, (3, 2), 7),
+    ],
+)
+def test_tiles_of_any_size(bound: int, steps: tuple[int, ...], tiles: int) -> None:
+    """Smallest tiles, multiples, merged loops: none of these rules holds for steps of any size."""
+    assert valid(bound, tuple((step, Use.TIME) for step in steps), EVENTS) == tiles
+
+
+def exact_value(question: Question) -> Fraction:
+    """What the kernel finds if it is not told that its rules do not hold."""
+    problem = Problem(question.nest, question.target, question.objective)
+    groups = groups_of(problem)
+    assert groups is not None
+    return exact._solve(problem, Encoder(problem, groups), exact.MOST).value
+
+
+def scattered() -> Question:
+    """Dilated windows: instances that hold every second row share more words than those that hold neighbours."""
+    free = Fraction(0)
+    outside = Level("L0", (Bank(("I", "W", "O"), (), None, free, free),))
+    banks = tuple(Bank((operand,), (), 16 * words, free, free) for operand, words in (("I", 3), ("W", 2), ("O", 4)))
+    inside = Level("L1", banks, fanout=FanOut("PE", (MeshAxis("x", 2, ("P",)),)))
+    target = Target("scattered", 16, Fraction(1), (outside, inside), Mac(free), energy_unit="x")
+    return Question(0, nests.conv1d(n=1, k=1, c=1, p=4, r=2, dilation=2), target, "dram", perfect=True)
+
+
+def with_bias(seed: int) -> Question:
+    """A bias that has to be kept on chip takes room that others need further out."""
+    random = Random(seed)
+    nest = nests.gemm(*random.choice([(2, 2, 1), (4, 2, 1), (2, 4, 1), (2, 3, 2), (1, 4, 2)]), bias=True)
+    target = random_target(random, sliding=False)
+    levels = list(target.levels)
+    position = random.randrange(1, len(levels))
+    first, *others = levels[position].banks
+    banks = (replace(first, keeps=(*first.keeps, "B")), *others)
+    levels[position] = replace(levels[position], banks=banks)
+    return Question(seed, nest, replace(target, levels=tuple(levels)), "energy", perfect=True)
+
+
+@pytest.mark.parametrize("question", [scattered(), that_divide(712), with_bias(131)])
+def test_what_the_kernel_does_not_count_is_not_claimed(question: Question) -> None:
+    """Scattered tiles of windows, identical tiles shared, room for a bias: then the optimum is only bounded."""
+    least, _ = values(question, steps_that_divide)
+    assert exact_value(question) > least
+    best = search(question.nest, question.target, question.objective, perfect_factors=True)
+    assert best.certificate.lower_bound <= least <= best.certificate.value
+    assert best.certificate.status == "bounded" or best.certificate.value == least
