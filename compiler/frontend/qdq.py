@@ -13,6 +13,7 @@ quantised becomes one of integers that is dequantised. Nodes that nobody reads a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,9 +25,12 @@ from effc.compiler.frontend.contrib import DOMAIN
 from effc.compiler.frontend.qonnx import constants
 from effc.compiler.frontend.subgraphs import Fresh, captured
 from effc.ir.graph import Array
+from effc.ir.types import narrow, storage
 
 TYPES = ("int8", "uint8", "int16", "uint16")
 """Types of integers that operators are computed in."""
+
+_FEW_BITS = re.compile("(u?)int([24])")
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
@@ -55,7 +59,30 @@ def fused(
     given = list(nodes)
     if not any(node.op_type == DEQUANTIZE and not node.domain for node in given):
         return given
-    return _Fusion(given, known, set(outputs), fresh, types).run()
+    widened = [part for node in given for part in _in_bytes(node, known, fresh, types)]
+    return _Fusion(widened, known, set(outputs), fresh, types).run()
+
+
+def _in_bytes(
+    node: onnx.NodeProto, known: Mapping[str, Array], fresh: Fresh, types: dict[str, str]
+) -> list[onnx.NodeProto]:
+    """A DequantizeLinear of a constant of 4 or 2 bits, and the constant in bytes, as nests keep such integers."""
+    value = known.get(node.input[0]) if node.op_type == DEQUANTIZE and not node.domain else None
+    found = _FEW_BITS.fullmatch(str(value.dtype)) if value is not None else None
+    if found is None:
+        return [node]
+    dtype = narrow(int(found[2]), signed=not found[1])
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    constants = []
+    for position, name in ((0, node.input[0]), *([(2, node.input[2])] if len(node.input) > 2 else [])):
+        if name not in known:
+            return [node]
+        copy.input[position] = fresh(f"{name}/bytes")
+        content = numpy_helper.from_array(np.asarray(known[name]).astype(storage(dtype)))
+        constants.append(helper.make_node("Constant", [], [copy.input[position]], value=content))
+        types[copy.input[position]] = dtype
+    return [*constants, copy]
 
 
 class _Fusion:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 import effc
 from effc.backends.host import run_model
 from effc.compiler.frontend.from_onnx import lower
+from effc.compiler.target import load_target
+from effc.compiler.target.widths import Widths
+from effc.ir.graph import Graph, NestOp
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
@@ -85,3 +90,32 @@ def test_a_relu_that_saturation_does_not_do_stays() -> None:
     assert "Relu" in [op.op for op in lower(model).ops]
     x = np.arange(-128, 120, 31, dtype=np.int8).reshape(2, 4)
     assert np.array_equal(effc.compile(model, "gemmini").run({"x": x})["y"], run_model(model, {"x": x})["y"])
+
+
+def test_weights_of_four_bits() -> None:
+    """ONNX keeps two of them in a byte; they take 4 bits where the target packs."""
+    values = np.arange(-8, 8).reshape(4, 4)
+    known = [helper.make_tensor("w", TensorProto.INT4, [4, 4], values.reshape(-1).tolist())]
+    known += [numpy_helper.from_array(np.array(0.5, np.float32), "s"), numpy_helper.from_array(np.int8([3])[0], "z")]
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "s", "z"], ["xf"]),
+        helper.make_node("DequantizeLinear", ["w", "s"], ["wf"]),
+        helper.make_node("MatMul", ["xf", "wf"], ["y"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.INT8, [2, 4])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 4])]
+    graph = helper.make_graph(nodes, "int4", inputs, outputs, known)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    program = effc.compile(model, "gemmini")
+    (op,) = program.graph.nests
+    assert program.graph.tensors[op.uses["W"].tensor].dtype == "signed4"
+    x = {"x": np.arange(-100, 100, 25, dtype=np.int8).reshape(2, 4)}
+    assert np.allclose(program.run(x)["y"], run_model(model, x)["y"], rtol=1e-6)
+    widths = {packs: bits_of(op, program.graph, packs) for packs in (True, False)}
+    assert widths == {True: 4, False: 8}
+
+
+def bits_of(op: NestOp, graph: Graph, packs: bool) -> Fraction:
+    target = load_target("gemmini")
+    target = replace(target, numeric=replace(target.numeric, packing=packs))
+    return target.with_widths(Widths.of_nest(op, graph.tensors)).bits(1, "W")
