@@ -165,6 +165,7 @@ def _compile(parser: Parser) -> None:
         help="the size of a symbolic dim; with several, as in seq=128,512, the model is compiled for each",
     )
     parser.add_argument("--verify", action="store_true", help="run the program and compare, as `effc verify` does")
+    parser.add_argument("--data", metavar="D.npz", help=DATA)
     _reports(parser)
     _dumps(parser)
     parser.add_argument("--passes", default="", metavar="PIPELINE", help="passes to run besides the standard ones")
@@ -189,8 +190,12 @@ def _verify(parser: Parser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write every comparison there (- is stdout)")
 
 
+DATA = "measure the accuracy on these samples: an array for each input, with more samples than the batch, and `labels`"
+
+
 def _report(parser: Parser) -> None:
     _artefact(parser)
+    parser.add_argument("--data", metavar="D.npz", help=DATA)
     parser.add_argument(
         "--input", metavar="X.npz", help="run it with these inputs, and report the zeros of all tensors"
     )

@@ -74,6 +74,8 @@ def verify(arguments: Namespace) -> int:
 def report(arguments: Namespace) -> int:
     """Show the report of a compiled model; with inputs, what their zeros save, too."""
     check_outputs(arguments, *REPORTS)
+    if arguments.data is not None:
+        return _measured(arguments)
     if arguments.input is None:
         from effc.compiler.artefact import load_reports
 
@@ -87,6 +89,19 @@ def report(arguments: Namespace) -> int:
             raise InputError(message, "effc report", remedy="leave `--input` out")
         measured = compiled.measured(_run(compiled, inputs, shown.layer, False, None))
     write_variants({compiled.sizes: measured}, arguments, {}, ())
+    return 0
+
+
+def _measured(arguments: Namespace) -> int:
+    """Show the report of a compiled model with its accuracy."""
+    from effc.compiler.accuracy import with_accuracy
+
+    if arguments.input is not None:
+        raise InputError("--input and --data are given", "effc report", "one of them", "ask for two reports")
+    with progress() as shown:
+        shown.stage("load")
+        compiled = with_accuracy(_load(arguments.artefact), Path(arguments.data), shown.samples)
+    write_variants({compiled.sizes: compiled.report}, arguments, {}, ())
     return 0
 
 

@@ -47,6 +47,10 @@ def compile_(arguments: Namespace) -> int:
         if arguments.verify:
             shown.stage("verify")
             verification = compiled.verify(progress=shown.layer)
+        if arguments.data is not None:
+            from effc.compiler.accuracy import with_accuracy
+
+            compiled = with_accuracy(compiled, Path(arguments.data), shown.samples)
         if arguments.output:
             shown.stage("save")
             compiled.save(Path(arguments.output))

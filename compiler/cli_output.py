@@ -131,6 +131,9 @@ class Progress:
     def layer(self, number: int, name: str) -> None:
         self.show(f"run: layer {number + 1}, {name}")
 
+    def samples(self, done: int, of: int) -> None:
+        self.show(f"accuracy: sample {done + 1} of {of}")
+
     def nest(self, name: str, done: int, of: int) -> None:
         self.state = f"schedule: {done} of {of} nests"
         self.show(f"{self.state}, {name}")

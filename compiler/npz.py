@@ -24,16 +24,21 @@ MAX_STRINGS = 2**30
 
 def read_inputs(path: Path, graph: Graph) -> dict[str, Array]:
     """The inputs of a model, each checked against what the model declares before it is read."""
-    with reading(path, WHAT), path.open("rb") as file:
+    return read_arrays(path, {name: graph.tensors[name] for name in graph.inputs}, WHAT)
+
+
+def read_arrays(path: Path, tensors: Mapping[str, Tensor], what: str) -> dict[str, Array]:
+    """Those of ``tensors`` that the file has, each checked before it is read; it may have no others."""
+    with reading(path, what), path.open("rb") as file:
         if not zipfile.is_zipfile(file):
-            raise InputError("this is no .npz file", str(path), WHAT, saving(graph.inputs))
+            raise InputError("this is no .npz file", str(path), what, saving(tensors))
         try:
             with zipfile.ZipFile(file) as archive:
-                return {name: _read(archive, member, graph, name, path) for name, member in _members(archive).items()}
+                return {name: _read(archive, member, tensors, name, path) for name, member in _members(archive).items()}
         except InputError:
             raise
         except Exception as error:  # of a dozen types: zipfile and numpy trust their input
-            raise InputError(f"damaged file: {type(error).__name__}: {error}", str(path), WHAT) from None
+            raise InputError(f"damaged file: {type(error).__name__}: {error}", str(path), what) from None
 
 
 def write_outputs(path: Path, outputs: Mapping[str, Any]) -> None:
@@ -53,13 +58,15 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
 
 
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, graph: Graph, name: str, path: Path) -> Array:
-    if name not in graph.inputs:
-        close = get_close_matches(name, graph.inputs, 1)
-        expected = ", ".join(graph.inputs) or "no input at all"
+def _read(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, tensors: Mapping[str, Tensor], name: str, path: Path
+) -> Array:
+    if name not in tensors:
+        close = get_close_matches(name, tensors, 1)
+        expected = ", ".join(tensors) or "no input at all"
         remedy = f"did you mean '{close[0]}'?" if close else "leave it out"
         raise InputError(f"the model has no input '{name}'", str(path), expected, remedy)
-    tensor = graph.tensors[name]
+    tensor = tensors[name]
     with archive.open(member) as entry:
         shape, dtype = _header(entry, tensor, path)  # type: ignore[arg-type]
         check_array(tensor, shape, dtype, str(path))

@@ -33,4 +33,4 @@ def digits(weights: bool = True) -> onnx.ModelProto:
 def test_set() -> tuple[Array, NDArray[np.int64]]:
     """The held-out images, [n, 1, 8, 8] between 0 and 1, and their labels."""
     with np.load(TEST_SET, allow_pickle=False) as data:
-        return data["images"], data["labels"]
+        return data["input"], data["labels"]

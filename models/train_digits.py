@@ -175,7 +175,7 @@ def main() -> None:
     print(f"training images {len(training)}  accuracy {accuracy(parameters, images[training], labels[training]):.4f}")
     print(f"test images     {len(test)}  accuracy {accuracy(parameters, images[test], labels[test]):.4f}")
     np.savez(WEIGHTS, allow_pickle=False, **parameters)
-    np.savez_compressed(TEST_SET, allow_pickle=False, images=images[test], labels=labels[test], indices=test)
+    np.savez_compressed(TEST_SET, allow_pickle=False, input=images[test], labels=labels[test])
 
 
 if __name__ == "__main__":
