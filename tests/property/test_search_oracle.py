@@ -149,10 +149,10 @@ CLASSES = {
         without_windows, 200, 1500, 0.9, {"ragged": 8, "bypass": 20, "groups": 20, "two axes": 5, "uneven": 3}
     ),
     "with windows": Class(
-        with_windows, 200, 1500, 0.8, {"sliding": 5, "bypass": 20, "groups": 20, "two axes": 5, "uneven": 3}
+        with_windows, 200, 1500, 0.85, {"sliding": 5, "bypass": 20, "groups": 20, "two axes": 5, "uneven": 3}
     ),
-    "with bandwidths": Class(with_bandwidths, 60, 300, 0.1, {"bypass": 10, "ragged": 2}),
-    "with constraints": Class(with_constraints, 60, 1000, 0.8, {"bypass": 5, "ragged": 1, "two axes": 1}),
+    "with bandwidths": Class(with_bandwidths, 60, 300, 0.85, {"bypass": 10, "ragged": 2}),
+    "with constraints": Class(with_constraints, 60, 1000, 0.85, {"bypass": 5, "ragged": 1, "two axes": 1}),
     "steps that divide": Class(that_divide, 100, 1500, 0.9, {"bypass": 10, "uneven": 4, "two axes": 4}),
 }
 
