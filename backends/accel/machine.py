@@ -23,9 +23,10 @@ from effc.backends.accel.emit import emit
 from effc.backends.accel.engine import Engine
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import Epilogue, Layer, NestLayer, NodeLayer, Program, Slot
+from effc.backends.accel.layer_clock import clock_of
 from effc.backends.accel.limits import Limits
 from effc.backends.accel.memory import Memory
-from effc.backends.accel.timing import Clock, Timing, vector_timing
+from effc.backends.accel.timing import Timing, vector_timing
 from effc.backends.accel.trace import Recorder, Trace
 from effc.backends.host import run_node
 from effc.compiler.target.model import Target
@@ -226,9 +227,7 @@ class _Run:
         target, trace = self.machine.target, self.machine.trace
         if isinstance(layer, NestLayer):
             recorder = None if trace is None else Recorder()
-            clock = Clock(
-                layer, target.with_widths(widths_of(layer, self.slots)), recorder, self.work(layer), self.others(layer)
-            )
+            clock = clock_of(layer, self.slots, target, recorder, self.work(layer))
             timing, ticks = clock.run(), clock.ports.cycle
             if trace is not None:
                 trace.layer(layer.name, layer.op, "array", timing.cycles, recorder, ticks)
@@ -292,11 +291,6 @@ class _Run:
             return run_node(node, values, {name: self.fetch(name) for name in node.captures})
         except InputError as error:
             raise MachineFault(error.message, node.name, expected=f"inputs that {node.op} takes") from None
-
-    def others(self, layer: NestLayer) -> list[tuple[int, Fraction]]:
-        """Of the tensors that the epilogue of a layer reads, the elements, and the bits of each."""
-        names = () if layer.epilogue is None else layer.epilogue.inputs
-        return [(self._words([name]), self.machine.target.stored_bits(self.slots[name].dtype)) for name in names]
 
     def _words(self, names: Iterable[str]) -> int:
         """The elements of tensors in DRAM; shapes and indices are no data."""

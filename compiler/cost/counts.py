@@ -258,11 +258,13 @@ class Model:
         residences = [r for operand in self.nest.operands.values() for r in self.residences(operand)[1:]]
         return {(self.target.levels[r.level].name, r.operand.name): self.tile(r) for r in residences}
 
-    def events(self, last: int) -> int:
-        """Executed iterations of the temporal loops up to the position ``last`` of the schedule."""
+    def events(self, last: int, of: Operand | None = None) -> int:
+        """Executed iterations of the temporal loops up to the position ``last`` of the schedule; of an operand: of
+        those of its dims, the others being at their first step.
+        """
         chains: dict[str, Chain] = {dim.name: () for dim in self.nest.dims}
         for position, loop, _ in self.loops:
-            counted = position <= last and position in self.active
+            counted = position <= last and position in self.active and (of is None or loop.dim in of.dims)
             chains[loop.dim] += ((loop.step, Use.TIME if counted else Use.ZERO),)
         return prod(valid(self.nest.bounds[dim], chain, EVENTS) for dim, chain in chains.items())
 
@@ -300,9 +302,8 @@ class Model:
             Crossing(i, self.own_words(i, macs).busiest_reads, 0)
             for i in self.limited(name, residence.level, self.bottom)
         )
-        return Transfer(
-            name, residence.level, self.bottom, "fill", Factor(words, own, words, own), ZERO, links, macs.fill
-        )
+        factor, events = Factor(words, own, words, own), self.events(len(self.schedule.items), self.nest.output)
+        return Transfer(name, residence.level, self.bottom, "fill", factor, ZERO, links, macs.fill, events)
 
     def count_output(self, chain: list[Residence], counters: Counters) -> list[Transfer]:
         name = self.nest.output.name

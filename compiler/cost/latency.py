@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import product
 from math import ceil
 
 from effc.compiler.cost.counts import Counts, Crossing, Epilogue, Transfer
 from effc.compiler.target.model import VECTOR, WAYS, Port, Target, Way
 from effc.ir.counters import EPILOGUE_NAME
+from effc.ir.nest import BIAS_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,17 @@ def loads(target: Target, transfer: Transfer, epilogue: Epilogue | None = None) 
         yield from bank_loads(target, transfer.child, operand, inner, words.busiest_writes, first.busiest_writes)
 
 
+def each_port(loads: Iterable[Load]) -> Iterable[Load]:
+    """One load for each port: what an epilogue reads may pass the port that its results take."""
+    found: dict[str, Load] = {}
+    for load in loads:
+        old = found.get(load.port)
+        found[load.port] = (
+            load if old is None else replace(load, cycles=old.cycles + load.cycles, first=old.first + load.first)
+        )
+    return found.values()
+
+
 def busiest(loads: Iterable[Load], cycles: int) -> tuple[Fraction, str, dict[str, Fraction]]:
     """The longest of ``cycles`` of compute and what every port is busy for; its name; the busy cycles of all ports."""
     ports: dict[str, Fraction] = {}
@@ -99,33 +112,69 @@ class Work:
     stopped: dict[str, Fraction] = field(default_factory=dict)
     ahead: frozenset[str] = frozenset()
     share: Fraction = Fraction(0)  # of compute, in the tiles that begin a phase or end it
+    begins: str = ""  # the operand whose first tile is waited for, all further ones being fetched beforehand
 
     @classmethod
     def of(cls, target: Target, transfer: Transfer, epilogue: Epilogue | None = None) -> Work:
-        passed = list(loads(target, transfer, epilogue))
-        busy: dict[str, Fraction] = {}
-        for load in passed:
-            busy[load.port] = busy.get(load.port, Fraction(0)) + load.cycles
+        passed = list(each_port(loads(target, transfer, epilogue)))
+        busy = {load.port: load.cycles for load in passed}
         if transfer.child == len(target.levels) or not passed:
             return cls(transfer.fill, busy)
         if target.levels[transfer.child].overlaps(transfer.operand):
             waits = {load.port: min(transfer.phases * load.first, load.cycles) for load in passed}
             share = Fraction(transfer.phases, transfer.events)
-            return cls(transfer.fill, busy, max(waits.values()), waits, share=share)
+            begins = transfer.operand if transfer.kind == "fill" else ""
+            return cls(transfer.fill, busy, max(waits.values()), waits, share=share, begins=begins)
         level, share = _prefetched(target, transfer)
         later = {load.port: (load.cycles - load.first) * (1 - share * (load.level < level)) for load in passed}
         stopped = {load.port: load.first + later[load.port] for load in passed}
         stop = max(load.first for load in passed) + max(later.values())
-        return cls(transfer.fill, busy, stop, stopped, frozenset(load.port for load in passed if load.level < level))
+        ahead = frozenset(load.port for load in passed if load.level < level)
+        return cls(transfer.fill, busy, stop, stopped, ahead, Fraction(transfer.phases, transfer.events))
 
 
-def port_time(port: str, works: list[Work], fill: int, compute: int) -> Fraction:
-    """The cycles of a port for what moves at a fill position or inside it, what it has to stop for meanwhile, and the
-    work on one tile in every phase, where nothing further in keeps the port busy during that.
+def first_updates(target: Target, transfers: Iterable[Transfer], compute: int) -> Iterator[Work]:
+    """The bias as the MACs read it. Where it takes longer than other iterations do, it stops them."""
+    bottom = len(target.levels)
+    arrays = [Work.of(target, each) for each in transfers if each.child == bottom and each.operand != BIAS_NAME]
+    pace = max((busy for work in arrays for busy in work.busy.values()), default=Fraction(0)) / max(1, compute)
+    for each in transfers:
+        if each.child == bottom and each.operand == BIAS_NAME:
+            work = Work.of(target, each)
+            stop = max(work.busy.values(), default=Fraction(0)) - each.events * max(pace, Fraction(1))
+            if stop > 0:
+                yield Work(work.fill, {}, stop, {port: min(stop, busy) for port, busy in work.busy.items()})
+
+
+def alone(port: str, work: Work, works: list[Work], compute: int) -> Fraction:
+    """The compute of the tiles of a transfer that begin a phase or end it, less what keeps its port busy meanwhile."""
+    inside = sum((other.busy.get(port, Fraction(0)) for other in works if other.fill > work.fill), Fraction(0))
+    return work.share * max(compute - inside, Fraction(0)) if work.busy.get(port) else Fraction(0)
+
+
+def beginning(works: Iterable[Work]) -> Fraction:
+    """How long the first tiles of several operands take: each through its levels, one after another in each port."""
+    times: dict[tuple[str, str], Fraction] = {}
+    for work in works:
+        for key, time in (("operand", work.begins), work.stop), *((("port", p), t) for p, t in work.stopped.items()):
+            times[key] = times.get(key, Fraction(0)) + time
+    return max(times.values(), default=Fraction(0))
+
+
+def begin_time(port: str, begins: list[Work], fill: int) -> Fraction:
+    """The cycles of a port for first tiles further out and for all tiles from a fill position inward, and those in
+    which it waits for other first tiles. Two of each of its own tiles come meanwhile.
     """
-    users = [work for work in works if work.busy.get(port) and work.fill >= fill]
-    innermost = all(work.fill == fill for work in users)
-    time = compute * max((work.share for work in users if innermost), default=Fraction(0))
+    outer = [work for work in begins if work.fill <= fill]
+    own = [(work, work.busy.get(port, Fraction(0))) for work in begins if work.fill >= fill]
+    before = sum((work.stopped.get(port, Fraction(0)) for work in outer if work.fill < fill), Fraction(0))
+    ahead = sum((min(2 * work.share, Fraction(1)) * busy for work, busy in own), Fraction(0))
+    return before + max(beginning(outer) - before - ahead, Fraction(0)) + sum(busy for _, busy in own)
+
+
+def port_time(port: str, works: list[Work], fill: int) -> Fraction:
+    """The cycles of a port for what moves at a fill position or inside it, and what it has to stop for meanwhile."""
+    time = Fraction(0)
     for work in works:
         busy = work.busy.get(port, Fraction(0))
         if work.fill > fill or (work.fill == fill and port in work.ahead):
@@ -152,6 +201,13 @@ def latency(target: Target, counts: Counts, density: Fraction = Fraction(1)) -> 
         (load for each in counts.transfers for load in loads(target, each, counts.epilogue)), compute
     )
     works = [Work.of(target, transfer, counts.epilogue) for transfer in counts.transfers]
-    times = [compute + sum((work.stop for work in works), Fraction(0))]
-    times += [port_time(port, works, fill, compute) for port in ports for fill in {work.fill for work in works}]
+    works += first_updates(target, counts.transfers, compute)
+    inner = [each for each in counts.transfers if each.child < len(target.levels)]
+    stops = any(not target.levels[each.child].overlaps(each.operand) for each in inner)
+    begins = [] if stops else [work for work in works if work.begins]  # in one phase they come together
+    others = works if stops else [work for work in works if not work.begins]
+    times = [compute + beginning(begins) + sum((work.stop for work in others), Fraction(0))]
+    for port, fill in product(ports, {work.fill for work in works}):
+        time = begin_time(port, begins, fill) + port_time(port, others, fill)
+        times.append(time + max(alone(port, work, works, compute) for work in works if work.fill >= fill))
     return Latency(ceil(max(times)), bound_by, ports)

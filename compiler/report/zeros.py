@@ -12,7 +12,6 @@ from effc.compiler.report import text
 from effc.compiler.report.columns import Column, Table
 from effc.compiler.report.model import CodedInfo, Layer, Number, Report, ZeroInfo
 from effc.compiler.target.model import OPERAND_TERMS
-from effc.compiler.target.widths import Widths
 
 if TYPE_CHECKING:
     from effc.compiler.cost.evaluate import Evaluation
@@ -25,21 +24,17 @@ if TYPE_CHECKING:
 def with_zeros(report: Report, graph: Graph, target: Target, found: Mapping[str, ZeroCounts]) -> Report:
     """The report with what a run found of zeros, by the names of layers; the rest of it stays as it is."""
     ops = {op.name: op for op in graph.nests if op.name in found}
-    infos = {
-        name: zero_info(op, target.with_widths(Widths.of_nest(op, graph.tensors)), found[name])
-        for name, op in ops.items()
-    }
+    infos = {name: zero_info(op, graph, target, found[name]) for name, op in ops.items()}
     layers = tuple(replace(layer, zeros=infos.get(layer.name)) for layer in report.layers)
     return replace(report, layers=layers, totals=replace(report.totals, zeros=total_zeros(layers)))
 
 
-def zero_info(op: NestOp, target: Target, found: ZeroCounts) -> ZeroInfo:
-    """The zeros of a layer, costed on a target that has its widths."""
-    from effc.compiler.cost.evaluate import evaluate
+def zero_info(op: NestOp, graph: Graph, target: Target, found: ZeroCounts) -> ZeroInfo:
+    """The zeros of a layer, costed."""
+    from effc.compiler.cost.epilogue import evaluate_op
     from effc.ir.zeros import measured
 
-    assert op.schedule is not None
-    cost = evaluate(op.nest, op.schedule, target, measured(found, op.nest.macs, target.mac.gates))
+    cost = evaluate_op(op, graph, target, measured(found, op.nest.macs, target.mac.gates))
     return _info(target, cost, found.stored)
 
 

@@ -9,30 +9,39 @@ from pathlib import Path
 import pytest
 
 import effc
-from effc.backends.accel.isa import NestLayer
-from effc.backends.accel.timing import Clock
+from effc.backends.accel.layer_clock import timings
 from effc.compiler.cost import evaluate_op
+from effc.compiler.target import bundled_targets
 
 ROOT = Path(__file__).resolve().parents[2]
 
-LONG = [pytest.param(name, marks=pytest.mark.validate) for name in ("squeezenet", "resnet18")]
+QUICK = [("digits", target) for target in ("eyeriss", "tpu_v1", "vta")]
+LONG = [
+    *(("digits", target) for target in ("gemmini", "nvdla_full", "simba_chiplet", "shidiannao", "eyeriss_like")),
+    *((name, target) for name in ("squeezenet", "resnet18") for target in bundled_targets() if "_like" not in target),
+]
+UNLIKE = {
+    ("resnet18", "tpu_v1"): {"layer4_0_downsample_0"},
+    ("resnet18", "shidiannao"): {"layer2_0_downsample_0", "layer3_0_downsample_0"},
+}
+"""Layers over 5 %, with their reasons in docs/semantics.md."""
 
 
-@pytest.mark.parametrize("name", ["digits", *LONG])
-def test_latency_is_that_of_the_clock(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "target"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.validate) for case in LONG)]
+)
+def test_latency_is_that_of_the_clock(name: str, target: str, tmp_path: Path) -> None:
     """Within 2 % of the total, and within 5 % of every layer on the array."""
     subprocess.run([sys.executable, "models/build.py", name, "-o", tmp_path], cwd=ROOT, check=True)
-    compiled = effc.compile(tmp_path / f"{name}.onnx", "eyeriss")
+    compiled = effc.compile(tmp_path / f"{name}.onnx", target)
     assert compiled.program is not None
-    layers = {layer.name: layer for layer in compiled.program.layers}
+    followed_layers = timings(compiled.program, compiled.target)
     predicted, followed = 0, 0
     for op in compiled.graph.nests:
-        layer = layers[op.name]
-        assert isinstance(layer, NestLayer)
-        others = {name: compiled.graph.tensors[name].words for name in op.epilogue_inputs}
-        timing = Clock(layer, compiled.target, others=others).run()
+        timing = followed_layers[op.name]
         cost = evaluate_op(op, compiled.graph, compiled.target)
-        assert cost.cycles == pytest.approx(timing.cycles, rel=0.05), op.name
+        if op.name not in UNLIKE.get((name, target), ()):
+            assert cost.cycles == pytest.approx(timing.cycles, rel=0.05), op.name
         assert timing.compute == cost.counters.cycles
         assert timing.ports == pytest.approx({port: float(busy) for port, busy in cost.latency.ports.items() if busy})
         predicted, followed = predicted + cost.cycles, followed + timing.cycles

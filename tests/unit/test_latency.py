@@ -93,8 +93,34 @@ def test_a_buffet_waits_for_the_first_fill_of_every_phase() -> None:
 
 
 def test_without_stops_there_is_one_phase() -> None:
+    """The first filters and the first row of the ifmap come at the same time, where they do not share a network."""
     found = cost(machine("bandwidth unlimited; buffering buffet", LINKS, "buffering buffet"))
-    assert found.cycles == COMPUTE + 16 + 8
+    assert found.cycles == COMPUTE + 16
+    shared = "bandwidth ifmap, filter 1 word/cycle;"
+    assert cost(machine("bandwidth unlimited; buffering buffet", shared, "buffering buffet")).cycles >= COMPUTE + 16 + 8
+
+
+BURST = """
+target burst {
+  word 16 bit
+  clock 100 MHz
+  memory D { size unbounded; energy 1x; bandwidth unlimited }
+  memory L {
+    bank { size 400 words; keeps psum; energy 1x; bandwidth unlimited }
+    bank { size 400 words; may keep bias; energy 1x; bandwidth 1 word/cycle }
+  }
+  array A [4 x] { multicast words; reduce none }
+  mac { energy 1x }
+}
+"""
+
+
+def test_macs_stop_for_the_bias() -> None:
+    """Four words of it in each first update: three cycles more than other iterations take; and four that come first."""
+    nest = nests.conv2d(n=1, k=4, c=5, p=3, q=1, r=1, s=1, bias=True)
+    text = "keep O @ L\nkeep B @ L\nfor P\n  for C\n    par K @ L.x\n"
+    found = evaluate(nest, parse_schedule(text, nest), parse_target(BURST))
+    assert (found.counters.cycles, found.cycles) == (3 * 5, 4 + 3 * 5 + 3 * 3)
 
 
 def test_buffets_need_no_room_and_double_buffers_twice_the_room() -> None:

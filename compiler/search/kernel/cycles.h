@@ -7,6 +7,7 @@ typedef struct {
     double compute;                 /* with all stops and waits */
     double port[MAXP];              /* what passes it in all */
     double took[MAXW][MAXN], stop[MAXW];
+    int together;                   /* nothing stops: first tiles come at the same time, here the longest counts */
 } Times;
 
 static double took(const Load *l, const double *z) {
@@ -38,7 +39,11 @@ static double stop_of(const Work *w, const double *z, const double *times) {
 }
 
 static void take_times(const S *s, const Setting *t, const double *z, Times *x) {
+    double begins = 0;
+    x->together = 1;
     for (int p = 0; p < s->ports; p++) x->port[p] = 0;
+    for (int i = 0; i < t->nworks; i++)
+        if (t->work[i].kind == STOPS) x->together = 0;
     x->compute = z[t->compute];
     for (int i = 0; i < t->nworks; i++) {
         const Work *w = &t->work[i];
@@ -46,8 +51,11 @@ static void take_times(const S *s, const Setting *t, const double *z, Times *x) 
             x->took[i][l] = took(&w->load[l], z);
             x->port[w->load[l].port] += x->took[i][l];
         }
-        x->compute += x->stop[i] = stop_of(w, z, x->took[i]);
+        x->stop[i] = stop_of(w, z, x->took[i]);
+        if (x->together && w->kind == OVERLAPS) begins = fmax(begins, x->stop[i]);
+        else x->compute += x->stop[i];
     }
+    x->compute += begins;
 }
 
 /* What a port has to wait for at the fill position of a mark, beside its own work there. */
@@ -55,10 +63,11 @@ static double beside(const Setting *t, const double *z, const Times *x, int mark
     double sum = 0;
     for (int i = t->from[mark]; i < t->from[mark + 1]; i++) {
         const Work *w = &t->work[i];
-        double more = x->stop[i];
+        double more = x->together && w->kind == OVERLAPS ? 0 : x->stop[i];
         for (int l = 0; l < w->n; l++) {
             const Load *load = &w->load[l];
             if (load->port != port) continue;
+            if (x->together && w->kind == OVERLAPS) continue;
             if (w->kind == STOPS) more = load->ahead ? 0 : fmax(0, x->stop[i] - x->took[i][l]);
             else more = w->alike && load->first >= 0 ? fmax(0, x->stop[i] - took_first(load, z)) : 0;
         }
@@ -77,7 +86,7 @@ static double port_times(const S *s, const Setting *t, const int *order, const d
         for (int p = 0; p < s->ports; p++) {
             double here = 0, stops = 0;
             for (int i = t->from[m]; i < t->from[m + 1]; i++) {
-                double stop = x->stop[i];
+                double stop = x->together && t->work[i].kind == OVERLAPS ? 0 : x->stop[i];
                 for (int l = 0; l < t->work[i].n; l++) {
                     if (t->work[i].load[l].port != p) continue;
                     here += x->took[i][l];

@@ -1,0 +1,34 @@
+"""The clock of a layer of a program, whose tensors say how wide elements are and what an epilogue reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from math import prod
+
+from effc.backends.accel.check import widths_of
+from effc.backends.accel.isa import NestLayer, Program, Slot
+from effc.backends.accel.timing import Clock, Timing
+from effc.backends.accel.trace import Recorder
+from effc.compiler.target.model import Target
+
+
+def clock_of(
+    layer: NestLayer,
+    slots: Mapping[str, Slot],
+    target: Target,
+    recorder: Recorder | None = None,
+    work: Fraction = Fraction(1),
+) -> Clock:
+    """The clock of a layer on the array. ``work``: the share of the MACs that are done, where others are skipped."""
+    named = () if layer.epilogue is None else layer.epilogue.inputs
+    read = [slots[name] for name in named if slots[name].address is not None]
+    others = [(prod(slot.shape or ()), target.stored_bits(slot.dtype)) for slot in read]
+    return Clock(layer, target.with_widths(widths_of(layer, slots)), recorder, work, others)
+
+
+def timings(program: Program, target: Target) -> dict[str, Timing]:
+    """The time of every layer on the array, by its name; nothing is known of its data."""
+    slots = {slot.name: slot for slot in program.slots}
+    layers = [layer for layer in program.layers if isinstance(layer, NestLayer)]
+    return {layer.name: clock_of(layer, slots, target).run() for layer in layers}
