@@ -146,10 +146,23 @@ def first_updates(target: Target, transfers: Iterable[Transfer], compute: int) -
                 yield Work(work.fill, {}, stop, {port: min(stop, busy) for port, busy in work.busy.items()})
 
 
-def alone(port: str, work: Work, works: list[Work], compute: int) -> Fraction:
-    """The compute of the tiles of a transfer that begin a phase or end it, less what keeps its port busy meanwhile."""
-    inside = sum((other.busy.get(port, Fraction(0)) for other in works if other.fill > work.fill), Fraction(0))
-    return work.share * max(compute - inside, Fraction(0)) if work.busy.get(port) else Fraction(0)
+def alone(port: str, work: Work, works: list[Work], others: list[Work], compute: int) -> Fraction:
+    """What goes on inside the tiles of a transfer that begin a phase or end it: compute, or the busiest port of those
+    ``others`` that do not come beforehand; less what keeps the port of the transfer busy meanwhile.
+    """
+    if not work.busy.get(port):
+        return Fraction(0)
+    longest = max([Fraction(compute), *inside(work, others).values()])
+    return work.share * max(longest - inside(work, works).get(port, Fraction(0)), Fraction(0))
+
+
+def inside(work: Work, works: Iterable[Work]) -> dict[str, Fraction]:
+    """The busy cycles of ports for what moves further in than a transfer."""
+    found: dict[str, Fraction] = {}
+    for other in works:
+        for port, busy in other.busy.items() if other.fill > work.fill else ():
+            found[port] = found.get(port, Fraction(0)) + busy
+    return found
 
 
 def beginning(works: Iterable[Work]) -> Fraction:
@@ -209,5 +222,5 @@ def latency(target: Target, counts: Counts, density: Fraction = Fraction(1)) -> 
     times = [compute + beginning(begins) + sum((work.stop for work in others), Fraction(0))]
     for port, fill in product(ports, {work.fill for work in works}):
         time = begin_time(port, begins, fill) + port_time(port, others, fill)
-        times.append(time + max(alone(port, work, works, compute) for work in works if work.fill >= fill))
+        times.append(time + max(alone(port, work, works, others, compute) for work in works if work.fill >= fill))
     return Latency(ceil(max(times)), bound_by, ports)
