@@ -289,7 +289,10 @@ def _nameless(data: bytes) -> bytes:
     """A node without the names that do not count, so that equal nodes share a session."""
     import onnx
 
-    node: onnx.NodeProto = onnx.NodeProto.FromString(data)
+    try:
+        node: onnx.NodeProto = onnx.NodeProto.FromString(data)
+    except Exception as error:  # protobuf's own
+        raise InputError(f"a node that cannot be read: {one_line(error)}") from None
     for field in ("name", "doc_string", "input", "output", "metadata_props"):
         node.ClearField(field)
     return bytes(node.SerializeToString(deterministic=True))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-_INTEGER = re.compile(r"(?:u?int|(?:un)?signed)([0-9]+)")
+_INTEGER = re.compile(r"(?:u?int|(?:un)?signed)([1-9]|[1-5][0-9]|6[0-4])")
 _DATA = re.compile(r"b?float16|float(32|64)")
 
 

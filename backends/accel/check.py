@@ -19,6 +19,14 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 """Types of floating point, whose elements are words of the target."""
 
 
+KNOWN = f"{', '.join(FLOATS)} or a type of integers"
+
+
+def _is_type(dtype: str) -> bool:
+    """Whether words in DRAM may have a type."""
+    return dtype in FLOATS or integer_bits(dtype) is not None
+
+
 def widths_of(layer: NestLayer, slots: Mapping[str, Slot]) -> Widths:
     """The bits of the elements of a layer, which follow from its tensors."""
     types = {operand.name: slots[operand.tensor].dtype for operand in layer.operands}
@@ -43,6 +51,8 @@ def check_program(program: Program, target: Target, limits: Limits) -> None:
     slots = {slot.name: slot for slot in program.slots}
     for layer in program.layers:
         if isinstance(layer, NestLayer):
+            if layer.epilogue is not None and not _is_type(layer.epilogue.dtype):
+                raise MachineFault(f"sums of {layer.epilogue.dtype}", layer.name, expected=KNOWN)
             check_layer(layer, target.with_widths(widths_of(layer, slots)), limits)
             for step in layer.epilogue.steps if layer.epilogue is not None else ():
                 check_vector(layer.name, step.op, target)
@@ -96,9 +106,8 @@ def _slot(slot: Slot, program: Program) -> Iterator[MachineFault]:
         )
     elif slot.address < 0 or _end(slot) > program.dram_words:
         yield MachineFault(f"slot {slot.name} does not fit", expected=f"{program.dram_words} words at most")
-    elif slot.dtype not in FLOATS and integer_bits(slot.dtype) is None:
-        expected = f"{', '.join(FLOATS)} or a type of integers"
-        yield MachineFault(f"slot {slot.name} in DRAM is of {slot.dtype}", expected=expected)
+    elif not _is_type(slot.dtype):
+        yield MachineFault(f"slot {slot.name} in DRAM is of {slot.dtype}", expected=KNOWN)
 
 
 def _end(slot: Slot) -> int:

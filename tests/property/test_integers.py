@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from random import Random
@@ -11,8 +12,10 @@ import numpy as np
 import onnx
 import pytest
 from cases import Case, random_case, reference
+from mutants import mutated
+from test_machine_fuzz import LIMITS, binary_outcome, outcome
 
-from effc.backends.accel import Machine
+from effc.backends.accel import Machine, print_program
 from effc.backends.accel.emit import emit
 from effc.backends.accel.stepper import Finish, Stepper
 from effc.backends.reference import reference_run
@@ -138,6 +141,19 @@ def check(found: Integers, exact: bool) -> int:
 @pytest.mark.parametrize("first", range(0, 40, 20))
 def test_three_ways_to_compute(first: int) -> None:
     assert sum(check(drawn(seed), exact=seed % 3 == 0) for seed in range(first, first + 20))
+
+
+def test_damaged_programs() -> None:
+    """A result or a typed fault, whatever is changed."""
+    outcomes = Counter[str]()
+    for seed in range(20):
+        found, random = drawn(seed), Random(seed)
+        machine = Machine(found.case.target, limits=LIMITS)
+        text = print_program(emit(found.graph, found.case.target))
+        for _ in range(15):
+            outcomes[outcome(machine, mutated(text, random), found.graph.constants)] += 1
+            outcomes[binary_outcome(machine, text, found.graph.constants, random)] += 1
+    assert min(outcomes[kind] for kind in ("rejected", "faulted", "ran")) > 20
 
 
 @pytest.mark.validate
