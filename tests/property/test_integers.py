@@ -19,7 +19,7 @@ from effc.backends.accel import Machine, print_program
 from effc.backends.accel.emit import emit
 from effc.backends.accel.stepper import Finish, Stepper
 from effc.backends.reference import reference_run
-from effc.compiler.cost.epilogue import count_op
+from effc.compiler.cost.epilogue import count_op, op_target
 from effc.compiler.target.model import Numeric, VectorUnit
 from effc.ir.graph import Graph, NestOp, NodeOp, Tensor, View
 from effc.ir.nest import Operand
@@ -141,6 +141,25 @@ def check(found: Integers, exact: bool) -> int:
 @pytest.mark.parametrize("first", range(0, 40, 20))
 def test_three_ways_to_compute(first: int) -> None:
     assert sum(check(drawn(seed), exact=seed % 3 == 0) for seed in range(first, first + 20))
+
+
+def test_the_clock_knows_widths() -> None:
+    """What passes the ports of the outermost level takes the bits that the cost model says, finished words theirs."""
+    narrowed = 0
+    for seed in range(12):
+        found = drawn(seed)
+        outermost, *inner = found.case.target.levels
+        bank = replace(outermost.banks[0], read_bandwidth=Fraction(16), write_bandwidth=Fraction(24))
+        target = replace(found.case.target, levels=(replace(outermost, banks=(bank,)), *inner))
+        result = Machine(target, cycles=True).run(emit(found.graph, target), {}, found.graph.constants)
+        (op,) = found.graph.nests
+        counters, seen = result.counters[op.name], op_target(op, found.graph, target)
+        for way, table, rate in (("read", counters.reads, 16), ("write", counters.writes, 24)):
+            moved = [(name, words) for (level, name), words in table.items() if level == outermost.name]
+            bits = sum(seen.access_bits(0, name, way, words) for name, words in moved)
+            assert result.timings[op.name].ports.get(f"{outermost.name} {way}", 0) == pytest.approx(float(bits / rate))
+        narrowed += seen.finished_bits() < seen.bits(0, "O")
+    assert narrowed >= 4
 
 
 def test_damaged_programs() -> None:
