@@ -33,6 +33,7 @@ from effc.ir.schedule import Schedule
 if TYPE_CHECKING:
     import onnx
 
+    from effc.backends.accel import Program
     from effc.compiler.passes.type_sums import NumericMode
     from effc.compiler.replay import TimeloopCounts
     from effc.compiler.search.cache import Cache
@@ -272,6 +273,7 @@ def _compile(
             search_s=compiled.search_s,
             compile_s=time.perf_counter() - began,
             saved_words=compiled.saved_words,
+            bounds=_bounds(compiled.program, target),
         )
         results.append((compiled, report))
     known = [{digest(value) for value in compiled.graph.constants.values()} for compiled, _ in results]
@@ -281,6 +283,13 @@ def _compile(
         for (c, report), options in zip(results, variants)
     )
     return replace(first, others=tuple(others))
+
+
+def _bounds(program: Program | None, target: Target) -> dict[str, str]:
+    """What takes longest in every layer on the array, from the machine's clock."""
+    from effc.backends.accel import timings
+
+    return {} if program is None else {name: found.bound_by for name, found in timings(program, target).items()}
 
 
 def _check(what: str, value: Any, known: tuple[str, ...]) -> None:

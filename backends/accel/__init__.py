@@ -8,6 +8,7 @@ from effc.backends.accel.binary import encode_program as encode_program
 from effc.backends.accel.emit import emit as emit
 from effc.backends.accel.faults import MachineFault as MachineFault
 from effc.backends.accel.isa import Program as Program
+from effc.backends.accel.layer_clock import timings as timings
 from effc.backends.accel.machine import Machine as Machine
 from effc.backends.accel.machine import RunResult as RunResult
 from effc.backends.accel.machine import run_nest as run_nest

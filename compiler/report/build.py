@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 from math import ceil
+from types import MappingProxyType
 
 import effc
 from effc.compiler.cost.energy import hop_energy, operand_energy, to_pj
@@ -54,9 +55,14 @@ def build_report(
     search_s: float | None = None,
     compile_s: float | None = None,
     saved_words: int = 0,
+    bounds: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
-    """The report, layers in the graph's order; ``results`` has the schedule found for every nest op, by its name."""
-    layers = tuple(layers_of(graph, target, results))
+    """The report, layers in the graph's order; ``results`` has the schedule found for every nest op, by its name.
+
+    ``bounds``: what takes longest in a layer, from the machine's clock; of other layers the cost model says it.
+    """
+    found = layers_of(graph, target, results)
+    layers = tuple(replace(layer, bound_by=bounds.get(layer.name, layer.bound_by)) for layer in found)
     return Report(
         schema=SCHEMA,
         effc=effc.__version__,

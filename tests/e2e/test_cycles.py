@@ -40,3 +40,13 @@ def test_latency_is_that_of_the_clock(name: str, target: str, tmp_path: Path) ->
         assert timing.ports == pytest.approx({port: float(busy) for port, busy in cost.latency.ports.items() if busy})
         predicted, followed = predicted + cost.cycles, followed + timing.cycles
     assert predicted == pytest.approx(followed, rel=0.02)
+
+
+def test_the_report_says_what_the_clock_says(tmp_path: Path) -> None:
+    """On `tpu_v1` the digits network spends its time on filling and emptying the machine."""
+    subprocess.run([sys.executable, "models/build.py", "digits", "-o", tmp_path], cwd=ROOT, check=True)
+    compiled = effc.compile(tmp_path / "digits.onnx", "tpu_v1")
+    assert compiled.program is not None
+    clock = timings(compiled.program, compiled.target)
+    assert {name: compiled.report.layer(name).bound_by for name in clock} == {n: t.bound_by for n, t in clock.items()}
+    assert "ramp-up" in {timing.bound_by for timing in clock.values()}
