@@ -195,10 +195,13 @@ class _Run:
         memory, output = self.dram.layer(layer, self.slots), setting_box(written)
         counters = self.sums(layer, memory, output)
         self.dram.keep(layer, memory, self.slots[written.tensor].dtype if epilogue is None else epilogue.dtype)
+        zeros = self.result.zeros.get(layer.name)
+        if zeros is not None:
+            zeros.stored.update(self.stored(layer, range(1, len(self.machine.target.levels))))
         if epilogue is not None:
             self.finish(written.tensor, epilogue, counters)
-        if layer.name in self.result.zeros:
-            self.result.zeros[layer.name].stored.update(self.stored(layer))
+        if zeros is not None:
+            zeros.stored.update(self.stored(layer, range(1)))
         return counters
 
     def finish(self, written: str, epilogue: Epilogue, counters: Counters) -> None:
@@ -258,13 +261,17 @@ class _Run:
             self.result.zeros[layer.name] = ZeroCounts(engine.gated, {})
         return counters
 
-    def stored(self, layer: NestLayer) -> Iterator[tuple[tuple[str, str], Coded]]:
-        """The tensors of a layer, in the code of every level that keeps them in one."""
+    def stored(self, layer: NestLayer, positions: range) -> Iterator[tuple[tuple[str, str], Coded]]:
+        """The tensors of a layer, in the code of every level at these positions that keeps them in one."""
         target = self.machine.target.with_widths(widths_of(layer, self.slots))
-        for position, level in enumerate(target.levels):
+        for position in positions:
+            level = target.levels[position]
             for operand in layer.operands:
                 if (code := level.code(operand.name)) is not None:
-                    words = setting_box(operand).view(self.dram.plane(self.slots[operand.tensor].dtype).data, 0)
+                    dtype = self.slots[operand.tensor].dtype
+                    if position and operand.kind == "write" and layer.epilogue is not None:
+                        dtype = layer.epilogue.dtype  # partial sums
+                    words = setting_box(operand).view(self.dram.plane(dtype).data, 0)
                     bits = ceil(target.bits(position, operand.name))
                     yield (level.name, operand.name), code.encode(words, bits)
 

@@ -30,12 +30,12 @@ def with_zeros(report: Report, graph: Graph, target: Target, found: Mapping[str,
 
 
 def zero_info(op: NestOp, graph: Graph, target: Target, found: ZeroCounts) -> ZeroInfo:
-    """The zeros of a layer, costed."""
-    from effc.compiler.cost.epilogue import evaluate_op
+    """The zeros of a layer, and what it costs with them."""
+    from effc.compiler.cost.epilogue import evaluate_op, op_target
     from effc.ir.zeros import measured
 
     cost = evaluate_op(op, graph, target, measured(found, op.nest.macs, target.mac.gates))
-    return _info(target, cost, found.stored)
+    return _info(op_target(op, graph, target), cost, found.stored)
 
 
 def expected_zeros(nest: Nest, target: Target, cost: Evaluation, densities: Mapping[str, Fraction]) -> ZeroInfo:
