@@ -104,10 +104,11 @@ def standard_passes() -> tuple[Pass, ...]:
     from effc.compiler.passes.dead_ops import DeadOps
     from effc.compiler.passes.fold_batchnorm import FoldBatchNorm
     from effc.compiler.passes.fold_bias import FoldBias
+    from effc.compiler.passes.fold_pads import FoldPads
     from effc.compiler.passes.merge_dims import MergeDims
     from effc.compiler.passes.remove_identities import RemoveIdentities
 
-    return RemoveIdentities(), AbsorbLayouts(), FoldBatchNorm(), FoldBias(), MergeDims(), DeadOps()
+    return RemoveIdentities(), AbsorbLayouts(), FoldPads(), FoldBatchNorm(), FoldBias(), MergeDims(), DeadOps()
 
 
 def placing_passes(target: Target, numeric: NumericMode = "reference") -> tuple[Pass, ...]:

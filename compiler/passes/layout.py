@@ -91,28 +91,29 @@ def through(view: View, sizes: Sequence[int], layout: Layout) -> View | None:
     """
     tight = layout.merged
     steps = row_major(tight.shape)
-    start = _digits(view.offset, steps)
+    start = digits(view.offset, steps)
     low, high = list(start), list(start)
     strides = []
     for stride, size in zip(view.strides, sizes):
-        digits = _digits(abs(stride), steps) if size > 1 else [0] * len(steps)
+        moved = digits(abs(stride), steps) if size > 1 else [0] * len(steps)
         sign = 1 if stride >= 0 else -1
-        for axis, digit in enumerate(digits):
+        for axis, digit in enumerate(moved):
             reach = sign * digit * (size - 1)
             low[axis], high[axis] = low[axis] + min(0, reach), high[axis] + max(0, reach)
-        strides.append(sign * sum(digit * step for digit, step in zip(digits, tight.strides)))
+        strides.append(sign * sum(digit * step for digit, step in zip(moved, tight.strides)))
     if any(first < 0 or last >= size for first, last, size in zip(low, high, tight.shape)):
         return None
     offset = tight.offset + sum(digit * step for digit, step in zip(start, tight.strides))
     return View(layout.source, offset, tuple(strides), view.zero)
 
 
-def _digits(number: int, steps: Shape) -> list[int]:
-    digits = []
+def digits(number: int, steps: Shape) -> list[int]:
+    """The index of a word, in a tensor with these strides."""
+    found = []
     for step in steps:
-        digits.append(number // step)
+        found.append(number // step)
         number %= step
-    return digits
+    return found
 
 
 # The layouts of operators

@@ -241,3 +241,34 @@ def test_the_words_saved() -> None:
     report = effc.compile(made, "eyeriss", time_limit=0.5).report
     assert report.totals.saved_words == 2 * 12 + 15 + 5 + 15 + 2 * 15
     assert "89 words saved by fusion" in programmability(report)
+
+
+PADS = {
+    "before a convolution": ({"pads": [0, 0, 1, 2, 0, 0, 1, 0]}, [0, 0, 0, 0], True),
+    "on top of its own": ({"pads": [0, 0, 1, 1, 0, 0, 1, 1]}, [1, 1, 1, 1], True),
+    "around channels": ({"pads": [0, 1, 0, 0, 0, 1, 0, 0]}, [0, 0, 0, 0], True),
+    "with ones": ({"pads": [0, 0, 1, 1, 0, 0, 1, 1], "value": 1.0}, [0, 0, 0, 0], False),
+    "of the edge": ({"pads": [0, 0, 1, 1, 0, 0, 1, 1], "mode": "edge"}, [0, 0, 0, 0], False),
+}
+
+
+@pytest.mark.parametrize("case", PADS)
+def test_pads_are_padding(case: str) -> None:
+    attributes, own, folds = PADS[case]
+    channels = 2 + sum(attributes["pads"][1::4])
+    inputs = {"pads": np.array(attributes["pads"]), "value": np.array(attributes.get("value", 0), np.float32)}
+    pad = helper.make_node("Pad", ["x", *inputs], ["t"], mode=attributes.get("mode", "constant"))
+    conv = helper.make_node("Conv", ["t", "w"], ["y"], pads=own, strides=[2, 1], dilations=[1, 2])
+    made = model([pad, conv], {"x": (1, 2, 6, 7)}, {**inputs, "w": random((3, channels, 3, 2))})
+    assert ops(optimised(made)) == (["CONV"] if folds else ["Pad", "CONV"])
+
+
+def test_pads_that_only_a_part_of_is_read_of_stay() -> None:
+    """The rows behind the slice are no zeros for the convolution, whatever its padding says."""
+    nodes = [
+        helper.make_node("Pad", ["x", "pads"], ["t"]),
+        helper.make_node("Slice", ["t", "a", "b", "c"], ["u"]),
+        helper.make_node("Conv", ["u", "w"], ["y"], pads=[1, 1, 1, 1]),
+    ]
+    constants = {"a": np.array([0]), "b": np.array([4]), "c": np.array([2]), "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
+    assert "Pad" in ops(optimised(model(nodes, {"x": (1, 2, 6, 6)}, {**constants, "w": random((3, 2, 3, 3))})))
