@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from effc.backends.host import Value, run_node
+from effc.backends.parts import keep_parts
 from effc.ir.errors import InputError
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, View
 from effc.ir.nest import Axis, Nest, Operand
@@ -27,6 +28,7 @@ def reference_run(
     if missing := [name for name in graph.inputs if name not in inputs]:
         raise InputError(f"the input '{missing[0]}' is missing", graph.name, expected=", ".join(graph.inputs))
     values: dict[str, Value] = {**graph.constants, **{name: inputs[name] for name in graph.inputs}}
+    keep_parts(graph, graph.inputs, values)
     for op in graph.ops:
         if isinstance(op, NestOp):
             _store(graph, op, run_nest(op, values, accumulate), values)
@@ -34,6 +36,7 @@ def reference_run(
                 values[op.outputs[0]] = run_epilogue(op, values[op.inner[0]], values)
         else:
             values |= {name: value for name, value in zip(op.outputs, run_op(op, values)) if name}
+        keep_parts(graph, op.outputs, values)
     return values
 
 

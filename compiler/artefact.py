@@ -131,7 +131,8 @@ def misfits(graph: Graph, target: Target, program: Program | None) -> Iterator[s
         if isinstance(op, NestOp) and {dim.name: dim.bound for dim in getattr(layer, "dims", ())} != op.nest.bounds:
             yield f"layer '{op.name}' of the program has other dims than the graph"
     for slot in program.slots:
-        if graph.tensors.get(slot.name) != Tensor(slot.name, slot.dtype, slot.shape):
+        known = graph.tensors.get(slot.name)
+        if known is None or replace(known, place=None) != Tensor(slot.name, slot.dtype, slot.shape):
             yield f"the program has another tensor '{slot.name}' than the graph"
     for layer, op in zip(program.layers, graph.ops):
         if isinstance(op, NestOp) and getattr(layer, "epilogue", None) != epilogue_of(op, graph):

@@ -106,9 +106,19 @@ def standard_passes() -> tuple[Pass, ...]:
     from effc.compiler.passes.fold_bias import FoldBias
     from effc.compiler.passes.fold_pads import FoldPads
     from effc.compiler.passes.merge_dims import MergeDims
+    from effc.compiler.passes.place_parts import PlaceParts
     from effc.compiler.passes.remove_identities import RemoveIdentities
 
-    return RemoveIdentities(), AbsorbLayouts(), FoldPads(), FoldBatchNorm(), FoldBias(), MergeDims(), DeadOps()
+    return (
+        RemoveIdentities(),
+        AbsorbLayouts(),
+        FoldPads(),
+        FoldBatchNorm(),
+        FoldBias(),
+        MergeDims(),
+        PlaceParts(),
+        DeadOps(),
+    )
 
 
 def placing_passes(target: Target, numeric: NumericMode = "reference") -> tuple[Pass, ...]:

@@ -60,7 +60,7 @@ def part(graph: Graph, ops: tuple[Op, ...]) -> Graph:
         graph,
         inputs=tuple(dict.fromkeys(name for name in read if name not in graph.constants)),
         outputs=tuple(dict.fromkeys(made)),
-        tensors={name: graph.tensors[name] for name in used},
+        tensors={name: replace(graph.tensors[name], place=None) for name in used},
         ops=ops,
         constants={name: graph.constants[name] for name in used if name in graph.constants},
     )

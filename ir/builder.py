@@ -226,8 +226,13 @@ class Builder(Transformer[Token, At]):
         return At(tuple(map(_number, parts)), -1, -1)
 
     def tensor(self, parts: list[Any]) -> At:
-        _, name, dtype, shape = parts
-        return at(Tensor(name.value, dtype.value, None if shape is None else shape.value), name)
+        _, name, dtype, shape, place = parts
+        sizes, whole = (None if part is None else part.value for part in (shape, place))
+        return at(Tensor(name.value, dtype.value, sizes, whole), name, inner={} if place is None else {"place": place})
+
+    def place(self, parts: list[Any]) -> At:
+        _, name, offset, strides = parts
+        return at(View(name.value, 0 if offset is None else offset.value, strides.value), name, strides)
 
     def constant(self, parts: list[Any]) -> At:
         _, name, dtype, shape, digest = parts

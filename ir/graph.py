@@ -18,12 +18,14 @@ axis, so that reshapes and transposes around a nest cost nothing. Its *epilogue*
 vector unit runs on every finished word of the output, on its way to the outermost level. Any other op is an ONNX node,
 with the place where it runs: the target's vector unit, or the host with the reason.
 
-A tensor is written before it is read, and once; several nests may write disjoint parts of one.
+A tensor is written before it is read, and once; several nests may write disjoint parts of one. A tensor that is
+declared to lie in another is a part of it: what the one holds, the other does. A tensor with parts is written through
+them alone, so what ONNX concatenates need not be copied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -44,12 +46,13 @@ class Tensor:
 
     ``dtype`` is numpy's name for it (``float32``, ``int64``, ``object`` for strings), or ONNX's name for a value that
     is no tensor (``seq(tensor(float))``), or empty where nobody knows. ``shape`` is None where it is only known at run
-    time. Whatever a nest uses has a shape.
+    time. Whatever a nest uses has a shape. ``place``: it is a part of another tensor, and where its words are there.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...] | None
+    place: View | None = None
 
     @property
     def words(self) -> int:
@@ -174,6 +177,23 @@ class Graph:
         """
         nests = {name for op in self.nests for name in (*op.inputs, *op.inner, *op.outputs)}
         return frozenset(name for name, tensor in self.tensors.items() if name in nests or is_data(tensor.dtype))
+
+    @cached_property
+    def parts(self) -> Mapping[str, tuple[str, ...]]:
+        """Of each tensor that has parts, these."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, tensor in self.tensors.items():
+            if tensor.place is not None:
+                found[tensor.place.tensor] = (*found.get(tensor.place.tensor, ()), name)
+        return found
+
+    def wholes(self, name: str) -> Iterator[str]:
+        """The tensors that one is a part of, from the innermost out."""
+        seen = {name}
+        while name in self.tensors and (place := self.tensors[name].place) is not None and place.tensor not in seen:
+            name = place.tensor
+            seen.add(name)
+            yield name
 
     def with_ops(self, ops: tuple[Op, ...]) -> Graph:
         """The same graph with other ops."""

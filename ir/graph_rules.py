@@ -14,6 +14,7 @@ from effc.ir.epilogue_rules import EPILOGUE_RULES
 from effc.ir.graph import Graph, NestOp, NodeOp, View
 from effc.ir.nest import OUTPUT_NAME, Operand
 from effc.ir.nest_rules import NEST_RULES, text_in_nest
+from effc.ir.part_rules import PART_RULES
 from effc.ir.rules import LIMIT, Place, Rule, Violation, violations
 from effc.ir.schedule_rules import SCHEDULE_RULES, Mapped, text_in_schedule
 from effc.ir.types import is_narrow, storage
@@ -180,7 +181,7 @@ def _overlaps(tensor: str, words: int, views: list[tuple[Place, Operand, View]])
 
 
 def _order(graph: Graph) -> Iterator[Violation]:
-    last = {name: i for i, op in enumerate(graph.ops) for name in op.outputs}
+    last = {name: i for i, op in enumerate(graph.ops) for part in op.outputs for name in (part, *graph.wholes(part))}
     known = {"", *graph.inputs, *graph.constants}
     for i, op in enumerate(graph.ops):
         for kind, names in _names(op):
@@ -193,7 +194,8 @@ def _order(graph: Graph) -> Iterator[Violation]:
 
 
 def _results(graph: Graph) -> Iterator[Violation]:
-    known = {*graph.inputs, *graph.constants, *(name for op in graph.ops for name in op.outputs)}
+    written = (name for op in graph.ops for part in op.outputs for name in (part, *graph.wholes(part)))
+    known = {*graph.inputs, *graph.constants, *written}
     for i, name in enumerate(graph.outputs):
         if name not in known:
             yield Violation(("outputs", i), f"nothing writes {name!r}", "add the op that does, or drop the output")
@@ -217,6 +219,7 @@ GRAPH_RULES: tuple[Rule[Graph], ...] = (
     Rule("order", "What an op reads has been written before, as a whole.", _order),
     Rule("results", "Every output of the graph is written.", _results),
     *EPILOGUE_RULES,
+    *PART_RULES,
 )
 
 _TEXTS = ("O", "S", "U")

@@ -107,8 +107,13 @@ def print_view(operand: str, view: View, shape: Sequence[int] | None) -> str:
 
 
 def print_tensor(tensor: Tensor) -> str:
-    """``tensor x : float32[1, 1, 8, 8]``; without brackets where the shape is only known at run time."""
-    return f"tensor {_typed(tensor)}"
+    """``tensor x : float32[1, 1, 8, 8]``; without brackets where the shape is only known at run time.
+
+    A part: ``tensor x : float32[1, 1, 8, 8] in y offset 64 strides (128, 64, 8, 1)``.
+    """
+    if tensor.place is None:
+        return f"tensor {_typed(tensor)}"
+    return f"tensor {_typed(tensor)} in {print_view('', tensor.place, None).partition(' = ')[2]}"
 
 
 def print_constant(tensor: Tensor, sha256: str) -> str:

@@ -11,7 +11,7 @@ from lark import Token, UnexpectedInput, UnexpectedToken
 
 FORMS = {
     "graph": 'graph "NAME" (INPUT, ...) -> (OUTPUT, ...) { ... }',
-    "tensor": "tensor NAME : DTYPE[SIZE, ...]",
+    "tensor": "tensor NAME : DTYPE[SIZE, ...] in WHOLE offset WORDS strides (WORDS, ...)",
     "const": "const NAME : DTYPE[SIZE, ...] = sha256:DIGEST",
     "context": 'context NAME = base64 "..."',
     "nest": "nest NAME (DIM=BOUND, DIM:ROLE=BOUND, ...) { ... }",

@@ -221,13 +221,18 @@ class _Parser:
         if not line.accept("host"):
             line.expect("at")
             address = line.number_()
+        within, strides = "", tuple[int, ...]()
+        if line.accept("in"):
+            within = line.name()
+            line.expect("strides")
+            strides = line.numbers()
         constant = line.accept("constant")
         line.expect("layers")
         first = line.number_()
         line.expect("to")
         last = line.number_()
         line.finish()
-        return Slot(name, dtype, shape, address, constant, first, last)
+        return Slot(name, dtype, shape, address, constant, first, last, within, strides)
 
     def layer(self) -> Layer:
         if self.ahead() == "nest":

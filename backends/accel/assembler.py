@@ -88,9 +88,9 @@ def _slot(slot: Slot) -> str:
     shape = "unknown" if slot.shape is None else str(list(slot.shape))
     place = "host" if slot.address is None else f"at {slot.address}"
     constant = " constant" if slot.constant else ""
-    return (
-        f"slot {_quoted(slot.name)} {_quoted(slot.dtype)} {shape} {place}{constant} layers {slot.first} to {slot.last}"
-    )
+    part = f" in {_quoted(slot.within)} strides {list(slot.strides)}" if slot.within else ""
+    life = f"layers {slot.first} to {slot.last}"
+    return f"slot {_quoted(slot.name)} {_quoted(slot.dtype)} {shape} {place}{part}{constant} {life}"
 
 
 def _layer_lines(layer: Layer) -> Iterator[str]:

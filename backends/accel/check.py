@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import prod
 
+import numpy as np
+
 from effc.backends.accel.boxes import Box
 from effc.backends.accel.check_layer import check_layer
 from effc.backends.accel.faults import MachineFault
@@ -80,7 +82,10 @@ def _tensors(program: Program, limits: Limits) -> Iterator[MachineFault]:
             f"{program.dram_words} words of DRAM",
             expected=f"{end}, where the last tensor ends, and {limits.words} at most",
         )
-    yield from _overlaps([slot for slot in program.slots if slot.address is not None])
+    yield from _overlaps([slot for slot in program.slots if slot.address is not None and not slot.within])
+    for slot in program.slots:
+        if slot.within:
+            yield from _part(slot, slots.get(slot.within))
     if len({layer.name for layer in program.layers}) < len(program.layers):
         yield MachineFault("two layers have one name", expected="distinct names")
     for number, layer in enumerate(program.layers):
@@ -110,9 +115,37 @@ def _slot(slot: Slot, program: Program) -> Iterator[MachineFault]:
         yield MachineFault(f"slot {slot.name} in DRAM is of {slot.dtype}", expected=KNOWN)
 
 
+def _part(slot: Slot, whole: Slot | None) -> Iterator[MachineFault]:
+    """Whether a part lies in its tensor, as long as that lives."""
+    if whole is None or whole.within or whole.address is None or whole.dtype != slot.dtype or slot.address is None:
+        yield MachineFault(f"slot {slot.name} lies in {slot.within}", expected="a tensor in DRAM of the same type")
+    elif len(slot.strides) != len(slot.shape or ()) or not _apart(list(slot.shape or ()), slot.strides):
+        yield MachineFault(f"slot {slot.name} has the strides {slot.strides}", expected="one per axis, words apart")
+    elif not (whole.address <= _start(slot) <= _end(slot) <= _end(whole)):
+        yield MachineFault(f"slot {slot.name} lies outside of {whole.name}", expected="a place in it")
+    elif not whole.first <= slot.first <= slot.last <= whole.last:
+        yield MachineFault(
+            f"slot {slot.name} lives from layer {slot.first} to {slot.last}",
+            expected=f"{whole.first} to {whole.last}, as {whole.name} does",
+        )
+
+
+def _reach(slot: Slot) -> tuple[int, int]:
+    """The first and the last address of a tensor, relative to its own."""
+    if not slot.within:
+        return 0, prod(slot.shape or ()) - 1
+    steps = [stride * (size - 1) for size, stride in zip(slot.shape or (), slot.strides)]
+    return sum(s for s in steps if s < 0), sum(s for s in steps if s > 0)
+
+
+def _start(slot: Slot) -> int:
+    assert slot.address is not None
+    return slot.address + _reach(slot)[0]
+
+
 def _end(slot: Slot) -> int:
     assert slot.address is not None
-    return slot.address + prod(slot.shape or ())
+    return slot.address + _reach(slot)[1] + 1
 
 
 def _overlaps(slots: list[Slot]) -> Iterator[MachineFault]:
@@ -181,10 +214,10 @@ def _in_dram(layer: NestLayer, operand: OperandSetting, slot: Slot) -> Iterator[
     sizes = [axis.size for axis in operand.axes]
     steps = [stride * (size - 1) for size, stride in zip(sizes, operand.strides)]
     first, last = operand.base + sum(s for s in steps if s < 0), operand.base + sum(s for s in steps if s > 0)
-    if first < slot.address or last >= _end(slot):
+    if first < _start(slot) or last >= _end(slot) or (slot.within and not _inside(operand, sizes, slot)):
         yield MachineFault(
             f"operand {operand.name} of layer {layer.name} lies at {first} to {last}",
-            expected=f"{slot.address} to {_end(slot) - 1}, the words of {slot.name}",
+            expected=f"{_start(slot)} to {_end(slot) - 1}, the words of {slot.name}",
         )
     elif operand.kind == "write" and (prod(sizes) > last - first + 1 or not _apart(sizes, operand.strides)):
         yield MachineFault(
@@ -203,11 +236,18 @@ def _zero(operand: OperandSetting, slot: Slot) -> Iterator[MachineFault]:
     steps = [stride * (axis.size - 1) for stride, axis in zip(operand.zero.strides, operand.axes)]
     first = operand.zero.base + sum(step for step in steps if step < 0)
     last = operand.zero.base + sum(step for step in steps if step > 0)
-    if first < slot.address or last >= _end(slot):
+    if first < _start(slot) or last >= _end(slot):
         yield MachineFault(
             f"the zero point of {operand.name} lies at {first} to {last}",
-            expected=f"{slot.address} to {_end(slot) - 1}, the words of {slot.name}",
+            expected=f"{_start(slot)} to {_end(slot) - 1}, the words of {slot.name}",
         )
+
+
+def _inside(operand: OperandSetting, sizes: list[int], slot: Slot) -> bool:
+    """Whether an operand has words of a part only, and none between them."""
+    assert slot.address is not None
+    words = Box(operand.base, tuple(sizes), operand.strides).list()
+    return bool(np.isin(words, Box(slot.address, slot.shape or (), slot.strides).list()).all())
 
 
 def _apart(sizes: list[int], strides: tuple[int, ...]) -> bool:

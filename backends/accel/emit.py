@@ -47,6 +47,7 @@ from effc.backends.accel.tiles import axis_tile
 from effc.compiler.target.model import Target
 from effc.compiler.target.widths import Widths
 from effc.ir.graph import Graph, NestOp, View
+from effc.ir.layouts import placed
 from effc.ir.nest import Nest, Operand
 from effc.ir.printer import extents, print_item
 from effc.ir.schedule import For, Keep, Par, Schedule, trips
@@ -60,7 +61,7 @@ def emit(graph: Graph, target: Target) -> Program:
     for op in graph.ops:
         if isinstance(op, NestOp):
             widths = Widths.of_nest(op, graph.tensors)
-            layers.append(emit_nest(op, target.with_widths(widths), addresses, epilogue_of(op, graph)))
+            layers.append(emit_nest(op, target.with_widths(widths), addresses, graph))
         else:
             layers.append(NodeLayer(op))
     return Program(
@@ -76,10 +77,8 @@ def epilogue_of(op: NestOp, graph: Graph) -> Epilogue | None:
     return Epilogue(sums.name, sums.dtype, op.epilogue)
 
 
-def emit_nest(
-    op: NestOp, target: Target, addresses: dict[str, int | None], epilogue: Epilogue | None = None
-) -> NestLayer:
-    """The layer of one nest, its tensors being at ``addresses``."""
+def emit_nest(op: NestOp, target: Target, addresses: dict[str, int | None], graph: Graph) -> NestLayer:
+    """The layer of one nest, the tensors of the graph being at ``addresses``."""
     if op.schedule is None:
         raise ValueError(f"{op.name} has no schedule")
     nest = op.nest
@@ -90,15 +89,24 @@ def emit_nest(
     for name, operand in nest.operands.items():
         view, kind = op.uses[name], "write" if operand is nest.output else "bias" if operand is nest.bias else "read"
         tensor = op.outputs[0] if kind == "write" else view.tensor
-        address = addresses[tensor]
+        place = placed(replace(view, tensor=tensor), operand.shape, graph.tensors)
+        assert place is not None
+        address = addresses[place.tensor]
         assert address is not None
         zero = None if view.zero is None else _zero(view.zero, addresses)
         operands.append(
-            OperandSetting(name, kind, operand.axes, tensor, address + view.offset, view.strides, zero)  # type: ignore[arg-type]
+            OperandSetting(name, kind, operand.axes, tensor, address + place.offset, place.strides, zero)  # type: ignore[arg-type]
         )
     regions = mapped.regions()
     return NestLayer(
-        op.name, op.op, op.origin, mapped.dims, tuple(operands), tuple(regions), tuple(mapped.code(regions)), epilogue
+        op.name,
+        op.op,
+        op.origin,
+        mapped.dims,
+        tuple(operands),
+        tuple(regions),
+        tuple(mapped.code(regions)),
+        epilogue_of(op, graph),
     )
 
 

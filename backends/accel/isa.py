@@ -228,6 +228,7 @@ class Slot:
 
     ``dtype`` and ``shape`` are those of the model; ``constant`` tensors are loaded before the first layer. ``first``
     and ``last`` are the layers between which the words belong to the tensor, -1 and the number of layers if for good.
+    A part lies ``within`` another tensor, with these ``strides``; any other tensor is row-major.
     """
 
     name: str
@@ -237,6 +238,8 @@ class Slot:
     constant: bool
     first: int
     last: int
+    within: str = ""
+    strides: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

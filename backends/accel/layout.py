@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from effc.backends.accel.isa import Slot
 from effc.ir.graph import Graph, NestOp, Tensor
+from effc.ir.layouts import place_of
 
 FOREVER = -1
 
@@ -22,13 +23,20 @@ def place_tensors(graph: Graph) -> tuple[list[Slot], int]:
         if tensor.name in graph.constants:
             addresses[tensor.name] = end
             end += tensor.words
-    others = [tensor for tensor in in_dram if tensor.name not in addresses]
+    others = [tensor for tensor in in_dram if tensor.name not in addresses and tensor.place is None]
     placed, words = _first_fit(others, first, last, end)
     addresses |= placed
     slots = []
     for tensor in tensors:
         name, constant = tensor.name, tensor.name in graph.constants
-        slots.append(Slot(name, tensor.dtype, tensor.shape, addresses.get(name), constant, first[name], last[name]))
+        lasting = first[name], last[name]
+        if tensor.place is None:
+            slots.append(Slot(name, tensor.dtype, tensor.shape, addresses.get(name), constant, *lasting))
+        else:
+            place = place_of(tensor, graph.tensors)
+            address = addresses[place.tensor] + place.offset
+            part = place.tensor, place.strides
+            slots.append(Slot(name, tensor.dtype, tensor.shape, address, constant, *lasting, *part))
     return slots, words
 
 
@@ -36,14 +44,17 @@ def _lifetimes(graph: Graph) -> tuple[dict[str, int], dict[str, int]]:
     """The first and the last layer at which each tensor holds its values."""
     first = dict.fromkeys((*graph.inputs, *graph.constants), FOREVER)
     last: dict[str, int] = {}
+    for name in graph.inputs:
+        first |= dict.fromkeys(graph.wholes(name), FOREVER)
     for layer, op in enumerate(graph.ops):
         captures = () if isinstance(op, NestOp) else op.captures
-        for name in filter(None, (*op.inputs, *captures, *op.outputs)):
-            last[name] = layer
-        for name in filter(None, op.outputs):
-            first.setdefault(name, layer)
-    for name in (*graph.outputs, *graph.constants):
-        last[name] = len(graph.ops)
+        for part in filter(None, (*op.inputs, *captures, *op.outputs)):
+            last |= dict.fromkeys((part, *graph.wholes(part)), layer)
+        for part in filter(None, op.outputs):
+            for name in (part, *graph.wholes(part)):
+                first.setdefault(name, layer)
+    for part in (*graph.outputs, *graph.constants):
+        last |= dict.fromkeys((part, *graph.wholes(part)), len(graph.ops))
     for name in graph.tensors:
         first.setdefault(name, FOREVER)
         last.setdefault(name, first[name])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import ceil, prod
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +34,7 @@ from effc.ir.counters import EPILOGUE_NAME, Counters
 from effc.ir.errors import InputError
 from effc.ir.graph import Graph, NestOp, NodeOp, Tensor, View
 from effc.ir.nest import Nest
+from effc.ir.printer import row_major
 from effc.ir.schedule import Schedule
 from effc.ir.types import integer_bits, is_narrow, storage
 from effc.ir.zeros import Coded, ZeroCounts
@@ -113,6 +114,8 @@ class _Run:
         self.slots = {slot.name: slot for slot in program.slots}
         self.dram = Dram(target.levels[0].name, program.dram_words, machine.dtype)
         self.host: dict[str, Value] = {}
+        written = {name for layer in program.layers for name in written_by(layer)} | {*program.inputs}
+        self.assembled = {slot.name for slot in program.slots if slot.name not in written and not slot.constant}
         self.result = RunResult({})
         for slot in program.slots:
             if slot.constant:
@@ -126,23 +129,26 @@ class _Run:
             if progress is not None:
                 progress(number, layer.name)
             self._begin(number)
+            self._keep([name for name in read_by(layer) if name in self.assembled])
             if isinstance(layer, NestLayer):
                 self.result.counters[layer.name] = self.nest(layer)
             else:
                 self.result.counters[layer.name] = self.node(layer)
             if self.machine.cycles:
                 self.time(layer)
-            written = [name for name in written_by(layer) if name in self.keep]
-            self.result.tensors |= {name: self.fetch(name) for name in written if self._complete(name, number)}
+            self._keep([name for name in written_by(layer) if self._complete(name, number)])
         self.result.outputs = {name: self.fetch(name) for name in self.program.outputs}
         return self.result
+
+    def _keep(self, names: list[str]) -> None:
+        """Note the values of tensors, of those that are asked for."""
+        self.result.tensors |= {name: self.fetch(name) for name in names if name in self.keep}
 
     def _begin(self, number: int) -> None:
         """The words of tensors that begin here hold nothing yet."""
         for slot in self.program.slots:
             if slot.first == number and slot.address is not None:
-                span = _span(slot)
-                self.dram.forget(Box(span.start, (span.stop - span.start,), (1,)))
+                self.dram.forget(slot_box(slot))
 
     def _complete(self, name: str, number: int) -> bool:
         """Whether no later layer writes a part of the tensor."""
@@ -163,15 +169,15 @@ class _Run:
             if name not in self.host:
                 raise MachineFault(f"tensor {name} was never written", expected="a layer before that writes it")
             return self.host[name]
-        span = _part(slot)
-        if not self.dram.valid[span].all():
+        box = slot_box(slot)
+        if not box.view(self.dram.valid, 0).all():
             raise MachineFault(
                 f"tensor {name} has words that were never written",
                 level=self.dram.level,
                 expected="layers that write all of it",
             )
         kind = word_type(dtype or slot.dtype) if self.machine.dtype == np.float32 else self.machine.dtype
-        return self.dram.plane(dtype or slot.dtype).data[span].astype(kind).reshape(slot.shape)
+        return box.view(self.dram.plane(dtype or slot.dtype).data, 0).astype(kind, order="C")
 
     def store(self, name: str, value: Value) -> None:
         slot = self.slots[name]
@@ -183,9 +189,9 @@ class _Run:
         value = np.asarray(value)
         if self.machine.dtype == np.float32 and value.dtype != word_type(slot.dtype):
             raise MachineFault(f"tensor {name} is given as {value.dtype}", expected=slot.dtype)
-        span = _part(slot)
-        self.dram.plane(slot.dtype).data[span] = value.reshape(-1)
-        self.dram.valid[span] = True
+        box = slot_box(slot)
+        box.view(self.dram.plane(slot.dtype).data, 0)[...] = value
+        box.view(self.dram.valid, 0)[...] = True
 
     # Layers
 
@@ -301,12 +307,20 @@ class _Run:
 
     def _words(self, names: Iterable[str]) -> int:
         """The elements of tensors in DRAM; shapes and indices are no data."""
-        return sum(len(_span(self.slots[name])) for name in names if name and self.slots[name].address is not None)
+        return sum(slot_box(self.slots[name]).size for name in names if name and self.slots[name].address is not None)
 
     def _bits(self, names: Iterable[str]) -> Fraction:
         """What they take there."""
         slots = [self.slots[name] for name in names if name and self.slots[name].address is not None]
-        return sum((len(_span(slot)) * self.machine.target.stored_bits(slot.dtype) for slot in slots), Fraction(0))
+        return sum((slot_box(slot).size * self.machine.target.stored_bits(slot.dtype) for slot in slots), Fraction(0))
+
+
+def read_by(layer: Layer) -> list[str]:
+    """The tensors that a layer reads."""
+    if isinstance(layer, NestLayer):
+        others = () if layer.epilogue is None else layer.epilogue.inputs
+        return [*(operand.tensor for operand in layer.operands if operand.kind != "write"), *others]
+    return list(filter(None, (*layer.node.inputs, *layer.node.captures)))
 
 
 def written_by(layer: Layer) -> list[str]:
@@ -328,17 +342,11 @@ def word_type(name: str) -> np.dtype[Any]:
     return dtype
 
 
-def _span(slot: Slot) -> range:
-    """The addresses of a tensor in DRAM."""
+def slot_box(slot: Slot) -> Box:
+    """Where the words of a tensor lie in DRAM."""
     assert slot.address is not None
     assert slot.shape is not None
-    return range(slot.address, slot.address + prod(slot.shape))
-
-
-def _part(slot: Slot) -> slice:
-    """The same, to cut it out."""
-    span = _span(slot)
-    return slice(span.start, span.stop)
+    return Box(slot.address, slot.shape, slot.strides if slot.within else row_major(slot.shape))
 
 
 def run_nest(

@@ -11,6 +11,7 @@ import numpy as np
 
 from effc.backends.cpu.build import build
 from effc.backends.cpu.emit import CSource, contiguous, emit_file
+from effc.backends.parts import keep_parts
 from effc.ir.errors import InputError
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
 from effc.ir.nest import Nest
@@ -80,11 +81,13 @@ class CpuProgram:
     def run(self, inputs: Mapping[str, Any]) -> Values:
         """The outputs of the model for these inputs."""
         values: Values = {**self.graph.constants, **_checked_inputs(self.graph, inputs)}
+        keep_parts(self.graph, self.graph.inputs, values)
         for op, dying in zip(self.graph.ops, self._dying, strict=True):
             if isinstance(op, NestOp):
                 self._run_nest(op, values)
             else:
                 _run_node(op, values)
+            keep_parts(self.graph, op.outputs, values)
             for name in dying:
                 values.pop(name, None)
         return {name: values[name] for name in self.graph.outputs}

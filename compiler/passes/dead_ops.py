@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from effc.compiler.passes.base import Pass
@@ -22,13 +22,20 @@ class DeadOps(Pass):
     name = "dead-ops"
 
     def run(self, graph: Graph) -> Graph:
-        wanted = set(graph.outputs)
+        wanted = set(_with_parts(graph, graph.outputs))
         ops: list[Op] = []
         for op in reversed(graph.ops):
             if wanted.intersection(op.outputs):
-                wanted.update(reads(op))
+                wanted.update(_with_parts(graph, reads(op)))
                 ops.append(op)
         return without_unused_tensors(graph.with_ops(tuple(reversed(ops))))
+
+
+def _with_parts(graph: Graph, names: Iterable[str]) -> Iterator[str]:
+    """The tensors, and all parts of them."""
+    for name in names:
+        yield name
+        yield from _with_parts(graph, graph.parts.get(name, ()))
 
 
 def reads(op: Op) -> Iterator[str]:
@@ -43,6 +50,7 @@ def without_unused_tensors(graph: Graph) -> Graph:
     used = {*graph.inputs, *graph.outputs}
     for op in graph.ops:
         used.update(reads(op), op.outputs, op.inner if isinstance(op, NestOp) else ())
+    used.update([whole for name in used for whole in graph.wholes(name)])
     tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
     constants = {name: value for name, value in graph.constants.items() if name in used}
     return replace(graph, tensors=tensors, constants=constants)

@@ -56,14 +56,15 @@ def _margins(op: NodeOp, graph: Graph) -> _Margins | None:
         return None
     if known.get("mode", b"constant") != b"constant":
         return None
+    axes = list(range(len(source.shape)))
     if op.version < 11:
-        pads, value, axes = known.get("pads", known.get("paddings")), known.get("value", 0.0), range(len(source.shape))
+        pads, value = known.get("pads", known.get("paddings")), known.get("value", 0.0)
     else:
         given = [graph.constants.get(name) if name else None for name in (*op.inputs[1:], *[""] * (4 - len(op.inputs)))]
         if any(name and constant is None for name, constant in zip(op.inputs[1:], given)) or given[0] is None:
             return None
         pads, value = given[0].tolist(), 0.0 if given[1] is None else given[1].item()
-        axes = range(len(source.shape)) if given[2] is None else [a % len(source.shape) for a in given[2].tolist()]
+        axes = axes if given[2] is None else [axis % len(axes) for axis in given[2].tolist()]
     if pads is None or value != 0 or min(pads, default=0) < 0 or np.signbit(value):
         return None
     before = [0] * len(source.shape)

@@ -53,7 +53,8 @@ def _readers(graph: Graph) -> dict[str, list[int]]:
     for number, op in enumerate(graph.ops):
         for name in reads(op):
             found.setdefault(name, []).append(number)
-    for name in graph.outputs:
+    parts = (name for names in graph.parts.values() for name in names)
+    for name in (*graph.outputs, *parts):
         found.setdefault(name, []).append(len(graph.ops))
     return found
 

@@ -12,12 +12,16 @@ from onnx import TensorProto, helper
 from onnx_models import assert_equal_to_onnxruntime, model, node, ops, random
 
 import effc
+from effc.backends.accel import decode_program, encode_program, parse_program, print_program
+from effc.backends.cpu import CpuProgram
 from effc.compiler.frontend.from_onnx import lower
 from effc.compiler.passes.layout import Layout, through
 from effc.compiler.pipeline import standard_passes
 from effc.compiler.report.metrics import programmability
 from effc.ir.graph import Graph, View
 from effc.ir.nest import BIAS_NAME
+from effc.ir.parser import parse_graph
+from effc.ir.printer import print_graph
 
 
 def optimised(made: onnx.ModelProto) -> Graph:
@@ -272,3 +276,46 @@ def test_pads_that_only_a_part_of_is_read_of_stay() -> None:
     ]
     constants = {"a": np.array([0]), "b": np.array([4]), "c": np.array([2]), "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
     assert "Pad" in ops(optimised(model(nodes, {"x": (1, 2, 6, 6)}, {**constants, "w": random((3, 2, 3, 3))})))
+
+
+CONCATS = {
+    "of nests": (["a = Conv x w", "b = Conv x v", "y = Concat a b"], ["CONV", "CONV"]),
+    "read by a nest": (["a = Conv x w", "b = Conv x v", "c = Concat a b", "y = Conv c u"], ["CONV", "CONV", "CONV"]),
+    "of vector ops": (["a = Conv x w", "b = Relu a", "c = Exp a", "y = Concat b c"], ["CONV", "Relu", "Exp"]),
+    "with an input": (["a = Conv x w", "y = Concat x a"], ["CONV"]),
+    "one in another": (["a = Conv x w", "b = Conv x v", "c = Concat a b", "y = Concat c x"], ["CONV", "CONV"]),
+    "needed elsewhere": (["a = Conv x w", "b = Relu a", "y = Concat a b", "z = Exp a"], ["CONV", "Relu", "Exp"]),
+    "twice the same": (["a = Conv x w", "y = Concat a a"], ["CONV", "Concat"]),
+    "of inputs alone": (["a = Concat x x2", "y = Conv a u"], ["Concat", "CONV"]),
+    "in two": (["a = Conv x w", "y = Concat a x", "z = Concat x2 a"], ["CONV", "Concat"]),
+}
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+@pytest.mark.parametrize("case", CONCATS)
+def test_concatenations_are_written_in_place(case: str, axis: int) -> None:
+    lines, expected = CONCATS[case]
+    nodes = []
+    for line in lines:
+        result, _, op, *inputs = line.split()
+        attributes: dict[str, Any] = {"axis": axis} if op == "Concat" else {}
+        if op == "Conv":
+            attributes = {"pads": [1, 1, 1, 1], "group": 2 if inputs[1] == "v" else 1}
+        nodes.append(helper.make_node(op, inputs, [result], **attributes))
+    channels = 4 if axis == 3 else 8
+    constants = {"w": random((4, 4, 3, 3)), "v": random((4, 2, 3, 3)), "u": random((2, channels, 3, 3))}
+    inputs = {name: (1, 4, 5, 6) for name in ("x", "x2") if any(f" {name}" in line for line in lines)}
+    used = {name: value for name, value in constants.items() if any(name in n.input for n in nodes)}
+    made = model(nodes, inputs, used, " ".join(name for name in "yz" if any(name in n.output for n in nodes)))
+    graph = optimised(made)
+    assert ops(graph) == expected
+    assert parse_graph(print_graph(graph), graph.constants) == graph
+    program = effc.compile(made, "eyeriss", time_limit=0.2)
+    assert program.verify().ok, program.verify().failed
+    values = {name: random(shape) for name, shape in inputs.items()}
+    on_cpu = CpuProgram(program.graph).run(values)
+    for name, value in program.run(values).items():
+        assert np.allclose(value, on_cpu[name], atol=1e-4)
+    assert program.program is not None
+    assert parse_program(print_program(program.program)) == program.program
+    assert decode_program(encode_program(program.program)) == program.program

@@ -183,6 +183,16 @@ def fused(*steps: ir.NodeOp, **changes: Any) -> ir.Graph:
 
 STEP = replace(NODE, where="vector")
 
+
+def parts(uses: dict[str, ir.View] | None = None, **places: ir.View) -> ir.Graph:
+    """Tensors that lie in others, among them one for both of ``o`` and ``y``."""
+    tensors = {**TENSORS, "both": ir.Tensor("both", "float32", (8, 12))}
+    placed = {name: replace(tensors[name], place=place) for name, place in places.items()}
+    return replace(nest(uses={**NEST.uses, **(uses or {})}), tensors={**tensors, **placed}, outputs=("y",))
+
+
+PARTS = {"o": ir.View("both", 0, (12, 1)), "y": ir.View("both", 6, (12, 1))}
+
 GRAPHS: list[tuple[str, ir.Graph, tuple[str | int, ...]]] = [
     ("tensors", tensor(name="other"), ("tensors", "o")),
     ("tensors", tensor(shape=(8, -6)), ("tensors", "o")),
@@ -224,6 +234,13 @@ GRAPHS: list[tuple[str, ir.Graph, tuple[str | int, ...]]] = [
     ("order", node(captures=("spare",)), ("ops", 1, "captures", 0)),
     ("order", ops(halves(24).ops[0], NODE, halves(24).ops[1]), ("ops", 1, "inputs", 0)),
     ("results", replace(GRAPH, outputs=("y", "spare")), ("outputs", 1)),
+    ("parts", parts(y=ir.View("z", 0, (6, 1))), ("tensors", "y", "place")),
+    ("parts", parts(y=ir.View("w", 0, (6, 1))), ("tensors", "y", "place")),
+    ("parts", parts(y=ir.View("both", 9, (12, 1))), ("tensors", "y", "place")),
+    ("parts", parts(y=ir.View("both", 0, (1,))), ("tensors", "y", "place")),
+    ("wholes", parts(y=ir.View("both", 0, (12, 1))), ("tensors", "both")),
+    ("wholes", parts(y=ir.View("both", 0, (12, 1)), o=ir.View("both", 5, (12, 1))), ("tensors", "both")),
+    ("rows", parts(uses={"O": ir.View("o", 0, (1, 8))}, **PARTS), ("ops", 0, "uses", "O")),
     ("op-tensors", fused(replace(STEP, inputs=("o", "x"))), ("ops", 0, "epilogue", 0)),
     ("order", fused(replace(STEP, op="Add", inputs=("o", "spare"))), ("ops", 0, "epilogue", 0)),
     ("epilogue-steps", fused(replace(STEP, op="Softmax")), ("ops", 0, "epilogue", 0)),
@@ -248,6 +265,7 @@ def test_rules_of_graphs(rule: str, graph: ir.Graph, place: tuple[str | int, ...
     [
         GRAPH,
         fused(STEP),
+        parts(**PARTS),
         fused(replace(STEP, op="Add", inputs=("o", "o"))),
         halves(24),
         halves(6, stride=12),  # odd and even rows
