@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.layout import attributes, row_major
 from effc.compiler.passes.registry import register_pass
-from effc.ir.graph import Graph, NodeOp, Tensor, View, is_data
+from effc.ir.graph import Graph, NodeOp, Tensor, View
 from effc.ir.layouts import placed
 from effc.ir.nest import OUTPUT_NAME
+from effc.ir.types import is_data
 
 
 @register_pass
