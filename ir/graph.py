@@ -19,13 +19,13 @@ vector unit runs on every finished word of the output, on its way to the outermo
 with the place where it runs: the target's vector unit, or the host with the reason.
 
 A tensor is written before it is read, and once; several nests may write disjoint parts of one. A tensor that is
-declared to lie in another is a part of it: what the one holds, the other does. A tensor with parts is written through
-them alone, so what ONNX concatenates need not be copied.
+declared to lie in another is a part of it: what the one holds, the other does. Either the parts are written, all of
+them, or the whole, of which the parts are slices then: what ONNX concatenates or cuts out need not be copied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -179,13 +179,31 @@ class Graph:
         return frozenset(name for name, tensor in self.tensors.items() if name in nests or is_data(tensor.dtype))
 
     @cached_property
+    def made(self) -> frozenset[str]:
+        """The tensors that are given, or written by ops, as a whole or in parts; any other one is a slice of these."""
+        names = {*self.inputs, *self.constants, *(name for op in self.ops for name in op.outputs if name)}
+        return frozenset(names.union(*(self.wholes(name) for name in names)))
+
+    @cached_property
     def parts(self) -> Mapping[str, tuple[str, ...]]:
-        """Of each tensor that has parts, these."""
+        """Of each tensor that is written in parts, these."""
+        return self._placed(lambda name: name in self.made)
+
+    @cached_property
+    def slices(self) -> Mapping[str, tuple[str, ...]]:
+        """Of each tensor that others are slices of, these."""
+        return self._placed(lambda name: name not in self.made)
+
+    def _placed(self, wanted: Callable[[str], bool]) -> Mapping[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
         for name, tensor in self.tensors.items():
-            if tensor.place is not None:
+            if tensor.place is not None and wanted(name):
                 found[tensor.place.tensor] = (*found.get(tensor.place.tensor, ()), name)
         return found
+
+    def source(self, name: str) -> str:
+        """The tensor that one is a slice of, and that is made; the tensor itself, if it is no slice."""
+        return next((tensor for tensor in (name, *self.wholes(name)) if tensor in self.made), name)
 
     def wholes(self, name: str) -> Iterator[str]:
         """The tensors that one is a part of, from the innermost out."""

@@ -186,18 +186,17 @@ def _order(graph: Graph) -> Iterator[Violation]:
     for i, op in enumerate(graph.ops):
         for kind, names in _names(op):
             for name in names if kind not in ("inner", "outputs") else ():
-                if name not in known and last.get(name, i) >= i:
-                    late = name in last
+                source = graph.source(name) if name else ""
+                if source not in known and last.get(source, i) >= i:
+                    late = source in last
                     found = f"{name!r} is written later" if late else f"nothing writes {name!r}"
                     remedy = "move the op behind those that write its inputs" if late else "make it an input"
                     yield Violation(_place(i, op, kind, name), found, remedy)
 
 
 def _results(graph: Graph) -> Iterator[Violation]:
-    written = (name for op in graph.ops for part in op.outputs for name in (part, *graph.wholes(part)))
-    known = {*graph.inputs, *graph.constants, *written}
     for i, name in enumerate(graph.outputs):
-        if name not in known:
+        if graph.source(name) not in graph.made:
             yield Violation(("outputs", i), f"nothing writes {name!r}", "add the op that does, or drop the output")
 
 

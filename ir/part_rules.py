@@ -29,8 +29,10 @@ def _part(tensor: Tensor, graph: Graph) -> Iterator[str]:
     whole = graph.tensors.get(place.tensor)
     if whole is None or whole.shape is None or tensor.shape is None or whole.dtype != tensor.dtype or place.zero:
         yield f"{place.tensor!r} is no tensor of the type of {name!r}, with a known shape"
-    elif name in graph.constants or whole.name in (*graph.constants, *graph.inputs) or whole.name == name:
-        yield f"{name!r} or {whole.name!r} is a constant or an input"
+    elif {name, whole.name}.intersection(graph.constants) or whole.name == name:
+        yield f"{name!r} or {whole.name!r} is a constant"
+    elif name in graph.made and whole.name in graph.inputs:
+        yield f"{whole.name!r} is an input"
     elif tensor.name in [*graph.wholes(whole.name)]:
         yield f"{name!r} is a part of itself"
     elif len(place.strides) != len(tensor.shape) or not _reaches(tensor.shape, place, whole.words):
@@ -57,6 +59,9 @@ def _wholes(graph: Graph) -> Iterator[Violation]:
         if words > COUNTABLE:
             yield Violation(place, f"{whole!r} is too large to check its parts", "write it as one")
             continue
+        if sum(graph.tensors[name].words for name in parts) != words:
+            yield Violation(place, f"{whole!r} has {words} words, and not as many as its parts", "place all of it")
+            continue
         count = np.zeros(words, np.int8)
         for name in parts:
             tensor = graph.tensors[name]
@@ -77,7 +82,7 @@ def _rows(graph: Graph) -> Iterator[Violation]:
 
 
 PART_RULES: tuple[Rule[Graph], ...] = (
-    Rule("parts", "A part lies in a tensor of its type that is neither a constant nor an input.", _parts),
-    Rule("wholes", "A tensor that has parts is written through them alone: each of its words is in one.", _wholes),
+    Rule("parts", "A part lies in a tensor of its type that is no constant, and no input if it is written.", _parts),
+    Rule("wholes", "A tensor whose parts are written has no other words, and no other op writes it.", _wholes),
     Rule("rows", "An operand that lies in a part has strides in the whole, too.", _rows),
 )

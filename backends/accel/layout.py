@@ -53,6 +53,9 @@ def _lifetimes(graph: Graph) -> tuple[dict[str, int], dict[str, int]]:
         for part in filter(None, op.outputs):
             for name in (part, *graph.wholes(part)):
                 first.setdefault(name, layer)
+    for name in graph.tensors:
+        if name not in first and (source := graph.source(name)) in first:
+            first[name] = first[source]
     for part in (*graph.outputs, *graph.constants):
         last |= dict.fromkeys((part, *graph.wholes(part)), len(graph.ops))
     for name in graph.tensors:

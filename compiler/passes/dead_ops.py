@@ -32,10 +32,11 @@ class DeadOps(Pass):
 
 
 def _with_parts(graph: Graph, names: Iterable[str]) -> Iterator[str]:
-    """The tensors, and all parts of them."""
+    """The tensors, of slices those that they are slices of, and all parts of them."""
     for name in names:
-        yield name
-        yield from _with_parts(graph, graph.parts.get(name, ()))
+        source = graph.source(name)
+        yield from (name, source)
+        yield from _with_parts(graph, graph.parts.get(source, ()))
 
 
 def reads(op: Op) -> Iterator[str]:

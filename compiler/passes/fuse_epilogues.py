@@ -54,7 +54,7 @@ def _readers(graph: Graph) -> dict[str, list[int]]:
         for name in reads(op):
             found.setdefault(name, []).append(number)
     parts = (name for names in graph.parts.values() for name in names)
-    for name in (*graph.outputs, *parts):
+    for name in (*graph.outputs, *parts, *graph.slices):
         found.setdefault(name, []).append(len(graph.ops))
     return found
 

@@ -15,7 +15,7 @@ import effc
 from effc.backends.accel import decode_program, encode_program, parse_program, print_program
 from effc.backends.cpu import CpuProgram
 from effc.compiler.frontend.from_onnx import lower
-from effc.compiler.passes.layout import Layout, through
+from effc.compiler.passes.layout import LAYOUT_OPS, Layout, through
 from effc.compiler.pipeline import standard_passes
 from effc.compiler.report.metrics import programmability
 from effc.ir.graph import Graph, View
@@ -319,3 +319,49 @@ def test_concatenations_are_written_in_place(case: str, axis: int) -> None:
     assert program.program is not None
     assert parse_program(print_program(program.program)) == program.program
     assert decode_program(encode_program(program.program)) == program.program
+
+
+SLICES = {
+    "halves": [node("Split", "x", "a b", axis=1), node("Relu", "a", "c"), node("Mul", "c b", "y")],
+    "turned": [node("Transpose", "x", "a", perm=[0, 2, 3, 1]), node("Softmax", "a", "y")],
+    "of a result": [node("Exp", "x", "a"), node("Split", "a", "b c", axis=3), node("Add", "b c", "y")],
+    "of a slice": [
+        node("Split", "x", "a b", axis=1),
+        node("Transpose", "a", "c", perm=[0, 1, 3, 2]),
+        node("Split", "c", "d e", axis=2),
+        node("Mul", "d e", "y"),
+    ],
+    "of what is joined": [
+        node("Exp", "x", "a"),
+        node("Concat", "a x", "b", axis=2),
+        node("Transpose", "b", "c", perm=[0, 1, 3, 2]),
+        node("Softmax", "c", "y"),
+    ],
+    "joined again": [
+        node("Split", "x", "a b", axis=1),
+        node("Neg", "b", "c"),
+        node("Concat", "c a", "d", axis=1),
+        node("Add", "d x", "y"),
+    ],
+    "flat": [node("Exp", "x", "a"), node("Flatten", "a", "b"), node("Softmax", "b", "y")],
+    "turned and flat": [
+        node("Transpose", "x", "a", perm=[0, 2, 3, 1]),
+        node("Flatten", "a", "b"),
+        node("Exp", "b", "y"),
+    ],
+    "an output": [node("Transpose", "x", "y", perm=[0, 2, 3, 1])],
+}
+COPIES = {"joined again": ["Split"], "turned, flat": ["Flatten"], "an output": ["Transpose"]}
+"""What remains: a slice that is joined again is a copy, and rows of a transposed tensor have no strides."""
+
+
+@pytest.mark.parametrize("case", SLICES)
+def test_slices_are_read_in_place(case: str) -> None:
+    made = model(SLICES[case], {"x": (2, 4, 5, 6)})
+    graph = optimised(made)
+    assert [op for op in ops(graph) if op in LAYOUT_OPS or op == "Concat"] == COPIES.get(case, [])
+    assert parse_graph(print_graph(graph), graph.constants) == graph
+    program = effc.compile(made, "eyeriss", time_limit=0.2)
+    assert program.verify().ok, program.verify().failed
+    x = random((2, 4, 5, 6))
+    assert np.allclose(program.run({"x": x})["y"], CpuProgram(program.graph).run({"x": x})["y"], atol=1e-5)
