@@ -351,7 +351,7 @@ SLICES = {
     ],
     "an output": [node("Transpose", "x", "y", perm=[0, 2, 3, 1])],
 }
-COPIES = {"joined again": ["Split"], "turned, flat": ["Flatten"], "an output": ["Transpose"]}
+COPIES = {"joined again": ["Split"], "turned and flat": ["Flatten"], "an output": ["Transpose"]}
 """What remains: a slice that is joined again is a copy, and rows of a transposed tensor have no strides."""
 
 
