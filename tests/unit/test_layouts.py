@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from onnx import TensorProto, helper
 from onnx_models import assert_equal_to_onnxruntime, model, node, ops, random
 
 import effc
-from effc.backends.accel import decode_program, encode_program, parse_program, print_program
+from effc.backends.accel import Machine, MachineFault, decode_program, encode_program, parse_program, print_program
 from effc.backends.cpu import CpuProgram
 from effc.compiler.frontend.from_onnx import lower
 from effc.compiler.passes.layout import LAYOUT_OPS, Layout, through
@@ -365,3 +366,24 @@ def test_slices_are_read_in_place(case: str) -> None:
     assert program.verify().ok, program.verify().failed
     x = random((2, 4, 5, 6))
     assert np.allclose(program.run({"x": x})["y"], CpuProgram(program.graph).run({"x": x})["y"], atol=1e-5)
+
+
+def test_faults_of_parts() -> None:
+    nodes = [node("Exp", "x", "a"), node("Neg", "x", "b"), node("Concat", "a b", "c", axis=1), node("Relu", "c", "y")]
+    made = effc.compile(model(nodes, {"x": (2, 4, 5, 6)}), "eyeriss", time_limit=0.2)
+    program = made.program
+    assert program is not None
+    (part,) = [slot for slot in program.slots if slot.name == "a"]
+    (whole,) = [slot for slot in program.slots if slot.name == "c"]
+    assert (part.within, part.strides) == ("c", (240, 30, 6, 1))
+    wrong = {
+        "slot a lies in z": replace(part, within="z"),
+        "slot a lies in b": replace(part, within="b"),
+        "slot a has the strides": replace(part, strides=(1, 1, 1, 1)),
+        "slot a lies outside of c": replace(part, address=whole.address + 241),
+        "slot a lives from layer": replace(part, first=-1),
+    }
+    for message, other in wrong.items():
+        mutant = replace(program, slots=tuple(other if slot is part else slot for slot in program.slots))
+        with pytest.raises(MachineFault, match=message):
+            Machine(made.target).run(mutant, {"x": random((2, 4, 5, 6))}, made.graph.constants)
