@@ -239,7 +239,7 @@ class _Run:
             clock = clock_of(layer, self.slots, target, recorder, self.work(layer))
             timing, ticks = clock.run(), clock.ports.cycle
             if trace is not None:
-                trace.layer(layer.name, layer.op, "array", timing.cycles, recorder, ticks)
+                trace.layer(layer.name, layer.op, "array", timing.cycles, recorder, ticks, timing.compute)
         else:
             counters = self.result.counters[layer.name]
             if layer.node.where == "vector":

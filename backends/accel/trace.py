@@ -8,7 +8,8 @@
 Times are in microseconds of the target. There is one track for the layers, one per engine and one per unit; what an
 engine does to one tile is one slice, up to LIMIT slices in a layer, after which each engine has one for all its further
 tiles. The array is always in a slice, of a pass or of what it waits for: its slices in a layer add up to the layer's. A
-counter shows how many words each region holds.
+counter shows how many words each region holds, another one the share of every 32nd part of a layer in which the array
+works (percent).
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from typing import Any
 LIMIT = 1000
 """Slices of a layer, one tile each."""
 
+WINDOWS = 32
+"""The parts of a layer of which the utilization of the array is shown."""
+
+WORK, UTILIZATION = "mac", "array utilization"
 LAYERS, ARRAY, VECTOR, HOST = "layers", "array", "vector unit", "host"
 MORE = "further tiles"
 
@@ -77,9 +82,18 @@ class Trace:
         self._events: list[dict[str, Any]] = []
 
     def layer(
-        self, name: str, op: str, where: str, cycles: int, recorder: Recorder | None = None, ticks: int = 1
+        self,
+        name: str,
+        op: str,
+        where: str,
+        cycles: int,
+        recorder: Recorder | None = None,
+        ticks: int = 1,
+        compute: int = 0,
     ) -> None:
-        """The next layer: its cycles, and what happened in it, in ticks of which a cycle has ``ticks``."""
+        """The next layer: its cycles, those in which the array works, and what happened in it, in ticks of which a
+        cycle has ``ticks``.
+        """
         self._slice(LAYERS, name, op, Fraction(0), Fraction(cycles), {"op": op, "where": where})
         if recorder is None:
             unit = {"vector": VECTOR, "host": HOST}.get(where, ARRAY)
@@ -89,6 +103,7 @@ class Trace:
                 start, end = Fraction(one.start, ticks), Fraction(one.end, ticks)
                 self._slice(one.engine, one.what, name, start, end, {"tiles": one.tiles})
             self._count(recorder, ticks)
+            self._utilization(recorder, ticks, cycles, compute)
         self.cycles += cycles
 
     def _slice(
@@ -104,6 +119,27 @@ class Trace:
             held[region] = held.get(region, 0) + words
             time = self._time(Fraction(tick, ticks))
             self._events.append({"ph": "C", "name": region, "pid": 1, "ts": time, "args": {"words": held[region]}})
+
+    def _utilization(self, recorder: Recorder, ticks: int, cycles: int, compute: int) -> None:
+        """The share of each window in which the array works; of passes that last longer than their compute, and of
+        tiles not told apart, the same share of all.
+        """
+        passes = [one for one in recorder.slices if one.engine == ARRAY and one.what in (WORK, MORE)]
+        known = sum(one.end - one.start for one in passes if one.what == WORK)
+        rest = sum(one.end - one.start for one in passes if one.what == MORE)
+        passing = Fraction(1) if rest else Fraction(compute * ticks, max(1, known))
+        share = Fraction(max(compute * ticks - known, 0), rest) if rest else Fraction(0)
+        length = Fraction(cycles * ticks, WINDOWS)
+        busy = [Fraction(0)] * WINDOWS
+        for one in passes if cycles else ():
+            weight = share if one.what == MORE else passing
+            for place in range(int(one.start / length), min(int(one.end / length) + 1, WINDOWS)):
+                inside = min(Fraction(one.end), (place + 1) * length) - max(Fraction(one.start), place * length)
+                busy[place] += weight * max(inside, Fraction(0))
+        for place, some in enumerate(busy if cycles else ()):
+            percent = float(min(100 * some / length, Fraction(100)))
+            time = self._time(place * length / ticks)
+            self._events.append({"ph": "C", "name": UTILIZATION, "pid": 1, "ts": time, "args": {"percent": percent}})
 
     def _time(self, cycle: Fraction) -> float:
         return float((self.cycles + cycle) / self.clock_mhz)

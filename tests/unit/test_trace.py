@@ -18,7 +18,7 @@ from test_timing import limited
 
 import effc
 from effc.backends.accel import Machine, Trace
-from effc.backends.accel.trace import LIMIT
+from effc.backends.accel.trace import LIMIT, WINDOWS
 from effc.compiler.cli import main
 
 Event = dict[str, Any]
@@ -78,6 +78,10 @@ def test_traces_of_random_programs(seed: int) -> None:
     check_slices(document, float(case.target.clock_mhz))
     timing = result.timings[case.nest.name]
     assert trace.cycles == timing.cycles
+    shares = [e["args"]["percent"] for e in document["traceEvents"] if e["name"] == "array utilization"]
+    assert len(shares) == WINDOWS and max(shares) <= 100
+    if sum(map(len, slices(document).values())) < LIMIT:
+        assert sum(shares) / WINDOWS == pytest.approx(100 * timing.utilization, rel=0.02, abs=0.5)
     found = slices(document)
     engines = len(found) - 1
     assert sum(map(len, found.values())) <= 1 + LIMIT + engines
