@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 from onnx import TensorProto
@@ -37,29 +36,26 @@ MOST_BITS = 16
 Operand = tuple[str, tuple[int, ...]]
 
 
-class Zeros(NamedTuple):
-    """The places of the inputs that are zero points, of the left operand and of the right one."""
-
-    left: int
-    right: int
+Zeros = tuple[int, int]
+"""The places of the inputs that are zero points, of the left operand and of the right one."""
 
 
 def conv_integer(node: Node, build: Builder) -> None:
     """``O[n, k, p, q] += (I - zx) * (W[k] - zw[k])``."""
-    nest, uses = _convolution(node, 0, 1, None, node.proto.output[0], Zeros(2, 3))
+    nest, uses = _convolution(node, 0, 1, None, node.proto.output[0], (2, 3))
     build.add_nest(nest, uses, "ConvInteger", node.name)
 
 
 def matmul_integer(node: Node, build: Builder) -> None:
     """``O[m, n] += (I[m] - za[m]) * (W[n] - zb[n])``."""
-    nest, uses = _product(node, 0, 1, node.proto.output[0], Zeros(2, 3))
+    nest, uses = _product(node, 0, 1, node.proto.output[0], (2, 3))
     build.add_nest(nest, uses, "MatMulInteger", node.name)
 
 
 def qlinear_conv(node: Node, build: Builder) -> None:
     """A convolution of integers, requantised for each filter."""
     sums = _sums(node, build)
-    nest, uses = _convolution(node, 0, 3, 8, sums, Zeros(2, 5))
+    nest, uses = _convolution(node, 0, 3, 8, sums, (2, 5))
     scale = _scale(node, build, (1, 4), 6)
     build.add_nest(nest, uses, "QLinearConv", node.name)
     _requantise(node, build, sums, scale, 1, 7)
@@ -68,7 +64,7 @@ def qlinear_conv(node: Node, build: Builder) -> None:
 def qlinear_matmul(node: Node, build: Builder) -> None:
     """A product of matrices of integers, requantised for each column."""
     sums = _sums(node, build)
-    nest, uses = _product(node, 0, 3, sums, Zeros(2, 5))
+    nest, uses = _product(node, 0, 3, sums, (2, 5))
     scale = _scale(node, build, (1, 4), 6)
     build.add_nest(nest, uses, "QLinearMatMul", node.name)
     _requantise(node, build, sums, scale, len(_shape(node)) - 1, 7)
@@ -84,10 +80,11 @@ def qgemm(node: Node, build: Builder) -> None:
     bias = _bias(node, 6, n)
     if bias is not None:
         views[BIAS_NAME] = View(bias, 0, (1,))
-    views = _centred(node, views, Zeros(2, 5), {"W": (0, 1)}, {"I": (1, 0)})
     inner = left[1][0] if node.attributes.get("transA", 0) else left[1][1]
+    nest = product_nest(m, n, inner, bias=bias is not None)
+    views = _centred(node, nest, views, {"I": (2, (1, 0)), "W": (5, (0, 1))})
     scale = _scale(node, build, (1, 4), 7 if result else None, alpha)
-    build.add_nest(product_nest(m, n, inner, bias=bias is not None), views, "QGemm", node.name)
+    build.add_nest(nest, views, "QGemm", node.name)
     if result:
         _requantise(node, build, sums, scale, 1, 8)
     else:
@@ -100,8 +97,8 @@ def _convolution(
     x, w = _operand(node, left), _operand(node, right)
     bias = None if third is None else _bias(node, third, w[1][0])
     nest, views = convolution(node, x, w, (output, _shape(node)), bias)
-    channels = filter_strides(node, w[1])
-    return nest, _centred(node, views, zeros, {"W": channels}, {})
+    places = {"I": (zeros[0], None), "W": (zeros[1], filter_strides(node, w[1]))}
+    return nest, _centred(node, nest, views, places)
 
 
 def _product(node: Node, left: int, right: int, output: str, zeros: Zeros) -> tuple[Nest, dict[str, View]]:
@@ -109,26 +106,26 @@ def _product(node: Node, left: int, right: int, output: str, zeros: Zeros) -> tu
     nest, views = products(node, a, b, output)
     rows = (*[0] * (len(views["I"].strides) - 2), 1, 0)
     columns = (*[0] * (len(views["W"].strides) - 2), 0, 1)
-    return nest, _centred(node, views, zeros, {"W": columns}, {"I": rows})
+    return nest, _centred(node, nest, views, {"I": (zeros[0], rows), "W": (zeros[1], columns)})
 
 
 def _centred(
-    node: Node,
-    views: Mapping[str, View],
-    zeros: Zeros,
-    right: Mapping[str, tuple[int, ...]],
-    left: Mapping[str, tuple[int, ...]],
+    node: Node, nest: Nest, views: Mapping[str, View], places: Mapping[str, tuple[int, tuple[int, ...] | None]]
 ) -> dict[str, View]:
-    """The views with their zero points: one for all, or along the strides given. A constant zero is none."""
+    """The views with their zero points, by operand the place of the input and the strides that several lie along.
+
+    A constant zero is none.
+    """
     found = dict(views)
-    for name, position, along in (("I", zeros.left, left.get("I")), ("W", zeros.right, right.get("W"))):
+    for name, (position, along) in places.items():
         tensor, value = node.input(position), node.constant(position)
         if tensor is None or (value is not None and not np.any(value)):
             continue
         if tensor.shape is None:
             raise NotANest("a zero point of unknown shape")
         strides = (0,) * len(found[name].strides) if prod(tensor.shape) == 1 else along
-        if strides is None or len(tensor.shape) > 1:
+        reach = 1 + sum(s * (size - 1) for s, size in zip(strides or (), nest.operands[name].shape))
+        if strides is None or len(tensor.shape) > 1 or prod(tensor.shape) != reach:
             raise NotANest(f"a zero point of the shape {list(tensor.shape)}")
         found[name] = replace(found[name], zero=View(tensor.name, 0, strides))
     return found
