@@ -13,8 +13,8 @@ from effc.compiler.frontend.qonnx import constants
 from effc.compiler.frontend.subgraphs import Fresh, captured
 from effc.ir.graph import Array
 
-TYPES = ("int8", "uint8", "int16", "uint16")
-"""Types of integers that operators are computed in."""
+TYPES = ("int8", "uint8")
+"""Types of integers that ONNX and onnxruntime have operators of products for."""
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 

@@ -119,3 +119,21 @@ def bits_of(op: NestOp, graph: Graph, packs: bool) -> Fraction:
     target = load_target("gemmini")
     target = replace(target, numeric=replace(target.numeric, packing=packs))
     return target.with_widths(Widths.of_nest(op, graph.tensors)).bits(1, "W")
+
+
+def test_sixteen_bits_are_computed_between_quantisers_in_floating_point() -> None:
+    """There is no operator of ONNX for products of them."""
+    known = {"w": np.full((3, 4), 5, np.int8), "s": np.array(0.01, np.float32), "z": np.array(0, np.int16)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "s", "z"], ["xf"]),
+        helper.make_node("DequantizeLinear", ["w", "s"], ["wf"]),
+        helper.make_node("MatMul", ["xf", "wf"], ["yf"]),
+        helper.make_node("QuantizeLinear", ["yf", "s", "z"], ["yq"]),
+        helper.make_node("DequantizeLinear", ["yq", "s", "z"], ["y"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(v, k) for k, v in known.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    assert effc.compile(model, "gemmini").verify().ok
