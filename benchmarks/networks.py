@@ -1,11 +1,12 @@
 """Every bundled model on every bundled target: CPU-seconds of the search, and what is proven, as a table in Markdown.
 
     python benchmarks/networks.py [--model NAME ...] [--target NAME ...] [--objective O] [--perfect-factors]
-                                  [--json FILE] [--page FILE]
+                                  [--json FILE] [--page FILE] [--no-run]
 
 One process, nothing from disk. Models are built without their weights: these do not change their schedules. A cell has
 the CPU-seconds of the search, how many of the distinct nests are proven optimal, and the largest gap of the others.
-``--json`` keeps the figures of every cell as soon as they are known, and does not measure again what is there already;
+``--json`` keeps the figures of every cell as soon as they are known, and does not measure again what is there already,
+or nothing at all with ``--no-run``;
 ``--page`` puts the table into a page, between `<!-- networks -->` and `<!-- end -->`, or `<!-- networks perfect -->`.
 """
 
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--objective", default="energy", choices=OBJECTIVES)
     parser.add_argument("--perfect-factors", action="store_true", help="only steps that divide, no sliding windows")
     parser.add_argument("--json", type=Path, help="keep the figures here")
+    parser.add_argument("--no-run", action="store_true", help="measure nothing: `-` for what is not known")
     parser.add_argument("--page", type=Path, help="put the table into this page")
     options = parser.parse_args()
     known: dict[str, Cell] = {}
@@ -65,10 +67,10 @@ def main() -> None:
     for target in targets:
         for model in models:
             key = f"{model} {target} {options.objective}{' perfect' * options.perfect_factors}"
-            if key not in known:
+            if key not in known and not options.no_run:
                 known[key] = mapped(nests_of(model), target, options.objective, options.perfect_factors)
                 print(f"{key}: {known[key]}", file=sys.stderr, flush=True)
-            if options.json:
+            if options.json and not options.no_run:
                 options.json.write_text(json.dumps({k: asdict(cell) for k, cell in known.items()}, indent=1) + "\n")
     kind = f"{options.objective}{' perfect' * options.perfect_factors}"
     lines = table(models, targets, {key: cell for key, cell in known.items() if key.split(" ", 2)[2] == kind})
@@ -80,7 +82,7 @@ def main() -> None:
 def table(models: list[str], targets: list[str], cells: dict[str, Cell]) -> list[str]:
     """The lines of a table in Markdown, a row per target."""
     found = {tuple(key.split(" ")[:2]): cell for key, cell in cells.items()}
-    rows = [[f"`{target}`", *(str(found.get((model, target), "")) for model in models)] for target in targets]
+    rows = [[f"`{target}`", *(str(found.get((model, target), "-")) for model in models)] for target in targets]
     return ["| target | " + " | ".join(models) + " |", "|---" * (len(models) + 1) + "|", *map(line, rows)]
 
 

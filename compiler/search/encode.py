@@ -67,13 +67,21 @@ class Encoder:
 
     ``loose``: the bias takes no room, identical tiles and windows cost what they cost at least, so that the optimum is
     a lower bound of that of all steps that divide. ``relaxed``: so do all chains, and the lower bound is that of the
-    whole space. ``trial``: see ``contiguous``.
+    whole space. ``trial``: see ``contiguous``. ``outermost``: the marks of the bias stand outside all others, where it
+    moves least and takes most room.
     """
 
     def __init__(
-        self, problem: Problem, groups: Groups, loose: bool = False, relaxed: bool = False, trial: bool = True
+        self,
+        problem: Problem,
+        groups: Groups,
+        loose: bool = False,
+        relaxed: bool = False,
+        trial: bool = True,
+        outermost: bool = True,
     ) -> None:
         self.problem, self.groups, self.loose, self.relaxed = problem, groups, loose or relaxed, relaxed
+        self.outermost = outermost
         self.scattered = loose and not contiguous(problem, trial)
         self.dims = groups.dims
         self.operands = list(problem.nest.operands.values())
@@ -159,7 +167,7 @@ class Encoder:
         out = [family, len(setting.marks)]
         for operand, level in setting.marks:
             fixed = sum(1 << i for i, unroll in enumerate(self.problem.unrolls) if unroll.level < level)
-            first = self.is_bias(setting, setting.marks.index((operand, level)))
+            first = self.outermost and self.is_bias(setting, setting.marks.index((operand, level)))
             shut = sum(2 << i for i, dim in enumerate(self.dims) if dim in self.problem.shut(operand, level))
             out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first) + shut]
         out += setting.weights

@@ -103,8 +103,9 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     encoder = Encoder(problem, groups)
     most = INFINITE if problem.product else float(MOST)
     trial = left(deadline) > 1
-    strict = contiguous(problem, trial) and not shared_tiles(problem) and nest.bias is None
-    steps = 1 + (not strict) + problem.timed
+    counted = contiguous(problem, trial) and not shared_tiles(problem)
+    strict = counted and nest.bias is None
+    steps = 1 + 2 * (not strict) + problem.timed
     found = _solve(problem, encoder, most, deadline=share(deadline, steps))
     if not encoder.monotone:
         found = replace(found, lower_bound=Fraction(0))
@@ -113,10 +114,25 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     value, lower = evaluate(nest, found.schedule, target).value(objective), found.lower_bound
     if not strict and encoder.monotone:
         encoder = Encoder(problem, groups, loose=True, trial=trial)
-        rest = share(deadline, 1 + problem.timed)
+        rest = share(deadline, 2 + problem.timed)
         lower = Fraction(0) if late(deadline) else _solve(problem, encoder, most, deadline=rest).lower_bound
     found = replace(found, value=value, lower_bound=min(lower, value))
+    if counted and not strict and not problem.timed and lower < value and not late(deadline):
+        return _anywhere(problem, objective, found, deadline)
     return _judged(problem, objective, encoder, found, EFFORT, deadline) if problem.timed else found
+
+
+def _anywhere(problem: Problem, objective: str, start: Proof, deadline: float | None) -> Proof:
+    """The best schedule with the marks of the bias anywhere; ``start`` is the best that has them outermost."""
+    encoder = Encoder(problem, groups_of(problem) or Groups((), {}), outermost=False)
+    found = _solve(problem, encoder, float(start.value * problem.prices.scale), deadline=deadline)
+    expanded = start.expanded + found.expanded
+    if found.schedule is None or not encoder.monotone:
+        return replace(start, expanded=expanded)
+    value = evaluate(problem.nest, found.schedule, problem.target).value(objective)
+    lower = max(start.lower_bound, min(found.lower_bound, value))
+    best = found if value < start.value else start
+    return replace(best, value=min(value, start.value), lower_bound=lower, expanded=expanded)
 
 
 def _judged(
