@@ -1,18 +1,22 @@
-"""How fast the machine runs: MACs per second on the layers of ResNet-18, beside what one thread of BLAS can do.
+"""How fast the machine runs whole networks: MACs per second, beside what one thread of BLAS can do in the same run.
 
-    python benchmarks/machine.py [TARGET ...]        eyeriss and eyeriss_like, if none is named
+    python benchmarks/machine.py [MODEL ...] [--target TARGET]      resnet50 and vgg16 on eyeriss, if none is named
 
-One thread; seconds are CPU seconds, those of functional mode and, behind a +, what cycle mode adds. The ceiling is a
-matrix product of 1024 x 1024 x 1024 in float32, in the same run.
-Schedules are searched first, which takes longer than running them.
+CPU seconds after compilation, one thread, batch of 1, all counters; the peak of memory is that of a process that loads
+the compiled model and runs it. Networks are compiled first, which takes longer than running them; what was searched
+before is kept in the cache.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,33 +24,41 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import effc
-from effc.backends.accel import emit, run_nest
-from effc.backends.accel.isa import NestLayer
-from effc.backends.accel.machine import graph_of
-from effc.backends.accel.timing import Clock
-from effc.ir import nests
-from effc.ir.nest import Nest
+from effc.backends.accel import Machine
+from effc.compiler.inputs import random_inputs
 
-LAYERS: list[tuple[str, int, tuple[int, int, int, int, int]]] = [
-    # name, how often it occurs, (filters, channels, output rows and columns, filter rows and columns, stride)
-    ("conv1", 1, (64, 3, 112, 7, 2)),
-    ("layer1", 4, (64, 64, 56, 3, 1)),
-    ("layer2_0_conv1", 1, (128, 64, 28, 3, 2)),
-    ("layer2", 3, (128, 128, 28, 3, 1)),
-    ("layer2_downsample", 1, (128, 64, 28, 1, 2)),
-    ("layer3_0_conv1", 1, (256, 128, 14, 3, 2)),
-    ("layer3", 3, (256, 256, 14, 3, 1)),
-    ("layer3_downsample", 1, (256, 128, 14, 1, 2)),
-    ("layer4_0_conv1", 1, (512, 256, 7, 3, 2)),
-    ("layer4", 3, (512, 512, 7, 3, 1)),
-    ("layer4_downsample", 1, (512, 256, 7, 1, 2)),
-]
+MODELS = Path(__file__).parents[1] / "models"
 
 
-def layer(name: str, sizes: tuple[int, int, int, int, int]) -> Nest:
-    k, c, p, r, stride = sizes
-    plane = p * stride
-    return nests.conv2d(1, k, c, p, p, r, r, stride, pad=r // 2, name=name, h=plane, w=plane)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("models", nargs="*", default=["resnet50", "vgg16"], metavar="MODEL")
+    parser.add_argument("--target", default="eyeriss")
+    parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run is not None:
+        run(options.run)
+        return
+    for model in options.models:
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([sys.executable, MODELS / "build.py", model, "-o", folder], check=True)
+            compiled = Path(folder) / f"{model}.effx"
+            effc.compile(Path(folder) / f"{model}.onnx", options.target, cache=True).save(compiled)
+            subprocess.run([sys.executable, __file__, "--run", compiled], check=True)
+
+
+def run(path: Path) -> None:
+    """Run a compiled model in both modes, and print what that takes."""
+    program = effc.load(path)
+    assert program.program is not None
+    inputs, limit, macs = random_inputs(program.graph, 0), ceiling(), program.report.totals.macs
+    print(f"{path.stem} on {program.target.name}: {macs / 1e6:.0f} million MACs")
+    print(f"  matrix product     {limit / 1e6:8.0f} million MACs/s")
+    for mode in ("functional", "cycle"):
+        machine = Machine(program.target, cycles=mode == "cycle")
+        took = seconds(lambda machine=machine: machine.run(program.program, inputs, program.graph.constants))
+        print(f"  {mode:10} {took:6.1f} s {macs / took / 1e6:8.0f} million MACs/s, {macs / took / limit:.2%} of it")
+    print(f"  peak memory {peak_gb():.2f} GB")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -62,31 +74,13 @@ def ceiling(size: int = 1024) -> float:
     return size**3 / min(seconds(lambda: a @ b) for _ in range(5))
 
 
-def main(names: list[str]) -> None:
-    limit = ceiling()
-    print(f"matrix product: {limit / 1e6:.0f} million MACs/s")
-    for name in names or ["eyeriss", "eyeriss_like"]:
-        target = effc.load_target(name)
-        macs, spent = 0, 0.0
-        for label, count, sizes in LAYERS:
-            nest = layer(label, sizes)
-            schedule = effc.search(nest, target).schedule
-            assert schedule is not None
-            rng = np.random.default_rng(0)
-            arrays = {o.name: rng.standard_normal(o.shape, np.float32) for o in nest.reads}
-            took = seconds(lambda nest=nest, schedule=schedule: run_nest(nest, schedule, target, arrays))  # noqa: B023
-            macs, spent = macs + count * nest.macs, spent + count * took
-            (program,) = emit(graph_of(nest, schedule, arrays), target).layers
-            assert isinstance(program, NestLayer)
-            clock = seconds(lambda program=program: Clock(program, target).run())  # noqa: B023
-            rate = nest.macs / took
-            print(
-                f"{name:12} {label:18} {nest.macs / 1e6:6.1f} M {took:6.2f} +{clock:5.2f} s"
-                f" {rate / 1e6:6.0f} M/s {rate / limit:7.2%}"
-            )
-        rate = macs / spent
-        print(f"{name:12} {'resnet18':18} {macs / 1e6:6.1f} M {spent:6.2f} s {rate / 1e6:6.0f} M/s {rate / limit:7.2%}")
+def peak_gb() -> float:
+    """The most memory that this process had, in 10^9 bytes."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

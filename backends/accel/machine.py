@@ -64,7 +64,7 @@ class Machine:
     ``exact``: every memory keeps a valid bit for each word, and a word that was never written faults where it is read.
     Otherwise only DRAM and the memories of partial sums do; elsewhere such a word is NaN, and a layer whose output has
     a NaN runs again exactly. A program that exceeds the ``limits`` is a fault. ``zeros``: count what the target gates
-    and compresses, too, which takes an eighth longer. ``cycles``: follow every layer on the clock, too (cycle mode),
+    and compresses, too, which takes up to a half longer. ``cycles``: follow every layer on the clock, too (cycle mode),
     and draw it on the ``trace``, if there is one.
     """
 
