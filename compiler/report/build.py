@@ -291,7 +291,7 @@ def certificate_info(certificate: Certificate) -> CertificateInfo:
 
 
 def model_info(graph: Graph, digest: str, path: str | None = None) -> ModelInfo:
-    """The size of a model: MACs of its nests, elements of constants that are data. ``digest``: the SHA-256 of its file."""
+    """The size of a model: MACs of its nests, elements of its constants. ``digest``: the SHA-256 of its file."""
     parameters = sum(graph.tensors[name].words for name in graph.constants if name in graph.data)
     return ModelInfo(path, digest, sum(op.nest.macs for op in graph.nests), parameters, graph.name)
 
