@@ -151,7 +151,7 @@ CLASSES = {
     "with windows": Class(
         with_windows, 200, 1500, 0.85, {"sliding": 5, "bypass": 20, "groups": 20, "two axes": 5, "uneven": 3}
     ),
-    "with bandwidths": Class(with_bandwidths, 60, 300, 0.85, {"bypass": 10, "ragged": 2}),
+    "with bandwidths": Class(with_bandwidths, 60, 300, 0.75, {"bypass": 10, "ragged": 2}),
     "with constraints": Class(with_constraints, 60, 1000, 0.85, {"bypass": 5, "ragged": 1, "two axes": 1}),
     "steps that divide": Class(that_divide, 100, 1500, 0.9, {"bypass": 10, "uneven": 4, "two axes": 4}),
 }
