@@ -76,3 +76,13 @@ def assert_equal_to_onnxruntime(made: onnx.ModelProto, graph: Graph | None = Non
 def ops(graph: Graph) -> list[str]:
     """The operators of a graph, nests in capitals."""
     return [op.op.upper() if op in graph.nests else op.op for op in graph.ops]
+
+
+def conv_model(
+    image: tuple[int, ...], filters: tuple[int, ...], bias: bool = True, constant: bool = True, **attributes: Any
+) -> onnx.ModelProto:
+    """A Conv; weights and bias are constants or inputs."""
+    shapes = {"w": filters} | ({"b": filters[:1]} if bias else {})
+    constants = {name: random(shape) for name, shape in shapes.items()} if constant else {}
+    inputs = {"x": image} | ({} if constant else shapes)
+    return model([node("Conv", "x w b" if bias else "x w", "y", **attributes)], inputs, constants)
