@@ -138,15 +138,15 @@ def check(found: Integers, exact: bool) -> int:
     return int(steps.reads.get((case.target.levels[0].name, "O"), 0) > 0)
 
 
-@pytest.mark.parametrize("first", range(0, 40, 20))
+@pytest.mark.parametrize("first", range(0, 20, 10))
 def test_three_ways_to_compute(first: int) -> None:
-    assert sum(check(drawn(seed), exact=seed % 3 == 0) for seed in range(first, first + 20))
+    assert sum(check(drawn(seed), exact=seed % 3 == 0) for seed in range(first, first + 10))
 
 
 def test_the_clock_knows_widths() -> None:
     """What passes the ports of the outermost level takes the bits that the cost model says, finished words theirs."""
     narrowed = 0
-    for seed in range(12):
+    for seed in range(8):
         found = drawn(seed)
         outermost, *inner = found.case.target.levels
         bank = replace(outermost.banks[0], read_bandwidth=Fraction(16), write_bandwidth=Fraction(24))
@@ -159,20 +159,20 @@ def test_the_clock_knows_widths() -> None:
             bits = sum(seen.access_bits(0, name, way, words) for name, words in moved)
             assert result.timings[op.name].ports.get(f"{outermost.name} {way}", 0) == pytest.approx(float(bits / rate))
         narrowed += seen.finished_bits() < seen.bits(0, "O")
-    assert narrowed >= 4
+    assert narrowed >= 2
 
 
 def test_damaged_programs() -> None:
     """A result or a typed fault, whatever is changed."""
     outcomes = Counter[str]()
-    for seed in range(20):
+    for seed in range(10):
         found, random = drawn(seed), Random(seed)
         machine = Machine(found.case.target, limits=LIMITS)
         text = print_program(emit(found.graph, found.case.target))
         for _ in range(15):
             outcomes[outcome(machine, mutated(text, random), found.graph.constants)] += 1
             outcomes[binary_outcome(machine, text, found.graph.constants, random)] += 1
-    assert min(outcomes[kind] for kind in ("rejected", "faulted", "ran")) > 20
+    assert min(outcomes[kind] for kind in ("rejected", "faulted", "ran")) > 10
 
 
 @pytest.mark.validate

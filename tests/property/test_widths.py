@@ -33,7 +33,7 @@ def random_widths(random: Random, nest: Nest, target: Target) -> Target:
 
 def test_the_search_knows_widths() -> None:
     compared = proven = changed = 0
-    for seed in range(300_000, 300_140):
+    for seed in range(300_000, 300_080):
         random = Random(seed)
         nest, plain = random_nest(random), random_target(random, sliding=False)
         target, objective = random_widths(random, nest, plain), random.choice(["energy", "energy", "dram"])
@@ -53,6 +53,6 @@ def test_the_search_knows_widths() -> None:
         if exact.COMPILED:
             proven += exact.perfect(nest, target, objective).lower_bound == least
             assert exact.relaxed_bound(nest, target, objective, least + 1000).lower_bound <= least, seed
-    assert compared >= 60
-    assert changed >= 40
+    assert compared >= 30
+    assert changed >= 20
     assert not exact.COMPILED or proven >= 0.9 * compared

@@ -21,10 +21,6 @@ def check(bits: int) -> None:
     assert quantised.table(iter([quantised.measured(bits)])).removeprefix(head) in ROWS
 
 
-def test_the_network_of_one_bit() -> None:
-    check(1)
-
-
 @pytest.mark.validate
 @pytest.mark.parametrize("bits", quantised.BITS)
 def test_every_width(bits: int) -> None:
