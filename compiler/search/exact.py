@@ -45,6 +45,10 @@ def digest_of(sources: Iterable[Path]) -> str:
     return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
+class StaleKernel(InputError):
+    """The kernel is not that of the sources: no nest can be searched."""
+
+
 MOST = 2**52
 """Sums up to here are exact in the kernel."""
 
@@ -82,7 +86,7 @@ def applies(nest: Nest, target: Target) -> bool:
     if not COMPILED:
         return False
     if not current():
-        raise InputError(
+        raise StaleKernel(
             "the search's kernel was built from other sources than those beside it",
             expected="a kernel and sources of one version",
             remedy="build it again: pip install -e .",

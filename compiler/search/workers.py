@@ -67,6 +67,7 @@ def solve_all(
 def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None] | None = None) -> Answer:
     """The answer to one task."""
     from effc.compiler.search import search
+    from effc.compiler.search.exact import StaleKernel
 
     try:
         return search(
@@ -78,7 +79,7 @@ def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None]
             time_limit=time_limit,
             progress=improved,
         )
-    except ConstraintError:
+    except (ConstraintError, StaleKernel):
         raise
     except InputError as refusal:
         return refusal

@@ -10,6 +10,8 @@ from effc.compiler.search import exact, search
 from effc.compiler.search.bounds import lower_bound
 from effc.compiler.search.constraint_text import parse_constraints
 from effc.compiler.search.tally import RULES
+from effc.compiler.search.task import Task
+from effc.compiler.search.workers import solve
 from effc.compiler.target import load_target
 from effc.ir import nests
 from effc.ir.errors import InputError
@@ -90,6 +92,9 @@ def test_a_kernel_of_other_sources_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     assert exact.current()
     monkeypatch.setattr(exact, "DIGEST", "other")
     exact.current.cache_clear()
+    gemm, target = nests.gemm(m=2, n=2, k=2), load_target("eyeriss_like")
     with pytest.raises(InputError, match="built from other sources"):
-        search(nests.gemm(m=2, n=2, k=2), load_target("eyeriss_like"))
+        search(gemm, target)
+    with pytest.raises(InputError, match="built from other sources"):
+        solve(Task(gemm, target), None)  # not an answer that says that the nest has no schedule
     exact.current.cache_clear()
