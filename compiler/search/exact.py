@@ -45,7 +45,7 @@ def digest_of(sources: Iterable[Path]) -> str:
     return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-class StaleKernel(InputError):
+class StaleKernelError(InputError):
     """The kernel is not that of the sources: no nest can be searched."""
 
 
@@ -86,7 +86,7 @@ def applies(nest: Nest, target: Target) -> bool:
     if not COMPILED:
         return False
     if not current():
-        raise StaleKernel(
+        raise StaleKernelError(
             "the search's kernel was built from other sources than those beside it",
             expected="a kernel and sources of one version",
             remedy="build it again: pip install -e .",

@@ -67,7 +67,7 @@ def solve_all(
 def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None] | None = None) -> Answer:
     """The answer to one task."""
     from effc.compiler.search import search
-    from effc.compiler.search.exact import StaleKernel
+    from effc.compiler.search.exact import StaleKernelError
 
     try:
         return search(
@@ -79,7 +79,7 @@ def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None]
             time_limit=time_limit,
             progress=improved,
         )
-    except (ConstraintError, StaleKernel):
+    except (ConstraintError, StaleKernelError):
         raise
     except InputError as refusal:
         return refusal
