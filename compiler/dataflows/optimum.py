@@ -19,6 +19,9 @@ from effc.ir.schedule import Schedule, trips
 
 LARGEST = 4
 
+PARAMETERS = {"m": "K", "n": "N", "e": "P", "p": "K", "q": "C", "r": "C", "t": "K"}
+"""The role of the dim that each parameter cuts."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowStationary:
@@ -31,15 +34,7 @@ class RowStationary:
 
 def best_row_stationary(nest: Nest, target: Target, objective: str = "energy") -> RowStationary:
     """The best row-stationary mapping; an ``InputError`` if none fits, or the target is not built like Eyeriss."""
-    best: RowStationary | None = None
-    for parameters in candidates(nest, target):
-        try:
-            schedule = row_stationary(nest, **parameters, target=target)
-        except InputError:
-            continue
-        found = evaluate(nest, schedule, target)
-        if best is None or found.value(objective) < best.evaluation.value(objective):
-            best = RowStationary(parameters, schedule, found)
+    best = _best(nest, target, objective, candidates(nest, target))
     if best is None:
         raise InputError(
             f"no row-stationary mapping of {nest.name} fits {target.name}",
@@ -49,18 +44,59 @@ def best_row_stationary(nest: Nest, target: Target, objective: str = "energy") -
     return best
 
 
-def candidates(nest: Nest, target: Target) -> Iterator[dict[str, int]]:
-    """Parameters that are worth a try; some may not fit."""
+def good_row_stationary(nest: Nest, target: Target, objective: str = "energy") -> RowStationary | None:
+    """A good row-stationary mapping in little time, None if there is none: one parameter after another changed for the
+    better, from the best of those whose sets are the largest that fit.
+    """
+    try:
+        best = _best(nest, target, objective, candidates(nest, target, 1))
+    except InputError:
+        return None
+    extents = {role: nest.bounds[name] for role, name in roles_of(nest).items()}
+    improved = best is not None
+    while improved:
+        improved = False
+        for parameter, role in PARAMETERS.items():
+            assert best is not None
+            now = best.parameters
+            others = ({**now, parameter: size} for size in pieces(extents.get(role, 1)) if size != now[parameter])
+            best = _best(nest, target, objective, others, best)
+            improved |= best is not None and best.parameters != now
+    return best
+
+
+def _best(
+    nest: Nest,
+    target: Target,
+    objective: str,
+    parameters: Iterator[dict[str, int]],
+    best: RowStationary | None = None,
+) -> RowStationary | None:
+    """The best mapping with one of the parameters given, or ``best``."""
+    for chosen in parameters:
+        try:
+            schedule = row_stationary(nest, **chosen, target=target)
+        except InputError:
+            continue
+        found = evaluate(nest, schedule, target)
+        if best is None or found.value(objective) < best.evaluation.value(objective):
+            best = RowStationary(chosen, schedule, found)
+    return best
+
+
+def candidates(nest: Nest, target: Target, most: int = LARGEST) -> Iterator[dict[str, int]]:
+    """Parameters that are worth a try, ``most`` values each of p, q and t; some may not fit."""
     chip = chip_of(target)
     extents = {role: nest.bounds[name] for role, name in roles_of(nest).items()}
     size = {role: extents.get(role, 1) for role in "NKCPQRS"}
     for e in pieces(size["P"]):
         for r in pieces(size["C"]):
             rows = chip.rows // (size["R"] * r)
-            for q in largest(q for q in pieces(size["C"] // r) if _fits(target, chip.spad, _pe(size, 1, q))):
-                for p in largest(p for p in pieces(size["K"]) if _fits(target, chip.spad, _pe(size, p, q))):
+            for q in largest(most, (q for q in pieces(size["C"] // r) if _fits(target, chip.spad, _pe(size, 1, q)))):
+                for p in largest(most, (p for p in pieces(size["K"]) if _fits(target, chip.spad, _pe(size, p, q)))):
                     sets = pieces(trips(size["K"], p))
-                    for t in largest(t for t in sets if _height(e, t, chip.columns) <= rows and p * t <= size["K"]):
+                    fit = (t for t in sets if _height(e, t, chip.columns) <= rows and p * t <= size["K"])
+                    for t in largest(most, fit):
                         for n, m in _buffered(nest, target, chip.buffer, size, (e, p * t, q * r)):
                             yield {"m": m, "n": n, "e": e, "p": p, "q": q, "r": r, "t": t}
 
@@ -70,8 +106,8 @@ def pieces(extent: int) -> list[int]:
     return sorted({trips(extent, count) for count in range(1, extent + 1)})
 
 
-def largest(values: Iterator[int]) -> list[int]:
-    return list(values)[-LARGEST:]
+def largest(most: int, values: Iterator[int]) -> list[int]:
+    return list(values)[-most:]
 
 
 def _height(e: int, t: int, columns: int) -> int:

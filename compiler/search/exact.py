@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache, partial
 from hashlib import sha256
-from itertools import product
 from math import ceil, prod
 from pathlib import Path
-from typing import get_args
 
 from effc.compiler.cost import evaluate, try_schedule
+from effc.compiler.dataflows.optimum import good_row_stationary
 from effc.compiler.search.clock import late, left, share, utc
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
 from effc.compiler.search.judge import NEAR, Judge
-from effc.compiler.search.problem import Prices, Problem, Tolls
+from effc.compiler.search.problem import Problem
 from effc.compiler.search.ragged import Digit, schedule_of_chains
 from effc.compiler.search.tally import RULES, discard
+from effc.compiler.search.widen import fitted, larger_nests
 from effc.compiler.target.model import Target
 from effc.ir.errors import InputError
 from effc.ir.nest import Nest
@@ -105,7 +105,7 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     """The best schedule whose steps divide, on a target without sliding windows."""
     problem, groups = _problem(nest, target, objective)
     encoder = Encoder(problem, groups)
-    most = INFINITE if problem.product else float(MOST)
+    most = _any(problem)
     trial = left(deadline) > 1
     counted = contiguous(problem, trial) and not shared_tiles(problem)
     strict = counted and nest.bias is None
@@ -155,24 +155,26 @@ def _judged(
 
 def first(nest: Nest, target: Target, objective: str) -> Schedule | None:
     """A good schedule with steps that divide, in some hundredths of a second."""
-    problem, groups = _problem(nest, target, "energy" if objective == "edp" else objective)
-    return _solve(problem, Encoder(problem, groups), MOST, deadline=time.perf_counter()).schedule
+    problem, groups = _problem(nest, target, objective)
+    return _solve(problem, Encoder(problem, groups), _any(problem), deadline=time.perf_counter()).schedule
 
 
-def tolled(nest: Nest, target: Target, deadline: float | None = None) -> Iterator[Schedule]:
-    """The best schedules whose steps divide if words also pay for the cycles of limited bandwidths: guesses."""
-    known: list[Prices] = []
-    kinds = list(product(("energy", "latency"), get_args(Tolls)))
-    for number, (objective, tolls) in enumerate(kinds):
+def guesses(nest: Nest, target: Target, objective: str, deadline: float | None = None) -> Iterator[Schedule]:
+    """Schedules whose steps do not divide, where cycles make them worth a try."""
+    problem, _ = _problem(nest, target, objective)
+    if not problem.timed or late(deadline):
+        return
+    rows = good_row_stationary(nest, target, objective)
+    if rows is not None:
+        yield rows.schedule
+    for other in larger_nests(problem):
         if late(deadline):
             return
-        problem, groups = _problem(nest, target, objective, tolls)
-        if problem.prices not in known:
-            known.append(problem.prices)
-            end = share(deadline, len(kinds) - number)
-            found = _solve(problem, Encoder(problem, groups), float(MOST), EFFORT // 10, end).schedule
-            if found is not None:
-                yield found
+        wide, groups = _problem(other, target, objective)
+        found = _solve(wide, Encoder(wide, groups), _any(wide), EFFORT // 10, share(deadline, 2)).schedule
+        schedule = None if found is None else fitted(nest, found)
+        if schedule is not None and not isinstance(try_schedule(nest, schedule, target), list):
+            yield schedule
 
 
 def relaxed_bound(
@@ -241,9 +243,9 @@ def _bound(problem: Problem, lower: float) -> Fraction:
     return Fraction(ceil(lower * (1 - NEAR)) if problem.product else int(lower), problem.prices.scale)
 
 
-def steady(target: Target) -> bool:
-    """Whether no bandwidth is limited: cycles are those of the MACs."""
-    return not target.bandwidths
+def _any(problem: Problem) -> float:
+    """No bound at all."""
+    return INFINITE if problem.product else float(MOST)
 
 
 def shared_tiles(problem: Problem) -> bool:
@@ -252,8 +254,8 @@ def shared_tiles(problem: Problem) -> bool:
     return any(u.multicast == "tiles" and u.size > 1 and u.dims & coupled for u in problem.unrolls)
 
 
-def _problem(nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> tuple[Problem, Groups]:
-    problem = Problem(nest, target, objective, tolls)
+def _problem(nest: Nest, target: Target, objective: str) -> tuple[Problem, Groups]:
+    problem = Problem(nest, target, objective)
     groups = groups_of(problem)
     assert groups is not None
     return problem, groups

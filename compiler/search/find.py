@@ -11,7 +11,7 @@ from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
 from effc.compiler.search.clock import late, share
-from effc.compiler.search.exact import Proof, applies, first, perfect, plain, ragged, relaxed_bound, steady, tolled
+from effc.compiler.search.exact import Proof, applies, first, guesses, perfect, plain, ragged, relaxed_bound
 from effc.compiler.search.polish import Allowed, polish
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
@@ -54,16 +54,9 @@ def search(
     if progress is not None and time_limit is None and applies(nest, target):
         tell(first(nest, without_windows(target), objective))
     proof = perfect(nest, without_windows(target), objective, share(deadline, 3)) if applies(nest, target) else None
-    guess = None if proof is None else _guess(nest, machine, objective, share(deadline, 3), allowed)
-    if proof is not None and objective in ("latency", "edp") and not steady(target) and not late(deadline):
-        proof = _better(proof, _climbed(nest, machine, objective, perfect_factors, share(deadline, 3)))
     if proof is not None and proof.schedule is not None and not perfect_factors:
         tell(proof.schedule)
         proof = _polished(nest, target, objective, proof, deadline, allowed)
-    if proof is not None and guess is not None:
-        if not perfect_factors:
-            guess = polish(nest, target, objective, guess, share(deadline, 2), allowed)[0]
-        proof = _better(proof, Proof(guess, evaluate(nest, guess, machine).value(objective), Fraction(0), 0))
     if proof is None or proof.schedule is None:
         proof = _climbed(nest, machine, objective, perfect_factors, deadline)
     if proof.schedule is None:
@@ -106,39 +99,27 @@ def _polished(
     """The best schedule found from one whose steps divide, and a bound that holds for all others, too."""
     assert start.schedule is not None
     if plain(nest, target):
+        for guess in guesses(nest, target, objective, share(deadline, 3)):
+            value = evaluate(nest, guess, target).value(objective)
+            if value < start.value and (allowed is None or allowed(guess)):
+                start = replace(start, schedule=guess, value=value)
         proof = ragged(nest, target, objective, start, share(deadline, 2))
         assert proof.schedule is not None
         if proof.value == proof.lower_bound:
             return proof
         schedule, value, costed = polish(nest, target, objective, proof.schedule, deadline, allowed)
         return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
-    schedule, value, costed = polish(nest, target, objective, start.schedule, share(deadline, 2), allowed)
+    schedule, value, costed = polish(nest, target, objective, start.schedule, share(deadline, 3), allowed)
+    for guess in guesses(nest, target, objective, share(deadline, 3)):
+        if allowed is None or allowed(guess):
+            other, less, more = polish(nest, target, objective, guess, share(deadline, 2), allowed)
+            costed += more
+            if less < value:
+                schedule, value = other, less
     if late(deadline):
         return Proof(schedule, value, Fraction(0), start.expanded + costed)
     bound = relaxed_bound(nest, target, objective, value, deadline=deadline)
     return Proof(schedule, value, min(value, bound.lower_bound), start.expanded + costed + bound.expanded)
-
-
-def _guess(
-    nest: Nest, target: Target, objective: str, deadline: float | None, allowed: Allowed | None
-) -> Schedule | None:
-    """A schedule that limited bandwidths, which the proof knows nothing of, slow down little."""
-    if steady(target) or objective == "dram" or (objective == "energy" and not target.leakage):
-        return None
-    best: tuple[Fraction, Schedule] | None = None
-    for schedule in tolled(nest, without_windows(target), deadline):
-        if allowed is None or allowed(schedule):
-            value = evaluate(nest, schedule, target).value(objective)
-            best = (value, schedule) if best is None or value < best[0] else best
-    return None if best is None else best[1]
-
-
-def _better(proof: Proof, other: Proof) -> Proof:
-    """The same proof with the other's schedule, if that is better."""
-    if other.schedule is None or (proof.schedule is not None and proof.value <= other.value):
-        return proof
-    lower = min(proof.lower_bound, other.value)
-    return Proof(other.schedule, other.value, lower, proof.expanded + other.expanded)
 
 
 def _climbed(nest: Nest, target: Target, objective: str, perfect: bool, deadline: float | None) -> Proof:

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, combinations, pairwise, product
 from math import gcd, lcm, prod
-from typing import Literal, get_args
 
 from effc.compiler.cost.legal import usable_bits
 from effc.compiler.search.bounds import points_inside
 from effc.compiler.search.constraints import Narrowed
 from effc.compiler.search.windows import Window, coupled_axes, windows_of
-from effc.compiler.target.model import Target, Way
+from effc.compiler.target.model import Target
 from effc.ir.nest import Nest, Operand
 
 MACS = -1
@@ -93,16 +92,16 @@ class Problem:
     """A nest on a target for an objective: energy, words at the outermost level, cycles, or energy x cycles.
 
     ``timed``: cycles depend on what passes limited ports, or are a factor of the objective, so that it is no sum of
-    counts. With ``tolls`` it is one: every word pays for its cycles, as if no transfer overlapped another.
+    counts.
     """
 
-    def __init__(self, nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> None:
+    def __init__(self, nest: Nest, target: Target, objective: str) -> None:
         self.nest, self.target = nest, target
         self.bottom = len(target.levels)
         self.dims = tuple(dim.name for dim in nest.dims if dim.bound > 1) or (nest.dims[0].name,)
-        self.prices = prices_of(nest, target, objective, tolls)
+        self.prices = prices_of(nest, target, objective)
         self.product = objective == "edp"
-        self.timed = self.product or bool(self.prices.cycle and target.bandwidths and not tolls)
+        self.timed = self.product or bool(self.prices.cycle and target.bandwidths)
         self.windows: tuple[Window, ...] = windows_of(nest)
         self.unrolls = tuple(_unrolls(nest, target))
 
@@ -233,31 +232,7 @@ def _unrolls(nest: Nest, target: Target) -> Iterator[Unroll]:
         yield Unroll(level, axis.name, axis.size, frozenset(allowed), axis.multicast)
 
 
-Tolls = Literal["exposed", "all"]
-"""What moved words are charged for in cycles, too: transfers that stop the work, or all through limited bandwidths."""
-
-
-def tolls_of(nest: Nest, target: Target, which: Tolls) -> Iterator[tuple[tuple[int, str], Fraction, Fraction]]:
-    """Cycles per word read and per word written at a level for an operand, as if no transfer overlapped another."""
-    for name in nest.operands:
-        able = [i for i, level in enumerate(target.levels) if level.bank(name) is not None]
-        for outer, inner in pairwise((*able, len(target.levels))):
-            overlapped = inner == len(target.levels) or target.levels[inner].overlaps(name)
-            if overlapped and which == "exposed":
-                continue
-            read, write = (_longest(target, name, way, outer, inner) for way in get_args(Way))
-            each = target.instances(outer)
-            yield (outer, name), read / each, write / each
-
-
-def _longest(target: Target, operand: str, way: Way, outer: int, inner: int) -> Fraction:
-    """The cycles that a word takes at the slowest of a level's port and the networks down to another level."""
-    passed = [(target.port(outer, operand, way), target.bits(outer, operand))]
-    passed += [(target.network(i, operand, way), target.carried_bits(operand)) for i in range(outer, inner)]
-    return max((bits / port.bandwidth for port, bits in passed if port is not None), default=Fraction(0))
-
-
-def prices_of(nest: Nest, target: Target, objective: str, tolls: Tolls | None = None) -> Prices:
+def prices_of(nest: Nest, target: Target, objective: str) -> Prices:
     """The cost of every access, scaled to integers."""
     energy, zero = objective in ("energy", "edp"), Fraction(0)
     reads, writes, hops = {}, {}, {}
@@ -274,9 +249,6 @@ def prices_of(nest: Nest, target: Target, objective: str, tolls: Tolls | None = 
     finishing = writes[0, nest.output.name] * (1 - target.finished_bits() / target.bits(0, nest.output.name))
     mac = target.mac.energy if energy else zero
     cycle = target.leakage if energy else Fraction(int(objective == "latency"))
-    for key, read, write in tolls_of(nest, target, tolls) if tolls else ():
-        reads[key] += cycle * read
-        writes[key] += cycle * write
     values = [*reads.values(), *writes.values(), *hops.values(), finishing, mac, cycle]
     scale = lcm(*(value.denominator for value in values))
     return Prices(

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import effc.compiler.cost
+import effc.compiler.dataflows
 import effc.compiler.search
 import effc.compiler.target
 import effc.ir
@@ -19,7 +20,7 @@ from effc.compiler.target.show import print_target
 from effc.ir.nest import Nest
 from effc.ir.printer import print_nest
 
-ROOMS = (effc.ir, effc.compiler.target, effc.compiler.cost, effc.compiler.search)
+ROOMS = (effc.ir, effc.compiler.target, effc.compiler.cost, effc.compiler.dataflows, effc.compiler.search)
 """The packages whose code decides what the best schedule is."""
 
 CODE = (".py", ".lark", ".c", ".h", ".so", ".pyd")
