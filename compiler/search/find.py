@@ -99,27 +99,31 @@ def _polished(
     """The best schedule found from one whose steps divide, and a bound that holds for all others, too."""
     assert start.schedule is not None
     if plain(nest, target):
-        for guess in guesses(nest, target, objective, share(deadline, 3)):
-            value = evaluate(nest, guess, target).value(objective)
-            if value < start.value and (allowed is None or allowed(guess)):
-                start = replace(start, schedule=guess, value=value)
         proof = ragged(nest, target, objective, start, share(deadline, 2))
         assert proof.schedule is not None
         if proof.value == proof.lower_bound:
             return proof
-        schedule, value, costed = polish(nest, target, objective, proof.schedule, deadline, allowed)
+        schedule, value, costed = _near(nest, target, objective, proof.schedule, deadline, allowed)
         return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
-    schedule, value, costed = polish(nest, target, objective, start.schedule, share(deadline, 3), allowed)
-    for guess in guesses(nest, target, objective, share(deadline, 3)):
+    schedule, value, costed = _near(nest, target, objective, start.schedule, share(deadline, 2), allowed)
+    if late(deadline):
+        return Proof(schedule, value, Fraction(0), start.expanded + costed)
+    bound = relaxed_bound(nest, target, objective, value, deadline=deadline)
+    return Proof(schedule, value, min(value, bound.lower_bound), start.expanded + costed + bound.expanded)
+
+
+def _near(
+    nest: Nest, target: Target, objective: str, start: Schedule, deadline: float | None, allowed: Allowed | None
+) -> tuple[Schedule, Fraction, int]:
+    """The best schedule near one, or near a guess; its value, and how many were costed."""
+    schedule, value, costed = polish(nest, target, objective, start, share(deadline, 2), allowed)
+    for guess in guesses(nest, target, objective, share(deadline, 2)):
         if allowed is None or allowed(guess):
             other, less, more = polish(nest, target, objective, guess, share(deadline, 2), allowed)
             costed += more
             if less < value:
                 schedule, value = other, less
-    if late(deadline):
-        return Proof(schedule, value, Fraction(0), start.expanded + costed)
-    bound = relaxed_bound(nest, target, objective, value, deadline=deadline)
-    return Proof(schedule, value, min(value, bound.lower_bound), start.expanded + costed + bound.expanded)
+    return schedule, value, costed
 
 
 def _climbed(nest: Nest, target: Target, objective: str, perfect: bool, deadline: float | None) -> Proof:
