@@ -213,7 +213,7 @@ class _Run:
     def finish(self, written: str, epilogue: Epilogue, counters: Counters) -> None:
         """The vector unit makes the results of the sums, which it takes as integers of 32 bits or as floats."""
         sums = self.fetch(written, epilogue.dtype)
-        values = {epilogue.tensor: sums if sums.dtype.kind == "f" else sums.astype(np.int32)}
+        values = {epilogue.tensor: sums if sums.dtype.kind in "fV" else sums.astype(np.int32)}
         for step in epilogue.steps:
             inputs = [values[n] if n in values else self.fetch(n) if n else None for n in step.inputs]
             values[step.outputs[0]] = self.node_results(step, inputs)[0]

@@ -7,8 +7,9 @@ often something is fetched, the largest that fit are tried: `LARGEST` values eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from effc.compiler.cost.evaluate import Evaluation, evaluate
 from effc.compiler.dataflows.row_stationary import FILTER, IFMAP, chip_of, grid_of, roles_of, row_stationary
@@ -44,12 +45,14 @@ def best_row_stationary(nest: Nest, target: Target, objective: str = "energy") -
     return best
 
 
-def good_row_stationary(nest: Nest, target: Target, objective: str = "energy") -> RowStationary | None:
+def good_row_stationary(
+    nest: Nest, target: Target, objective: str = "energy", stop: Callable[[], bool] = lambda: False
+) -> RowStationary | None:
     """A good row-stationary mapping in little time, None if there is none: one parameter after another changed for the
-    better, from the best of those whose sets are the largest that fit.
+    better, from the best of those whose sets are the largest that fit. ``stop`` ends it with what there is.
     """
     try:
-        best = _best(nest, target, objective, candidates(nest, target, 1))
+        best = _best(nest, target, objective, _until(stop, candidates(nest, target, 1)))
     except InputError:
         return None
     extents = {role: nest.bounds[name] for role, name in roles_of(nest).items()}
@@ -60,9 +63,14 @@ def good_row_stationary(nest: Nest, target: Target, objective: str = "energy") -
             assert best is not None
             now = best.parameters
             others = ({**now, parameter: size} for size in pieces(extents.get(role, 1)) if size != now[parameter])
-            best = _best(nest, target, objective, others, best)
+            best = _best(nest, target, objective, _until(stop, others), best)
             improved |= best is not None and best.parameters != now
     return best
+
+
+def _until(stop: Callable[[], bool], parameters: Iterator[dict[str, int]]) -> Iterator[dict[str, int]]:
+    """Parameters as long as there is time."""
+    return takewhile(lambda _: not stop(), parameters)
 
 
 def _best(

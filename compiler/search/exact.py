@@ -164,7 +164,7 @@ def guesses(nest: Nest, target: Target, objective: str, deadline: float | None =
     problem, _ = _problem(nest, target, objective)
     if not problem.timed or late(deadline):
         return
-    rows = good_row_stationary(nest, target, objective)
+    rows = good_row_stationary(nest, target, objective, lambda: late(deadline))
     if rows is not None:
         yield rows.schedule
     for other in larger_nests(problem):
