@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 from c_compiler import needs_compiler
+from onnx_models import model, node
 from small import remembered_search, write_small
 
 import effc
@@ -339,13 +340,18 @@ def start(*words: str | Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_leaves_nothing_behind(folder: Path, tmp_path: Path, jobs: str) -> None:
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, jobs: str) -> None:
     """Interrupted in the middle of the search, which takes long for these layers."""
+    products = [(509 + 2 * i, 1021, 1031) for i in range(4)]
+    shapes = {
+        f"{name}{i}": shape for i, (m, k, n) in enumerate(products) for name, shape in (("a", (m, k)), ("b", (k, n)))
+    }
+    nodes = [node("MatMul", f"a{i} b{i}", f"y{i}") for i in range(len(products))]
+    long = tmp_path_factory.mktemp("long") / "long.onnx"
+    onnx.save(model(nodes, shapes, outputs=" ".join(f"y{i}" for i in range(len(products)))), long)
     dumps, out = tmp_path / "dumps", tmp_path / "out.effx"
-    words = ("compile", folder / "small.onnx", "--target", "eyeriss", "-o", out, "--json", tmp_path / "r.json")
-    process = start(
-        *words, "--jobs", jobs, "--batch", "64", "--objective", "edp", "--dump-after", "place-ops", "--dump-dir", dumps
-    )
+    words = ("compile", long, "--target", "eyeriss", "-o", out, "--json", tmp_path / "r.json", "--no-cache")
+    process = start(*words, "--jobs", jobs, "--objective", "edp", "--dump-after", "place-ops", "--dump-dir", dumps)
     deadline = time.monotonic() + 30
     while not list(dumps.glob("*-place-ops.ir")) and time.monotonic() < deadline:
         time.sleep(0.05)

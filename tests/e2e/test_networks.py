@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("light_*.onnx"))
 QUICK = ["digits", "squeezenet", "resnet18"]
-LONG = ["mobilenetv2", "alexnet", "resnet50", "vgg16"]
+LONG = ["squeezenet", "resnet18", "mobilenetv2", "alexnet", "resnet50", "vgg16"]
 
 
 def run(*command: str | Path) -> str:
@@ -39,15 +39,15 @@ def check_places(model: Path, report: dict[str, Any]) -> None:
     assert report["totals"]["macs"] == sum(layer["macs"] for layer in report["layers"])
 
 
-def check_model(name: str, folder: Path) -> None:
+def check_model(name: str, folder: Path, *options: str) -> None:
     run("models/build.py", name, "-o", folder)
     model = folder / f"{name}.onnx"
-    check_places(model, compile_and_verify(model))
+    check_places(model, compile_and_verify(model, *options))
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_model(name: str, tmp_path: Path) -> None:
-    check_model(name, tmp_path)
+    check_model(name, tmp_path, "--time-limit", "20")  # as long as it takes: `test_large_model`
 
 
 @pytest.mark.validate
