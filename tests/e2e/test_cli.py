@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -334,9 +335,10 @@ def test_the_digits_network(tmp_path: Path, capsys: Capture) -> None:
 
 
 def start(*words: str | Path) -> subprocess.Popen[str]:
+    """A command that obeys Ctrl-C, even if the tests run in the background of a shell, where it is ignored."""
     command = [sys.executable, "-m", "effc", *map(str, words)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    pipe, heed = subprocess.PIPE, partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=heed)
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
