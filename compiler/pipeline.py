@@ -72,13 +72,17 @@ def compile_model(
     while True:
         run = _Run(instruments)
         lowered = graph = run.lower(model, options, host, name)
-        for item in standard_passes():
+        for item in (*native_passes(target, options.numeric), *standard_passes()):
             graph = run.apply(item, graph)
         saved = saved_words(lowered, graph)
         for item in options.passes:
             graph = run.apply_foreign(item, graph)
         for item in placing_passes(target, options.numeric):
             graph = run.apply(item, graph)
+        if options.backend == "cpu":
+            from effc.backends.cpu import check_types
+
+            check_types(graph)
         began = time.perf_counter()
         solved = run.schedule(scheduler(target, options), graph, watch, cache)
         search_s = time.perf_counter() - began
@@ -96,6 +100,13 @@ def _send_to_host(graph: Graph, solved: Solved, host: dict[str, str]) -> None:
         name, reason = next(iter(solved.refused.items()))
         raise InputError(reason, f"nest {name}")
     host |= refused
+
+
+def native_passes(target: Target, numeric: NumericMode) -> tuple[Pass, ...]:
+    """What makes integers native that are not, with ``--numeric target``."""
+    from effc.compiler.passes.signed_bytes import SignedBytes
+
+    return (SignedBytes(target),) if numeric == "target" else ()
 
 
 def standard_passes() -> tuple[Pass, ...]:
@@ -122,14 +133,16 @@ def standard_passes() -> tuple[Pass, ...]:
 
 
 def placing_passes(target: Target, numeric: NumericMode = "reference") -> tuple[Pass, ...]:
-    """The passes that say where every op runs, those of the vector unit that can with the nest before them; and what
-    type sums have.
+    """The passes that say where every op runs, those of the vector unit that can with the nest before them; which sums
+    are made in parts, and what type they have.
     """
     from effc.compiler.passes.fuse_epilogues import FuseEpilogues
     from effc.compiler.passes.place_ops import PlaceOps
+    from effc.compiler.passes.split_sums import SplitSums
     from effc.compiler.passes.type_sums import TypeSums
 
-    return PlaceOps(target), FuseEpilogues(), TypeSums(target, numeric)
+    split = (SplitSums(target),) if numeric == "target" else ()
+    return PlaceOps(target), *split, FuseEpilogues(), TypeSums(target, numeric)
 
 
 def scheduler(target: Target, options: Options) -> ScheduleNests:
@@ -139,7 +152,8 @@ def scheduler(target: Target, options: Options) -> ScheduleNests:
 
 def stage_names(options: Options, target: Target) -> list[str]:
     """The stages in their order, as ``--dump-after`` calls them."""
-    passes = (*standard_passes(), *options.passes, *placing_passes(target, options.numeric), scheduler(target, options))
+    before = (*native_passes(target, options.numeric), *standard_passes())
+    passes = (*before, *options.passes, *placing_passes(target, options.numeric), scheduler(target, options))
     return [FIRST, *(item.name for item in passes), LAST]
 
 

@@ -14,8 +14,16 @@ ELEMENTWISE = frozenset(
 )
 """ONNX operators that make each word of their result from the words at the same place of their inputs."""
 
+QUANTISED = frozenset({"QLinearAdd", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid"})
+"""Those of ``com.microsoft`` on integers."""
+
 QUANTISING = ("DequantizeLinear", "QuantizeLinear")
 """Those with parameters along an axis, which their attribute names."""
+
+
+def is_elementwise(op: NodeOp) -> bool:
+    """Whether an op may be a step, as far as its operator goes."""
+    return op.op in {"": ELEMENTWISE, "com.microsoft": QUANTISED}.get(op.domain, ())
 
 
 def _steps(graph: Graph) -> Iterator[Violation]:
@@ -30,7 +38,7 @@ def _steps(graph: Graph) -> Iterator[Violation]:
 
 def _step(step: NodeOp, op: NestOp, graph: Graph, known: set[str], made: set[str]) -> Iterator[tuple[str, str]]:
     """What is wrong with a step that may read the inner tensors ``known`` of those ``made`` in all."""
-    if step.op not in ELEMENTWISE or step.domain:
+    if not is_elementwise(step):
         yield f"{step.op} is not elementwise", "make it an op of its own"
     if step.where != "vector" or step.captures or step.context:
         yield f"step {step.name!r} does not run on the vector unit", "make it an op of its own"

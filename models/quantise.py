@@ -23,8 +23,13 @@ CALIBRATION = 4
 FORMS = ("qdq", "qop")
 
 
-def quantised(model: onnx.ModelProto, form: str, inputs: Iterator[dict[str, Any]] | None = None) -> onnx.ModelProto:
-    """A model of float32 in 8 bits. ``inputs``: what to calibrate with; random ones if none are given."""
+def quantised(
+    model: onnx.ModelProto, form: str, inputs: Iterator[dict[str, Any]] | None = None, unsigned: bool = False
+) -> onnx.ModelProto:
+    """A model of float32 in 8 bits. ``inputs``: what to calibrate with; random ones if none are given.
+
+    ``unsigned``: uint8 in the place of int8, weights with zero points, too.
+    """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -35,6 +40,7 @@ def quantised(model: onnx.ModelProto, form: str, inputs: Iterator[dict[str, Any]
         def get_next(self) -> dict[str, Any] | None:
             return next(self.data, None)
 
+    bytes_of = QuantType.QUInt8 if unsigned else QuantType.QInt8
     logging.getLogger().setLevel(logging.ERROR)
     with TemporaryDirectory() as folder:
         source, prepared, result = (str(Path(folder, f"{name}.onnx")) for name in ("source", "prepared", "result"))
@@ -45,10 +51,10 @@ def quantised(model: onnx.ModelProto, form: str, inputs: Iterator[dict[str, Any]
             result,
             Reader(),
             quant_format=QuantFormat.QDQ if form == "qdq" else QuantFormat.QOperator,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
+            activation_type=bytes_of,
+            weight_type=bytes_of,
             per_channel=True,
-            extra_options={"WeightSymmetric": True, "ActivationSymmetric": False},
+            extra_options={"WeightSymmetric": not unsigned, "ActivationSymmetric": False},
         )
         return onnx.load(result)
 

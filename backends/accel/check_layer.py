@@ -25,7 +25,7 @@ from effc.backends.accel.isa import (
 )
 from effc.backends.accel.limits import Limits, over_limits, over_size
 from effc.compiler.target.model import Target
-from effc.ir.epilogue_rules import ELEMENTWISE
+from effc.ir.epilogue_rules import is_elementwise
 
 Faults = Iterator[MachineFault]
 
@@ -58,7 +58,7 @@ def _epilogue(layer: NestLayer) -> Faults:
     known = {layer.epilogue.tensor}
     made = {name for step in layer.epilogue.steps for name in step.outputs}
     for step in layer.epilogue.steps:
-        if step.op not in ELEMENTWISE or step.domain or step.captures or step.context:
+        if not is_elementwise(step) or step.captures or step.context:
             yield MachineFault(f"step {step.name} is a {step.op}", expected="an elementwise operator")
         if len(step.outputs) != 1 or not step.outputs[0] or step.outputs[0] in known:
             yield MachineFault(f"step {step.name} gives {list(step.outputs)}", expected="a tensor of its own")

@@ -66,8 +66,7 @@ class CpuProgram:
     """A model on the CPU: its nests in C, all other ops on the host. Every nest op has its schedule."""
 
     def __init__(self, graph: Graph) -> None:
-        for op in graph.nests:
-            _check_types(graph, op)
+        check_types(graph)
         self.graph = graph
         self._nests = NestProgram(graph.nests)
         self._numbers = {id(op): number for number, op in enumerate(graph.nests)}
@@ -152,13 +151,14 @@ def _checked_input(tensor: Tensor, inputs: Mapping[str, Any]) -> Any:
     return value
 
 
-def _check_types(graph: Graph, op: NestOp) -> None:
-    for name in (view.tensor for view in op.uses.values()):
+def check_types(graph: Graph) -> None:
+    """Raise an ``InputError`` unless every nest is of float32."""
+    for op, name in ((nest, view.tensor) for nest in graph.nests for view in nest.uses.values()):
         if graph.tensors[name].dtype != "float32":
             raise InputError(
                 f"{op.op} {op.origin!r} computes in {graph.tensors[name].dtype}, which the CPU backend cannot",
                 expected="float32",
-                remedy="convert the model to float32",
+                remedy="convert the model to float32, or compile it for the accelerator: --backend accel",
             )
 
 

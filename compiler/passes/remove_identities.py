@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.dead_ops import reads, without_unused_tensors
 from effc.compiler.passes.layout import LAYOUT_OPS, layouts
+from effc.compiler.passes.node_ops import between
 from effc.compiler.passes.registry import register_pass
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op, View
 
@@ -123,21 +124,10 @@ def _renamed(op: Op, final: Callable[[str], str]) -> Op:
         return op
     if isinstance(op, NestOp):
         return replace(op, uses={key: _followed(view, final) for key, view in op.uses.items()})
-    inputs, outputs = tuple(map(final, op.inputs)), tuple(map(final, op.outputs))
-    return replace(op, inputs=inputs, outputs=outputs, node=_node(op, inputs, outputs))
+    return between(op, tuple(map(final, op.inputs)), tuple(map(final, op.outputs)))
 
 
 def _followed(view: View, final: Callable[[str], str]) -> View:
     """A view, and that of its zero point, of other tensors."""
     zero = None if view.zero is None else _followed(view.zero, final)
     return replace(view, tensor=final(view.tensor), zero=zero)
-
-
-def _node(op: NodeOp, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> bytes:
-    import onnx
-
-    node = onnx.NodeProto.FromString(op.node)
-    del node.input[:], node.output[:]
-    node.input.extend(inputs)
-    node.output.extend(outputs)
-    return bytes(node.SerializeToString(deterministic=True))

@@ -49,6 +49,8 @@ class TypeSums(Pass):
                 self._require_native(op, types)
             if all(integer_bits(dtype) for dtype in types):
                 sums = tensors[op.uses[OUTPUT_NAME].tensor]
+                if sums.dtype != WIDE:  # of a part: `split-sums`
+                    continue
                 tensors[sums.name] = replace(sums, dtype=self._sums(op, graph))
         return replace(graph, tensors=tensors)
 
@@ -104,19 +106,20 @@ def largest_sum(op: NestOp, graph: Graph) -> int:
     """What no sum of an integer nest exceeds in magnitude, whichever of its products are added up first.
 
     Constants are taken as they are, what is only known at run time by its type; a bias of that kind is left out.
+    Positive and negative products are added up apart.
     """
     nest = op.nest
     summed = {name: nest.bounds[name] for name in nest.reduction_dims}
-    reads = {read.name: _magnitudes(read, op.uses[read.name], graph) for read in nest.reads}
+    ranges = {read.name: _range(read, op.uses[read.name], graph) for read in nest.reads}
     totals = []
     for read in nest.reads:
-        others = prod(int(np.max(array)) for name, array in reads.items() if name != read.name)
-        array, inside = reads[read.name], set[str]()
-        if array.ndim == len(read.axes):
-            along = tuple(i for i, a in enumerate(read.axes) if len(a.dims) == 1 and a.dims[0] in summed)
-            inside = {read.axes[i].dims[0] for i in along}
-            array = array.sum(axis=along)
-        totals.append(int(np.max(array)) * others * prod(n for name, n in summed.items() if name not in inside))
+        others = [ranges[name] for name in ranges if name != read.name]
+        ends = [int(low.min()) for low, _ in others], [int(high.max()) for _, high in others]
+        corners = [end * factor for end in ranges[read.name] for factor in map(prod, ends)]
+        reach = [np.maximum.reduce([sign * corner for corner in corners]).clip(min=0) for sign in (1, -1)]
+        along = _summed_axes(read, summed) if reach[0].ndim == len(read.axes) else {}
+        most = max(int(side.sum(axis=tuple(along)).max()) for side in reach)
+        totals.append(most * prod(n for name, n in summed.items() if name not in along.values()))
     bias = 0
     if nest.bias is not None:
         words = _value(op.uses[nest.bias.name], nest.bias.shape, graph.constants)
@@ -124,16 +127,22 @@ def largest_sum(op: NestOp, graph: Graph) -> int:
     return min(totals) + bias
 
 
-def _magnitudes(operand: Operand, view: View, graph: Graph) -> Array:
-    """The magnitudes of an operand above its zero point; the largest alone where they are not known."""
+def _summed_axes(read: Operand, summed: Mapping[str, int]) -> dict[int, str]:
+    """The axes of an operand that run over one summed dim each, and the dims."""
+    return {i: a.dims[0] for i, a in enumerate(read.axes) if len(a.dims) == 1 and a.dims[0] in summed}
+
+
+def _range(operand: Operand, view: View, graph: Graph) -> tuple[Array, Array]:
+    """The least and the largest values of an operand above its zero point; of all words where these are unknown."""
     words = _value(view, operand.shape, graph.constants)
     zero = np.zeros(1, np.int64) if view.zero is None else _value(view.zero, operand.shape, graph.constants)
     if words is not None and zero is not None:
-        return np.abs(words.astype(np.int64) - zero.astype(np.int64))
+        known = words.astype(np.int64) - zero.astype(np.int64)
+        return known, known
     low, high = limits(graph.tensors[view.tensor].dtype)
     if zero is None:
-        return np.array(high - low)
-    return np.array(max(high - int(zero.min()), int(zero.max()) - low))
+        return np.array(low - high), np.array(high - low)
+    return np.array(low - int(zero.max())), np.array(high - int(zero.min()))
 
 
 def _value(view: View, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:

@@ -68,10 +68,9 @@ def test_sums_that_may_overflow_are_an_error() -> None:
 
 
 def test_native_types() -> None:
-    """The MACs of tpu_v1 multiply signed and unsigned bytes, those of gemmini signed ones, those of eyeriss neither."""
+    """The MACs of tpu_v1 multiply signed and unsigned bytes, those of eyeriss neither."""
     model = product(8, 3)
     assert effc.compile(model, "tpu_v1", numeric="target").verify().ok
-    for target in ("gemmini", "eyeriss"):
-        with pytest.raises(InputError, match=f"reads uint8, and the MACs of {target} multiply"):
-            effc.compile(model, target, numeric="target")
-        assert effc.compile(model, target).verify().ok
+    with pytest.raises(InputError, match="reads uint8, and the MACs of eyeriss multiply int16"):
+        effc.compile(model, "eyeriss", numeric="target")
+    assert effc.compile(model, "eyeriss").verify().ok
