@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
+from effc.backends.control import result_shapes, run_control
 from effc.backends.host import Value, run_node
 from effc.backends.parts import keep_parts
 from effc.ir.errors import InputError
-from effc.ir.graph import Array, Graph, NestOp, NodeOp, View
+from effc.ir.graph import Array, ControlOp, Graph, NestOp, NodeOp, View
 from effc.ir.nest import Axis, Nest, Operand
 
 
@@ -34,10 +35,25 @@ def reference_run(
             _store(graph, op, run_nest(op, values, accumulate), values)
             if op.epilogue:
                 values[op.outputs[0]] = run_epilogue(op, values[op.inner[0]], values)
+        elif isinstance(op, ControlOp):
+            values |= {name: value for name, value in zip(op.outputs, _control(op, values, accumulate)) if name}
         else:
             values |= {name: value for name, value in zip(op.outputs, run_op(op, values)) if name}
         keep_parts(graph, op.outputs, values)
     return values
+
+
+def _control(op: ControlOp, values: Mapping[str, Value], accumulate: npt.DTypeLike) -> list[Value]:
+    """The outputs of a control op."""
+
+    def run(position: int, given: Sequence[Value]) -> list[Value]:
+        body = op.bodies[position]
+        inputs = {name: values[name] for name in body.inputs[len(given) :]} | dict(zip(body.inputs, given))
+        found = reference_run(body, inputs, accumulate)
+        return [found[name] for name in body.outputs]
+
+    inputs = [values[name] if name else None for name in op.inputs]
+    return run_control(op, inputs, run, result_shapes(op.bodies[0]))
 
 
 def run_op(op: NodeOp, values: Mapping[str, Value]) -> list[Value | None]:

@@ -26,6 +26,7 @@ from effc.compiler.report import build_report, model_info
 from effc.compiler.search import Best
 from effc.compiler.target import bundled_targets, load_target
 from effc.compiler.target.model import Target
+from effc.ir.bodies import every_constant
 from effc.ir.constants import digest
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
@@ -276,7 +277,7 @@ def _compile(
             bounds=_bounds(compiled.program, target),
         )
         results.append((compiled, report))
-    known = [{digest(value) for value in compiled.graph.constants.values()} for compiled, _ in results]
+    known = [{digest(value) for value in every_constant(compiled.graph).values()} for compiled, _ in results]
     shell = original(model.proto, set.intersection(*known))
     first, *others = (
         CompiledProgram(c.graph, target, report, options.backend, c.program, shell, sizes_text(options.dims))

@@ -29,6 +29,7 @@ from effc.compiler.original import Original
 from effc.compiler.program import CompiledProgram
 from effc.compiler.target import parse_target, print_target
 from effc.ir import parse_graph, print_graph
+from effc.ir.bodies import every_constant, every_nest, with_constants
 from effc.ir.constants import AbsentConstant, digest
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
 from effc.ir.types import is_narrow, storage
@@ -59,7 +60,7 @@ def save(compiled: CompiledProgram, path: Path) -> None:
     data: dict[str, Buffer] = dict(compiled.original.data)
     for number, variant in enumerate(compiled.variants):
         texts |= _texts(variant, number)
-        data |= {digest(value): array_bytes(value) for value in variant.graph.constants.values()}
+        data |= {digest(value): array_bytes(value) for value in every_constant(variant.graph).values()}
     encoded = {name: text.encode() for name, text in texts.items()} | {"model.onnx": compiled.original.shell}
     write_container(path, encoded, data)
 
@@ -97,7 +98,7 @@ def _loaded(reader: _Reader, sizes: str, data: bool) -> CompiledProgram:
     """One variant."""
     graph = reader.graph()
     if data:
-        graph = replace(graph, constants={name: reader.array(value) for name, value in graph.constants.items()})
+        graph = with_constants(graph, lambda name, value: reader.array(value))
     backend, program, target = reader.backend(), reader.program(), reader.target()
     if misfit := next(misfits(graph, target, program), ""):
         raise reader.container.damaged(misfit)
@@ -112,22 +113,31 @@ def load_reports(path: str | Path) -> dict[str, Report]:
 
 def misfits(graph: Graph, target: Target, program: Program | None) -> Iterator[str]:
     """Where the parts of an artefact, each well formed, do not fit each other."""
-    for nest in graph.nests:
+    for nest, _ in every_nest(graph):
         if nest.schedule is None:
             yield f"nest {nest.name} has no schedule"
         elif isinstance(found := try_schedule(nest.nest, nest.schedule, target), list):
             yield f"nest {nest.name}: {found[0]}"
-    if program is None:
-        return
-    from effc.backends.accel.emit import epilogue_of
+    if program is not None:
+        yield from _misfits(graph, program)
+
+
+def _misfits(graph: Graph, program: Program) -> Iterator[str]:
+    """Where a graph and its program, or those of a body, do not fit each other."""
+    from effc.backends.accel.emit import epilogue_of, plain_node
 
     if (program.inputs, program.outputs) != (graph.inputs, graph.outputs):
         yield "the program has other inputs or outputs than the graph"
     if [layer.name for layer in program.layers] != [op.name for op in graph.ops]:
         yield "the program has other layers than the graph"
     for layer, op in zip(program.layers, graph.ops):
-        if isinstance(op, NodeOp) and getattr(layer, "node", None) != op:
+        if isinstance(op, NodeOp) and getattr(layer, "node", None) != plain_node(op):
             yield f"the program has another op '{op.name}' than the graph"
+        bodies, programs = getattr(op, "bodies", ()), getattr(layer, "bodies", ())
+        if len(bodies) != len(programs):
+            yield f"'{op.name}' of the program has other bodies than the graph"
+        for body, inner in zip(bodies, programs):
+            yield from _misfits(body, inner)
         if isinstance(op, NestOp) and {dim.name: dim.bound for dim in getattr(layer, "dims", ())} != op.nest.bounds:
             yield f"layer '{op.name}' of the program has other dims than the graph"
     for slot in program.slots:
@@ -195,7 +205,7 @@ class _Reader:
     def original(self, graph: Graph, data: bool) -> Original:
         """The original model, with the tensors that are no constants of the graph."""
         shell = self.container.text("model.onnx")
-        known = {digest(value) for value in graph.constants.values()}
+        known = {digest(value) for value in every_constant(graph).values()}
         rest = [entry for entry in self.container.digests if entry not in known] if data else []
         return Original(shell, {entry: self.checked(entry) for entry in rest})
 

@@ -13,6 +13,7 @@ from effc.compiler.passes.base import Pass
 from effc.compiler.passes.instruments import Instruments, verify_after
 from effc.compiler.passes.schedule_nests import Objective, ScheduleNests, Solved, Watch
 from effc.compiler.target.model import Target
+from effc.ir.bodies import every_nest, everywhere
 from effc.ir.graph import Graph
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def compile_model(
 
 def _send_to_host(graph: Graph, solved: Solved, host: dict[str, str]) -> None:
     """Note the ONNX nodes whose nests were refused, and why."""
-    refused = {op.origin: solved.refused[op.name] for op in graph.nests if op.name in solved.refused}
+    refused = {op.origin: solved.refused[op.name] for op, _ in every_nest(graph) if op.name in solved.refused}
     if not refused.keys() - host.keys():  # nests that a pass made: no node of the model stands for them
         name, reason = next(iter(solved.refused.items()))
         raise InputError(reason, f"nest {name}")
@@ -180,11 +181,11 @@ class _Run:
 
     def apply(self, item: Pass, graph: Graph) -> Graph:
         """The graph after a pass of effc's own."""
-        return self._stage(item.name, partial(item.run, graph))
+        return self._stage(item.name, partial(everywhere, item.run, graph))
 
     def apply_foreign(self, item: Pass, graph: Graph) -> Graph:
         """The graph after a pass that anyone may have written."""
-        return self._stage(item.name, partial(_guarded, item, graph))
+        return self._stage(item.name, partial(everywhere, partial(_guarded, item), graph))
 
     def schedule(self, item: ScheduleNests, graph: Graph, watch: Watch | None, cache: Cache | None) -> Solved:
         """The graph after the search."""

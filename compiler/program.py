@@ -15,8 +15,9 @@ from effc.compiler.inputs import checked_inputs, random_inputs
 from effc.compiler.original import INTEGERS, ORT, Original
 from effc.compiler.pipeline import Backend
 from effc.compiler.target.model import Target
+from effc.ir.bodies import every_constant, every_op
 from effc.ir.constants import digest
-from effc.ir.graph import Graph
+from effc.ir.graph import Array, Graph, NestOp
 
 if TYPE_CHECKING:
     from effc.backends.accel import Program, RunResult, Trace
@@ -97,7 +98,7 @@ class CompiledProgram:
             raise InputError("compiled for the CPU: there is no program of the accelerator", remedy="--backend accel")
         try:
             machine = Machine(self.target, zeros=zeros and self.target.uses_zeros, cycles=cycles, trace=trace)
-            return machine.run(self.program, inputs, self.graph.constants, keep, progress)
+            return machine.run(self.program, inputs, every_constant(self.graph), keep, progress)
         except MachineFault as fault:
             raise InputError(f"the machine stopped: {fault}", remedy="compile the model again") from fault
 
@@ -124,7 +125,12 @@ class CompiledProgram:
         if self.backend == "cpu":
             checks, notes = self._outputs(values, self.run(values))
             return Verification(tuple(checks), (*notes, "the CPU backend counts no words"))
-        kept = {name for op in self.graph.nests for name in (*op.inputs, *op.outputs)}
+        kept = {
+            scope.prefix + name
+            for op, scope in every_op(self.graph)
+            if isinstance(op, NestOp)
+            for name in (*op.inputs, *op.outputs)
+        }
         result = self.execute(values, kept, progress)
         checks, notes = self._outputs(values, result.outputs)
         checks += self._layers({**values, **result.tensors, **result.outputs}, result)
@@ -147,9 +153,9 @@ class CompiledProgram:
         """Every layer compared with what it means, and its counters with the cost model."""
         from effc.compiler.verify import Check, compare_counters, compare_layers
 
-        ops = {op.name: op.op for op in self.graph.ops}
+        ops = {op.name: op.op for op, _ in every_op(self.graph)}
         checks = {check.name: check for check in compare_layers(self.graph, tensors)}
-        for name, count, lines in compare_counters(self.graph, self.target, result.counters):
+        for name, count, lines in compare_counters(self.graph, self.target, result.counters, result.runs):
             check = checks.get(name) or Check(name, ops[name], "vector")
             checks[name] = replace(check, counters=count, differences=(*check.differences, *lines))
         return list(checks.values())
@@ -169,11 +175,16 @@ class CompiledProgram:
     @cached_property
     def constants(self) -> dict[str, str]:
         """The names of the constants by their digests; of several equal ones, the last."""
-        return {digest(value): name for name, value in self.graph.constants.items()}
+        return {digest(value): name for name, value in self.values.items()}
+
+    @cached_property
+    def values(self) -> dict[str, Array]:
+        """The constants, those of bodies by their names outside."""
+        return every_constant(self.graph)
 
     def _constant_bytes(self, sha256: str) -> bytes:
         from effc.compiler.artefact import array_bytes
 
         if sha256 not in self.constants:
             raise InputError("damaged file: a tensor of its model is missing")
-        return bytes(array_bytes(self.graph.constants[self.constants[sha256]]))
+        return bytes(array_bytes(self.values[self.constants[sha256]]))

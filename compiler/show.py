@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from effc.compiler.errors import InputError
 from effc.ir import NestOp, NodeOp, print_graph, print_scheduled
+from effc.ir.bodies import every_op
 from effc.ir.graph import Graph, Op
 from effc.ir.printer import print_op_head
 
@@ -21,21 +22,28 @@ def show(compiled: CompiledProgram, layer: str | None, form: str) -> str:
     """The text of a compiled model, or of one of its layers; it can be parsed again."""
     if form not in FORMS:
         raise InputError(f"no form is called '{form}'", expected=", ".join(FORMS))
-    ops = compiled.graph.ops if layer is None else layers(compiled.graph, layer)
+    every = tuple(op for op, _ in every_op(compiled.graph))
+    ops = every if layer is None else layers(every, layer)
     if form == "loops":
         return "\n".join(map(loops, ops))
     if form == "ir":
-        return print_graph(compiled.graph if layer is None else part(compiled.graph, ops))
+        return print_graph(compiled.graph if layer is None else part(around(compiled.graph, ops[0]), ops))
     return assembly(compiled, None if layer is None else {op.name for op in ops})
 
 
-def layers(graph: Graph, name: str) -> tuple[Op, ...]:
+def around(graph: Graph, op: Op) -> Graph:
+    """The graph, or the body in it, that an op stands in."""
+    return next(scope.graph for found, scope in every_op(graph) if found is op)
+
+
+def layers(ops: tuple[Op, ...], name: str) -> tuple[Op, ...]:
     """The op of that name, or all that came from the ONNX node of that name, or the nest that it was fused into."""
-    found = [op for op in graph.ops if op.name == name] or [op for op in graph.ops if op.origin == name]
-    found = found or [op for op in graph.nests if name in [step.name for step in op.epilogue]]
+    found = [op for op in ops if op.name == name] or [op for op in ops if op.origin == name]
+    nests = [op for op in ops if isinstance(op, NestOp)]
+    found = found or [op for op in nests if name in [step.name for step in op.epilogue]]
     if found:
         return tuple(found)
-    names = [op.name for op in graph.ops]
+    names = [op.name for op in ops]
     close = get_close_matches(name, names, 1)
     some = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
     remedy = f"did you mean '{close[0]}'?" if close else "`effc report` lists the layers"
@@ -74,10 +82,11 @@ def assembly(compiled: CompiledProgram, names: set[str] | None) -> str:
         source: str = CpuProgram(compiled.graph).source
         return source
     from effc.backends.accel import print_layer, print_program
+    from effc.backends.accel.check import every_layer
 
     if names is None:
         return print_program(compiled.program)
-    return "\n".join(print_layer(layer) for layer in compiled.program.layers if layer.name in names)
+    return "\n".join(print_layer(layer) for layer in every_layer(compiled.program) if layer.name in names)
 
 
 def _captures(op: Op) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from effc.ir.bodies import Inside, every_op, scopes
 from effc.ir.counters import Counters
 from effc.ir.graph import Array, Graph, NestOp, NodeOp
 from effc.ir.nest import Nest
@@ -143,11 +144,19 @@ def last_operator(op: NestOp | NodeOp) -> str:
 
 
 def compare_layers(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Check]:
-    """Every nest with its definition, on the machine's own tensors."""
+    """Every nest with its definition, on the machine's own tensors: in a body, on those of its last run."""
+    for scope in scopes(graph):
+        found = Inside(tensors, scope.prefix) if scope.prefix else tensors
+        yield from _compare_layers(scope.graph, found)
+
+
+def _compare_layers(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Check]:
     from effc.backends.reference import run_nest
 
     values = {**graph.constants, **tensors}
     for op in graph.nests:
+        if op.outputs[0] not in values:
+            continue  # in a body that did not run
         expected, limit = run_nest(op, values, np.float64), layer_limit(op.nest)
         view = op.uses[op.nest.output.name]
         found = np.ascontiguousarray(values[op.outputs[0]])
@@ -181,17 +190,23 @@ def layer_limit(nest: Nest) -> float:
 
 def unpredictable(graph: Graph) -> str:
     """The first op that draws random numbers; empty if none does."""
-    return next((op.name for op in graph.ops if isinstance(op, NodeOp) and op.op in RANDOM and not op.domain), "")
+    ops = (op for op, _ in every_op(graph))
+    return next((op.name for op in ops if isinstance(op, NodeOp) and op.op in RANDOM and not op.domain), "")
 
 
 def compare_counters(
-    graph: Graph, target: Target, counted: Mapping[str, Counters]
+    graph: Graph, target: Target, counted: Mapping[str, Counters], runs: Mapping[str, int] | None = None
 ) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-    """For every layer on the target its name, the number of counters, and those that are not as predicted."""
-    for op in graph.ops:
-        predicted = predict(op, graph, target)
+    """For every layer on the target its name, the number of counters, and those that are not as predicted.
+
+    ``runs``: how often each layer ran, where the data decide.
+    """
+    for op, scope in every_op(graph):
+        predicted = predict(op, scope.graph, target)
         if predicted is not None:
             found = counted.get(op.name, Counters())
+            times = scope.runs if scope.runs is not None else (runs or {}).get(op.name, 0)
+            predicted = predicted.times(times)
             lines = (line.replace(" and ", " predicted, ") + f" {COUNTED}" for line in predicted.difference(found))
             yield op.name, sum(1 for _ in predicted.entries()), tuple(lines)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from effc.ir.constants import AbsentConstant as AbsentConstant
     from effc.ir.errors import InputError as InputError
     from effc.ir.errors import source_error as source_error
+    from effc.ir.graph import ControlOp as ControlOp
     from effc.ir.graph import Graph as Graph
     from effc.ir.graph import NestOp as NestOp
     from effc.ir.graph import NodeOp as NodeOp
@@ -53,6 +54,7 @@ _HOMES = {
         "source_error",
     ),
     "effc.ir.graph": (
+        "ControlOp",
         "Graph",
         "NestOp",
         "NodeOp",

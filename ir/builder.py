@@ -13,7 +13,8 @@ from typing import Any
 
 from lark import Token, Transformer
 
-from effc.ir.graph import NestOp, NodeOp, Tensor, View
+from effc.ir.constants import AbsentConstant
+from effc.ir.graph import ControlOp, Graph, NestOp, NodeOp, Tensor, View
 from effc.ir.nest import Axis, Dim, Nest, Operand
 from effc.ir.printer import extents, print_item, print_statement, row_major
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
@@ -344,7 +345,7 @@ class Builder(Transformer[Token, At]):
         return group(parts)
 
     def op(self, parts: list[Any]) -> At:
-        _, op, name, inputs, outputs, opset, captures, context, where, entries = parts
+        _, op, name, inputs, outputs, opset, captures, context, where, entries, trips, *bodies = parts
         domain, version = ("", 0) if opset is None else opset.value
         place, reason = where.value
         outside = () if captures is None else captures.value
@@ -354,7 +355,33 @@ class Builder(Transformer[Token, At]):
             inner["captures"] = captures
         if context is not None:
             inner["context"] = context
+        if bodies:
+            fields = {key: getattr(node, key) for key in node.__dataclass_fields__}
+            count = None if trips is None else trips.value
+            node = ControlOp(**fields, bodies=tuple(body.value for body in bodies), trips=count)
+            inner["bodies"] = group(bodies)
+        elif trips is not None:
+            raise trips.fault("the op has no body", "`body graph ...` behind it", "drop `trips`")
         return at(_with_node(node, entries or group([]), at(None, name)), name, inner=inner)
+
+    def trips(self, parts: list[Any]) -> At:
+        return at(_number(parts[1]), *parts)
+
+    def body(self, parts: list[Any]) -> At:
+        """A graph with stand-ins for its constants, whose values travel with the graph around it."""
+        inner = parts[1].inner
+        tensors, values = (
+            {str(key): part for key, part in inner[kind].inner.items()} for kind in ("tensors", "constants")
+        )
+        graph = Graph(
+            parts[1].value,
+            inner["inputs"].value,
+            inner["outputs"].value,
+            {key: part.value for key, part in tensors.items()},
+            inner["ops"].value,
+            {key: absent(part) for key, part in values.items()},
+        )
+        return at(graph, *parts, inner=inner)
 
     def graph(self, parts: list[Any]) -> At:
         _, name, inputs, outputs, *statements = parts
@@ -372,6 +399,12 @@ class Builder(Transformer[Token, At]):
         inner: dict[str | int, At] = {"inputs": inputs, "outputs": outputs, "ops": group(ops)}
         inner |= {"tensors": At(None, -1, -1, by_name), "constants": At(None, -1, -1, constants)}
         return at(name.value, name, inner=inner)
+
+
+def absent(constant: At) -> Any:
+    """What stands for the values of a declared constant."""
+    tensor = constant.value
+    return AbsentConstant(tensor.name, tensor.dtype, tensor.shape, constant.inner["digest"].value)
 
 
 def _digits(token: Token, limit: int) -> int:

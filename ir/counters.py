@@ -29,6 +29,22 @@ class Counters:
     def hop(self, level: str, operand: str, words: int) -> None:
         self.hops[level, operand] = self.hops.get((level, operand), 0) + words
 
+    def add(self, other: Counters) -> None:
+        """Count what another layer, or the same one again, has moved and done."""
+        for mine, theirs in ((self.reads, other.reads), (self.writes, other.writes), (self.hops, other.hops)):
+            for key, words in theirs.items():
+                mine[key] = mine.get(key, 0) + words
+        self.macs += other.macs
+        self.cycles += other.cycles
+        self.results += other.results
+
+    def times(self, runs: int) -> Counters:
+        """The counters of so many runs."""
+        reads, writes, hops = (
+            {key: words * runs for key, words in table.items()} for table in (self.reads, self.writes, self.hops)
+        )
+        return Counters(reads, writes, hops, self.macs * runs, self.cycles * runs, self.results * runs)
+
     def entries(self) -> Iterator[tuple[str, int]]:
         """Every non-zero counter as (readable name, words)."""
         for what, table in (("read", self.reads), ("write", self.writes), ("hop", self.hops)):

@@ -18,6 +18,9 @@ axis, so that reshapes and transposes around a nest cost nothing. Its *epilogue*
 vector unit runs on every finished word of the output, on its way to the outermost level. Any other op is an ONNX node,
 with the place where it runs: the target's vector unit, or the host with the reason.
 
+A *control op* is an ONNX node, too: an If, Loop or Scan whose bodies are graphs of their own. The host runs them, as
+often as the node says; what a body reads from outside are inputs of it by the same name.
+
 A tensor is written before it is read, and once; several nests may write disjoint parts of one. A tensor that is
 declared to lie in another is a part of it: what the one holds, the other does. Either the parts are written, all of
 them, or the whole, of which the parts are slices then: what ONNX concatenates or cuts out need not be copied.
@@ -151,6 +154,18 @@ class NodeOp:
         return self.name
 
 
+@dataclass(frozen=True)
+class ControlOp(NodeOp):
+    """An ``If`` (its two branches), a ``Loop`` or a ``Scan`` (one body each) on the host, the bodies compiled.
+
+    The inputs of a body are those that ONNX gives it, in order, then what it captures; its outputs are ONNX's. The node
+    has no subgraphs. ``trips``: how often the body of a loop runs; None where the data decide.
+    """
+
+    bodies: tuple[Graph, ...] = ()
+    trips: int | None = None
+
+
 Op = NestOp | NodeOp
 
 
@@ -167,6 +182,7 @@ class Graph:
 
     @cached_property
     def nests(self) -> tuple[NestOp, ...]:
+        """The nests of this graph itself; ``effc.ir.bodies`` has those of bodies, too."""
         return tuple(op for op in self.ops if isinstance(op, NestOp))
 
     @cached_property

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from effc.ir import printer
 from effc.ir.epilogue_rules import EPILOGUE_RULES
-from effc.ir.graph import Graph, NestOp, NodeOp, View
+from effc.ir.graph import ControlOp, Graph, NestOp, NodeOp, View
 from effc.ir.nest import OUTPUT_NAME, Operand
 from effc.ir.nest_rules import NEST_RULES, text_in_nest
 from effc.ir.part_rules import PART_RULES
@@ -270,6 +270,9 @@ def text_in_graph(graph: Graph, place: Place) -> str:
     match place:
         case ("tensors" | "constants", key) if key in graph.tensors:
             return printer.print_tensor(graph.tensors[str(key)])
+        case ("ops", int(i), "bodies", int(j), *rest) if rest:
+            op = graph.ops[i]
+            return text_in_graph(op.bodies[j], tuple(rest)) if isinstance(op, ControlOp) else ""
         case ("ops", int(i), *rest):
             return _text_in_op(graph.ops[i], tuple(rest))
     return ""

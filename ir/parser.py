@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from effc.ir.bodies import with_constants
 from effc.ir.constants import AbsentConstant
 from effc.ir.constants import digest as sha256
 from effc.ir.errors import InputError, source_error
@@ -70,8 +71,8 @@ def parse_graph(
 ) -> Graph:
     """The graph that ``text`` describes, of at most ``limit`` characters.
 
-    ``constants`` has the values of its constants, which are checked against their digests. Without it, the graph has an
-    ``AbsentConstant`` for each.
+    ``constants`` has the values of its constants, which are checked against their digests; those of bodies by their
+    names outside. Without it, the graph has an ``AbsentConstant`` for each.
     """
     source = _Source(text, filename, limit)
     root = source.parse("graph")
@@ -79,10 +80,10 @@ def parse_graph(
     tensors = {str(key): part.value for key, part in inner["tensors"].inner.items()}
     values = {str(key): source.constant(part, constants) for key, part in inner["constants"].inner.items()}
     graph = Graph(root.value, inner["inputs"].value, inner["outputs"].value, tensors, inner["ops"].value, values)
+    if constants is not None:
+        graph = with_constants(graph, lambda name, value: source.inner_constant(root, name, value, constants))
     source.verify(root, verify_graph, graph)
-    for op in inner["ops"].inner.values():
-        if "schedule" in op.inner:
-            source.schedule(op.inner["schedule"], op.value.nest)
+    source.schedules(root)
     return graph
 
 
@@ -124,6 +125,14 @@ class _Source:
             raise self.located(error) from None
         return schedule
 
+    def schedules(self, graph: At) -> None:
+        """Check the schedules of all nests of a parsed graph, and of its bodies."""
+        for op in graph.inner["ops"].inner.values():
+            if "schedule" in op.inner:
+                self.schedule(op.inner["schedule"], op.value.nest)
+            for body in op.inner["bodies"].inner.values() if "bodies" in op.inner else ():
+                self.schedules(body)
+
     def verify(self, root: At, check: Callable[..., None], *parts: object) -> None:
         """Run a verifier; what it finds is shown in the text."""
         try:
@@ -144,6 +153,15 @@ class _Source:
             message = f"the value of constant {tensor.name!r} is another one: sha256:{sha256(value)}"
             raise self.error(digest, message, "this digest", "give the constants that belong to the text")
         return value
+
+    def inner_constant(self, root: At, name: str, absent: Any, values: Mapping[str, Array]) -> Array:
+        """The same for a constant of a body, by its name outside; those of the graph itself have their values."""
+        if not isinstance(absent, AbsentConstant):
+            return absent  # type: ignore[no-any-return]
+        if name not in values or sha256(values[name]) != absent.sha256:
+            message = f"the value of constant {name!r} in a body is missing, or another one"
+            raise self.error(root, message, absent.sha256, "give the constants that belong to the text")
+        return values[name]
 
     def located(self, error: TextError) -> InputError:
         return self.at(error.start, error.end, error.message, error.expected, error.remedy)

@@ -11,12 +11,12 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from effc.ir.constants import digest
-from effc.ir.graph import Graph, NestOp, NodeOp, Tensor, View
+from effc.ir.graph import ControlOp, Graph, NestOp, NodeOp, Tensor, View
 from effc.ir.nest import Axis, Dim, Nest, Operand
 from effc.ir.schedule import For, Item, Keep, Schedule
 
 KEYWORDS = frozenset(
-    "graph tensor const context nest of read bias write uses offset strides zero epilogue keep for par in by"  # noqa: SIM905
+    "graph tensor const context nest of read bias write uses offset strides zero epilogue trips body keep for par in by"  # noqa: SIM905
     " op opset captures vector host node none base64 inf nan".split()
 )
 """Words that a name has to be quoted to be."""
@@ -45,6 +45,10 @@ def print_scheduled(nest: Nest, schedule: Schedule) -> str:
 
 def print_graph(graph: Graph) -> str:
     """The text of a graph. Of the constants it holds the digests; their values travel beside it."""
+    return "\n".join(_graph(graph)) + "\n"
+
+
+def _graph(graph: Graph) -> list[str]:
     lines = [f"graph {quoted(graph.name)} {_tuple(graph.inputs)} -> {_tuple(graph.outputs)} {{"]
     for key, tensor in graph.tensors.items():
         value = graph.constants.get(key)
@@ -53,7 +57,19 @@ def print_graph(graph: Graph) -> str:
     lines += [f'{INDENT}context {key} = base64 "{b64encode(data).decode()}"' for data, key in contexts.items()]
     for op in graph.ops:
         lines += _indented(_nest_op(op) if isinstance(op, NestOp) else _node_op(op, contexts))
-    return "\n".join([*lines, "}"]) + "\n"
+        if isinstance(op, ControlOp):
+            lines += _indented(_bodies(op))
+    return [*lines, "}"]
+
+
+def _bodies(op: ControlOp) -> Iterator[str]:
+    """How often the body runs, and every body."""
+    if op.trips is not None:
+        yield f"trips {op.trips}"
+    for body in op.bodies:
+        first, *rest = _graph(body)
+        yield f"body {first}"
+        yield from rest
 
 
 def print_dim(dim: Dim) -> str:

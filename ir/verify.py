@@ -7,11 +7,13 @@ capacities) is not checked here.
 
 from __future__ import annotations
 
+from effc.ir.control_rules import control_rules
 from effc.ir.graph import Graph
-from effc.ir.graph_rules import GRAPH_RULES, text_in_graph
+from effc.ir.graph_rules import GRAPH_RULES as PLAIN_RULES
+from effc.ir.graph_rules import text_in_graph
 from effc.ir.nest import Nest
 from effc.ir.nest_rules import NEST_RULES, text_in_nest
-from effc.ir.rules import VerifyError, apply
+from effc.ir.rules import Rule, VerifyError, apply
 from effc.ir.schedule import Schedule
 from effc.ir.schedule_rules import SCHEDULE_RULES, Mapped, text_in_schedule
 
@@ -24,6 +26,9 @@ __all__ = [
     "verify_nest",
     "verify_schedule",
 ]
+
+GRAPH_RULES: tuple[Rule[Graph], ...] = (*PLAIN_RULES, *control_rules(lambda: GRAPH_RULES))
+"""Those of one graph, then those of the bodies inside it."""
 
 
 def verify_nest(nest: Nest) -> None:

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from effc.backends.host import run_model
 from effc.backends.reference import reference_run
 from effc.compiler.frontend.from_onnx import check, lower
-from effc.ir.graph import Array, Graph
+from effc.ir.bodies import every_op
+from effc.ir.graph import Array, Graph, NestOp
 from effc.ir.verify import verify_graph
 
 OPSET = 17
@@ -74,8 +75,8 @@ def assert_equal_to_onnxruntime(made: onnx.ModelProto, graph: Graph | None = Non
 
 
 def ops(graph: Graph) -> list[str]:
-    """The operators of a graph, nests in capitals."""
-    return [op.op.upper() if op in graph.nests else op.op for op in graph.ops]
+    """The operators of a graph and of its bodies, nests in capitals."""
+    return [op.op.upper() if isinstance(op, NestOp) else op.op for op, _ in every_op(graph)]
 
 
 def conv_model(

@@ -11,6 +11,7 @@ from typing import Literal, NoReturn
 
 from effc.backends.accel.isa import (
     VERSION,
+    ControlLayer,
     DimSetting,
     Drain,
     End,
@@ -34,11 +35,15 @@ from effc.backends.accel.isa import (
     ZeroSetting,
     other_version,
 )
+from effc.ir.control_rules import DEEPEST
 from effc.ir.errors import source_error
 from effc.ir.graph import NodeOp
 from effc.ir.nest import Axis
 
 TOKEN = re.compile(r"""\s*(?:(?P<note>;.*)|(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>\w+)|(?P<sign>[^\s\w]))""", re.ASCII)
+
+LAYERS = ("nest", "vector", "host", "control")
+"""The words that layers begin with."""
 
 
 def parse_program(text: str, filename: str = "program") -> Program:
@@ -88,6 +93,10 @@ class _Line:
             if self.peek() != word:
                 self.fail(f"`{word}`")
             self.place += 1
+
+    def says(self, *words: str) -> bool:
+        """Whether these words are the line."""
+        return [token.text for token in self.tokens] == [*words]
 
     def accept(self, word: str) -> bool:
         found = self.peek() == word
@@ -186,7 +195,15 @@ class _Parser:
                 len(token[0].text),
                 *other_version(version),
             )
+        program = self.body()
+        if self.rest:
+            self.rest[-1].fail("a layer")
+        return program
+
+    def body(self, depth: int = 0) -> Program:
         line = self.next("program")
+        if depth > DEEPEST:
+            line.fail(f"bodies up to {DEEPEST} deep in each other")
         name = line.name()
         line.expect("target")
         target = line.name()
@@ -201,8 +218,8 @@ class _Parser:
             slots.append(self.slot())
         inputs, outputs = (self.tensors(word) for word in ("input", "output"))
         layers: list[Layer] = []
-        while self.rest:
-            layers.append(self.layer())
+        while self.rest and self.ahead() != "end":
+            layers.append(self.layer(depth))
         return Program(name, target, word_bits, words, inputs, outputs, tuple(slots), tuple(layers))
 
     def tensors(self, word: str) -> tuple[str, ...]:
@@ -234,13 +251,23 @@ class _Parser:
         line.finish()
         return Slot(name, dtype, shape, address, constant, first, last, within, strides)
 
-    def layer(self) -> Layer:
+    def layer(self, depth: int = 0) -> Layer:
         if self.ahead() == "nest":
             return self.nest()
+        if self.ahead() == "control":
+            return self.control(depth)
         for where in ("vector", "host"):
             if self.ahead() == where:
                 return NodeLayer(self.node(where, where))
-        return self.rest[-1].fail("`nest`, `vector` or `host`")
+        return self.rest[-1].fail("`nest`, `vector`, `host` or `control`")
+
+    def control(self, depth: int) -> ControlLayer:
+        node, bodies = self.node("control", "host"), []
+        while self.ahead() == "body":
+            self.next("body").finish()
+            bodies.append(self.body(depth + 1))
+            self.next("end", "body").finish()
+        return ControlLayer(node, tuple(bodies))
 
     def node(self, word: str, where: Literal["vector", "host"]) -> NodeOp:
         line = self.next(word)
@@ -277,7 +304,7 @@ class _Parser:
             regions.append(self.region())
         epilogue = self.epilogue() if self.ahead() == "epilogue" else None
         code: list[Instruction] = []
-        while self.rest and self.ahead() not in ("nest", "vector", "host"):
+        while self.rest and self.ahead() not in LAYERS and not self.rest[-1].says("end", "body"):
             code.append(_instruction(self.rest.pop()))
         return NestLayer(name, op, origin, tuple(dims), tuple(operands), tuple(regions), tuple(code), epilogue)
 

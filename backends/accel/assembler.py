@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from effc.backends.accel.asm_parser import parse_program as parse_program
 from effc.backends.accel.isa import (
     VERSION,
+    ControlLayer,
     DimSetting,
     Drain,
     End,
@@ -74,6 +75,10 @@ def instruction_text(instruction: Instruction) -> str:
 
 def _program_lines(program: Program) -> Iterator[str]:
     yield f"effc {VERSION}"
+    yield from _body_lines(program)
+
+
+def _body_lines(program: Program) -> Iterator[str]:
     yield f"program {_quoted(program.name)} target {_quoted(program.target)} word {program.word_bits}"
     yield f"dram {program.dram_words}"
     yield from (_slot(slot) for slot in program.slots)
@@ -96,6 +101,13 @@ def _slot(slot: Slot) -> str:
 def _layer_lines(layer: Layer) -> Iterator[str]:
     if isinstance(layer, NodeLayer):
         yield from _node_lines(layer.node, layer.node.where)
+        return
+    if isinstance(layer, ControlLayer):
+        yield from _node_lines(layer.node, "control")
+        for body in layer.bodies:
+            yield "  body"
+            yield from (f"  {line}" if line else line for line in _body_lines(body))
+            yield "  end body"
         return
     yield f"nest {_quoted(layer.name)} op {_quoted(layer.op)} from {_quoted(layer.origin)}"
     yield from (f"  {_dim(dim)}" for dim in layer.dims)

@@ -19,6 +19,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from effc.backends.accel.isa import VERSION, Program, other_version
+from effc.ir.control_rules import DEEPEST
 from effc.ir.errors import InputError
 
 MAGIC = b"EFFB"
@@ -91,6 +92,7 @@ class _Reader:
     def __init__(self, data: bytes, filename: str) -> None:
         self.data, self.filename, self.place = data, filename, 0
         self.strings: list[str] = []
+        self.depth = 0  # of programs in each other
 
     def fail(self, found: str, expected: str) -> NoReturn:
         raise InputError(f"unexpected {found}", f"{self.filename}:byte {self.place}", expected, AGAIN)
@@ -140,7 +142,12 @@ class _Reader:
         """Read a value of a type."""
         origin, record = get_origin(kind), is_dataclass(kind)
         if record:
-            return kind(*(self.value(inner) for _, inner in _fields(kind)))
+            self.depth += kind is Program
+            if self.depth > DEEPEST + 1:
+                self.fail("body", f"bodies up to {DEEPEST} deep in each other")
+            fields_ = [self.value(inner) for _, inner in _fields(kind)]
+            self.depth -= kind is Program
+            return kind(*fields_)
         if origin in (Union, UnionType):
             kinds = get_args(kind)
             return self.value(kinds[self.below(len(kinds), "one of several kinds of values")])

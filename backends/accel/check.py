@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import prod
 
@@ -10,10 +11,11 @@ import numpy as np
 from effc.backends.accel.boxes import Box
 from effc.backends.accel.check_layer import check_layer
 from effc.backends.accel.faults import MachineFault
-from effc.backends.accel.isa import Layer, NestLayer, OperandSetting, Program, Slot
+from effc.backends.accel.isa import ControlLayer, Layer, NestLayer, OperandSetting, Program, Slot
 from effc.backends.accel.limits import Limits
 from effc.compiler.target.model import Target
 from effc.compiler.target.widths import WORDS, Widths
+from effc.ir.control_rules import BODIES, DEEPEST, formals, results
 from effc.ir.nest import OUTPUT_NAME
 from effc.ir.types import integer_bits
 
@@ -41,7 +43,22 @@ def widths_of(layer: NestLayer, slots: Mapping[str, Slot]) -> Widths:
 
 
 def check_program(program: Program, target: Target, limits: Limits) -> None:
-    """Raise the first fault of a program: of what it is for, of its tensors, of its layers."""
+    """Raise the first fault of a program: of what it is for, of its tensors, of its layers, of their bodies."""
+    _check_body(program, target, limits, 0)
+    names = Counter(layer.name for layer in every_layer(program))
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise MachineFault(f"two layers are called {twice[0]}", expected="distinct names")
+
+
+def every_layer(program: Program) -> Iterator[Layer]:
+    """The layers of a program, those of bodies behind the layer that they belong to."""
+    for layer in program.layers:
+        yield layer
+        for body in layer.bodies if isinstance(layer, ControlLayer) else ():
+            yield from every_layer(body)
+
+
+def _check_body(program: Program, target: Target, limits: Limits, depth: int) -> None:
     if (program.target, program.word_bits) != (target.name, target.word_bits):
         raise MachineFault(
             f"the program is for {program.target}, {program.word_bits} bit",
@@ -58,8 +75,29 @@ def check_program(program: Program, target: Target, limits: Limits) -> None:
             check_layer(layer, target.with_widths(widths_of(layer, slots)), limits)
             for step in layer.epilogue.steps if layer.epilogue is not None else ():
                 check_vector(layer.name, step.op, target)
+        elif isinstance(layer, ControlLayer):
+            _check_control(layer, depth)
+            for body in layer.bodies:
+                _check_body(body, target, limits, depth + 1)
         elif layer.node.where == "vector":
             check_vector(layer.name, layer.node.op, target)
+
+
+def _check_control(layer: ControlLayer, depth: int) -> None:
+    """Raise a fault unless the bodies of a layer take and give what its node says."""
+    node = layer.node
+    if depth >= DEEPEST:
+        raise MachineFault("it stands too deep in bodies", layer.name, expected=f"up to {DEEPEST} in each other")
+    if node.where != "host" or node.domain or BODIES.get(node.op) != len(layer.bodies):
+        raise MachineFault(f"{node.op} with {len(layer.bodies)} bodies", layer.name, expected="an If, a Loop or a Scan")
+    for body in layer.bodies:
+        given, captured = body.inputs[: formals(node)], body.inputs[formals(node) :]
+        if len(given) < formals(node) or len(body.outputs) != results(node) or set(captured) - set(node.captures):
+            raise MachineFault(
+                f"a body takes {len(body.inputs)} values and gives {len(body.outputs)}",
+                layer.name,
+                expected=f"{formals(node)} values and what the node captures; {results(node)} results",
+            )
 
 
 def check_vector(name: str, op: str, target: Target) -> None:

@@ -15,12 +15,13 @@ A loop becomes a register. Registers inside every fill position belong to the ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import prod
 
 from effc.backends.accel.digits import Dimension
 from effc.backends.accel.isa import (
     MAX_BUFFERS,
+    ControlLayer,
     DimSetting,
     Drain,
     End,
@@ -46,7 +47,7 @@ from effc.backends.accel.layout import place_tensors
 from effc.backends.accel.tiles import axis_tile
 from effc.compiler.target.model import Target
 from effc.compiler.target.widths import Widths
-from effc.ir.graph import Graph, NestOp, View
+from effc.ir.graph import ControlOp, Graph, NestOp, NodeOp, View
 from effc.ir.layouts import placed
 from effc.ir.nest import Nest, Operand
 from effc.ir.printer import extents, print_item
@@ -62,11 +63,18 @@ def emit(graph: Graph, target: Target) -> Program:
         if isinstance(op, NestOp):
             widths = Widths.of_nest(op, graph.tensors)
             layers.append(emit_nest(op, target.with_widths(widths), addresses, graph))
+        elif isinstance(op, ControlOp):
+            layers.append(ControlLayer(plain_node(op), tuple(emit(body, target) for body in op.bodies)))
         else:
             layers.append(NodeLayer(op))
     return Program(
         graph.name, target.name, target.word_bits, words, graph.inputs, graph.outputs, tuple(slots), tuple(layers)
     )
+
+
+def plain_node(op: NodeOp) -> NodeOp:
+    """A node as its layer has it: of a control op, without the bodies."""
+    return NodeOp(**{field.name: getattr(op, field.name) for field in fields(NodeOp)})
 
 
 def epilogue_of(op: NestOp, graph: Graph) -> Epilogue | None:

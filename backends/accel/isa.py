@@ -15,7 +15,7 @@ from typing import Literal
 from effc.ir.graph import NodeOp
 from effc.ir.nest import Axis
 
-VERSION = 3
+VERSION = 4
 """Of the instruction set; a program names the version that it is written for."""
 
 MAX_BUFFERS = 4
@@ -219,7 +219,23 @@ class NodeLayer:
         return self.node.name
 
 
-Layer = NestLayer | NodeLayer
+@dataclass(frozen=True, slots=True)
+class ControlLayer:
+    """An ``If``, ``Loop`` or ``Scan``: a node on the host, which runs the programs of its bodies.
+
+    Each has a DRAM of its own; the host hands values on. The inputs of a body are those that ONNX gives it, then what
+    it captures, by name.
+    """
+
+    node: NodeOp
+    bodies: tuple[Program, ...]
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+
+Layer = NestLayer | NodeLayer | ControlLayer
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import prod
 
 from effc.backends.accel.check import widths_of
-from effc.backends.accel.isa import NestLayer, Program, Slot
+from effc.backends.accel.isa import ControlLayer, NestLayer, Program, Slot
 from effc.backends.accel.timing import Clock, Timing
 from effc.backends.accel.trace import Recorder
 from effc.compiler.target.model import Target
@@ -32,7 +32,10 @@ def _others(layer: NestLayer, slots: Mapping[str, Slot], target: Target) -> tupl
 
 
 def timings(program: Program, target: Target) -> dict[str, Timing]:
-    """The time of every layer on the array, by its name, whatever its data. Equal layers are followed once."""
+    """The time of one run of every layer on the array, by its name, whatever its data.
+
+    Equal layers are followed once; those of bodies are here, too.
+    """
     slots = {slot.name: slot for slot in program.slots}
     known: dict[object, Timing] = {}
     found = {}
@@ -45,4 +48,7 @@ def timings(program: Program, target: Target) -> dict[str, Timing]:
             if key not in known:
                 known[key] = clock_of(layer, slots, target).run()
             found[layer.name] = known[key]
+        elif isinstance(layer, ControlLayer):
+            for body in layer.bodies:
+                found |= timings(body, target)
     return found

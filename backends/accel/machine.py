@@ -6,7 +6,8 @@ result.outputs["y"], result.counters["conv1"].reads["DRAM", "W"]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,14 +23,16 @@ from effc.backends.accel.dram import Dram, setting_box
 from effc.backends.accel.emit import emit
 from effc.backends.accel.engine import Engine
 from effc.backends.accel.faults import MachineFault
-from effc.backends.accel.isa import Epilogue, Layer, NestLayer, NodeLayer, Program, Slot
+from effc.backends.accel.isa import ControlLayer, Epilogue, Layer, NestLayer, NodeLayer, Program, Slot
 from effc.backends.accel.layer_clock import clock_of
 from effc.backends.accel.limits import Limits
 from effc.backends.accel.memory import Memory
 from effc.backends.accel.timing import Timing, vector_timing
 from effc.backends.accel.trace import Recorder, Trace
+from effc.backends.control import run_control
 from effc.backends.host import run_node
 from effc.compiler.target.model import Target
+from effc.ir.bodies import Inside, prefix_of
 from effc.ir.counters import EPILOGUE_NAME, Counters
 from effc.ir.errors import InputError
 from effc.ir.graph import Graph, NestOp, NodeOp, Tensor, View
@@ -49,6 +52,9 @@ Progress = Callable[[int, str], None]
 class RunResult:
     """What a run gave: the outputs, every tensor if asked for, and the counters of every layer by name; of every layer
     on the array its zeros, if they were looked for; in cycle mode the time of every layer on the target.
+
+    ``runs``: how often each layer ran. Counters and times are of all runs; tensors of bodies have their names outside,
+    and the values of the last run.
     """
 
     outputs: dict[str, Value]
@@ -56,6 +62,16 @@ class RunResult:
     counters: dict[str, Counters] = field(default_factory=dict)
     zeros: dict[str, ZeroCounts] = field(default_factory=dict)
     timings: dict[str, Timing] = field(default_factory=dict)
+    runs: Counter[str] = field(default_factory=Counter)
+
+    def add_trip(self, trip: RunResult, prefix: str) -> None:
+        """Add what a run of a body did; of tensors the last values stay."""
+        for name, counters in trip.counters.items():
+            self.counters.setdefault(name, Counters()).add(counters)
+        for name, timing in trip.timings.items():
+            self.timings[name] = self.timings[name].plus(timing) if name in self.timings else timing
+        self.tensors |= {prefix + name: value for name, value in trip.tensors.items()}
+        self.runs.update(trip.runs)
 
 
 class Machine:
@@ -92,9 +108,12 @@ class Machine:
         progress: Progress | None = None,
     ) -> RunResult:
         """Run a program from its first layer to its last. ``keep``: of which tensors the result has the values."""
-        kept = () if keep == "outputs" else {slot.name for slot in program.slots} if keep == "all" else keep
+        kept = () if keep == "outputs" else set(_every_slot(program)) if keep == "all" else keep
         with np.errstate(over="ignore", invalid="ignore"):  # infinity is a value like any other
-            return _Run(self, program, inputs, constants, kept).layers(progress)
+            check_program(program, self.target, self.limits)
+            run = _Run(self, program, constants, kept)
+            run.take({name: value for name, value in inputs.items() if name in program.inputs})
+            return run.layers(progress)
 
 
 class _Run:
@@ -104,13 +123,11 @@ class _Run:
         self,
         machine: Machine,
         program: Program,
-        inputs: Mapping[str, Array],
         constants: Mapping[str, Array],
         keep: Collection[str],
     ) -> None:
-        self.machine, self.program, self.keep = machine, program, keep
+        self.machine, self.program, self.keep, self.constants = machine, program, keep, constants
         target = machine.target
-        check_program(program, target, machine.limits)
         self.slots = {slot.name: slot for slot in program.slots}
         self.dram = Dram(target.levels[0].name, program.dram_words, machine.dtype)
         self.host: dict[str, Value] = {}
@@ -120,7 +137,11 @@ class _Run:
         for slot in program.slots:
             if slot.constant:
                 self.store(slot.name, self.given(constants, slot.name))
-        for name in program.inputs:
+        self.bodies: dict[str, _Run] = {}
+
+    def take(self, inputs: Mapping[str, Array]) -> None:
+        """Store the inputs; those that are constants, too, need not be given."""
+        for name in self.program.inputs:
             if name in inputs or not self.slots[name].constant:
                 self.store(name, self.given(inputs, name))
 
@@ -129,18 +150,21 @@ class _Run:
             if progress is not None:
                 progress(number, layer.name)
             self._begin(number)
-            self._keep([name for name in read_by(layer) if name in self.assembled])
+            self.note([name for name in read_by(layer) if name in self.assembled])
             if isinstance(layer, NestLayer):
                 self.result.counters[layer.name] = self.nest(layer)
+            elif isinstance(layer, ControlLayer):
+                self.result.counters[layer.name] = self.control(layer)
             else:
                 self.result.counters[layer.name] = self.node(layer)
+            self.result.runs[layer.name] += 1
             if self.machine.cycles:
                 self.time(layer)
-            self._keep([name for name in written_by(layer) if self._complete(name, number)])
+            self.note([name for name in written_by(layer) if self._complete(name, number)])
         self.result.outputs = {name: self.fetch(name) for name in self.program.outputs}
         return self.result
 
-    def _keep(self, names: list[str]) -> None:
+    def note(self, names: Iterable[str]) -> None:
         """Note the values of tensors, of those that are asked for."""
         self.result.tensors |= {name: self.fetch(name) for name in names if name in self.keep}
 
@@ -249,7 +273,7 @@ class _Run:
                 timing = Timing(0, 0)
             if trace is not None:
                 trace.layer(layer.name, layer.node.op, layer.node.where, timing.cycles)
-        if not isinstance(layer, NodeLayer) or layer.node.where == "vector":
+        if isinstance(layer, NestLayer) or layer.node.where == "vector":
             self.result.timings[layer.name] = timing
 
     def work(self, layer: NestLayer) -> Fraction:
@@ -298,6 +322,42 @@ class _Run:
             counters.results = written
         return counters
 
+    def control(self, layer: ControlLayer) -> Counters:
+        """The host runs the bodies of a layer, as often as the node says; what they do is counted with their layers."""
+        node = layer.node
+        values = [self.fetch(name) if name else None for name in node.inputs]
+        captured = {name: self.fetch(name) for name in node.captures}
+
+        def trip(position: int, given: Sequence[Value]) -> list[Value]:
+            body, prefix = self.body(layer, position), prefix_of(layer.name, position)
+            names = body.program.inputs
+            body.result = RunResult({})
+            body.take(dict(zip(names, given)) | {name: captured[name] for name in names[len(given) :]})
+            body.note(names)
+            done = body.layers(None)
+            self.result.add_trip(done, prefix)
+            return [done.outputs[name] for name in body.program.outputs]
+
+        slots = {slot.name: slot for slot in layer.bodies[0].slots}
+        shapes = [(slots[name].dtype, slots[name].shape) for name in layer.bodies[0].outputs]
+        try:
+            results = run_control(node, values, trip, shapes)
+        except InputError as error:
+            raise MachineFault(error.message, node.name, expected=error.expected) from None
+        for name, value in zip(node.outputs, results):
+            if name:
+                self.store(name, value)
+        return Counters()
+
+    def body(self, layer: ControlLayer, position: int) -> _Run:
+        """The run of a body, whose constants are loaded once."""
+        prefix = prefix_of(layer.name, position)
+        if prefix not in self.bodies:
+            keep = {name.removeprefix(prefix) for name in self.keep if name.startswith(prefix)}
+            constants = Inside(self.constants, prefix)
+            self.bodies[prefix] = _Run(self.machine, layer.bodies[position], constants, keep)
+        return self.bodies[prefix]
+
     def node_results(self, node: NodeOp, values: list[Value]) -> list[Value]:
         """What a node makes of its inputs."""
         try:
@@ -313,6 +373,14 @@ class _Run:
         """What they take there."""
         slots = [self.slots[name] for name in names if name and self.slots[name].address is not None]
         return sum((slot_box(slot).size * self.machine.target.stored_bits(slot.dtype) for slot in slots), Fraction(0))
+
+
+def _every_slot(program: Program) -> Iterator[str]:
+    """The tensors of a program and of its bodies, by their names outside."""
+    yield from (slot.name for slot in program.slots)
+    for layer in program.layers:
+        for position, body in enumerate(layer.bodies if isinstance(layer, ControlLayer) else ()):
+            yield from (prefix_of(layer.name, position) + name for name in _every_slot(body))
 
 
 def read_by(layer: Layer) -> list[str]:

@@ -43,6 +43,14 @@ class Timing:
         found[RAMP_UP] = self.stalls.get(RAMP_UP, 0.0) + self.stalls.get(RUN_DOWN, 0.0)
         return max(found, key=lambda name: found[name])
 
+    def plus(self, other: Timing) -> Timing:
+        """Both, one after the other."""
+        ports, stalls = (
+            {name: mine.get(name, 0.0) + theirs.get(name, 0.0) for name in {**mine, **theirs}}
+            for mine, theirs in ((self.ports, other.ports), (self.stalls, other.stalls))
+        )
+        return Timing(self.cycles + other.cycles, self.compute + other.compute, ports, stalls)
+
     @property
     def utilization(self) -> float:
         """The share of the time that the array works."""

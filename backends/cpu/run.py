@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from effc.backends.control import result_shapes, run_control
 from effc.backends.cpu.build import build
 from effc.backends.cpu.emit import CSource, contiguous, emit_file
 from effc.backends.parts import keep_parts
+from effc.ir.bodies import every_nest
 from effc.ir.errors import InputError
-from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
+from effc.ir.graph import Array, ControlOp, Graph, NestOp, NodeOp, Tensor
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
 
@@ -63,13 +65,22 @@ class NestProgram:
 
 
 class CpuProgram:
-    """A model on the CPU: its nests in C, all other ops on the host. Every nest op has its schedule."""
+    """A model on the CPU: its nests in C, all other ops on the host. Every nest op has its schedule.
 
-    def __init__(self, graph: Graph) -> None:
+    ``nests``: those of a model of which ``graph`` is a body.
+    """
+
+    def __init__(self, graph: Graph, nests: NestProgram | None = None) -> None:
         check_types(graph)
         self.graph = graph
-        self._nests = NestProgram(graph.nests)
-        self._numbers = {id(op): number for number, op in enumerate(graph.nests)}
+        self._nests = nests or NestProgram([op for op, _ in every_nest(graph)])
+        self._numbers = {id(op): number for number, op in enumerate(self._nests.ops)}
+        self._bodies = {
+            (op.name, position): CpuProgram(body, self._nests)
+            for op in graph.ops
+            if isinstance(op, ControlOp)
+            for position, body in enumerate(op.bodies)
+        }
         self._dying = _last_uses(graph)
 
     @property
@@ -84,12 +95,28 @@ class CpuProgram:
         for op, dying in zip(self.graph.ops, self._dying, strict=True):
             if isinstance(op, NestOp):
                 self._run_nest(op, values)
+            elif isinstance(op, ControlOp):
+                self._run_control(op, values)
             else:
                 _run_node(op, values)
             keep_parts(self.graph, op.outputs, values)
             for name in dying:
                 values.pop(name, None)
         return {name: values[name] for name in self.graph.outputs}
+
+    def _run_control(self, op: ControlOp, values: Values) -> None:
+        """The host runs the bodies of an op, as often as it says."""
+
+        def run(position: int, given: Sequence[Any]) -> list[Any]:
+            body = self._bodies[op.name, position]
+            names = body.graph.inputs
+            inputs = {name: values[name] for name in names[len(given) :]} | dict(zip(names, given))
+            found = body.run({name: np.asarray(value) for name, value in inputs.items()})
+            return [found[name] for name in body.graph.outputs]
+
+        inputs = [values[name] if name else None for name in op.inputs]
+        results = run_control(op, inputs, run, result_shapes(op.bodies[0]))
+        values.update((name, value) for name, value in zip(op.outputs, results, strict=True) if name)
 
     def _run_nest(self, op: NestOp, values: Values) -> None:
         """A nest may write only a part of its output tensor, and another one the rest. Steps follow it on the host."""
@@ -153,10 +180,11 @@ def _checked_input(tensor: Tensor, inputs: Mapping[str, Any]) -> Any:
 
 def check_types(graph: Graph) -> None:
     """Raise an ``InputError`` unless every nest is of float32."""
-    for op, name in ((nest, view.tensor) for nest in graph.nests for view in nest.uses.values()):
-        if graph.tensors[name].dtype != "float32":
+    for op, around in every_nest(graph):
+        types = {around.tensors[view.tensor].dtype for view in op.uses.values()} - {"float32"}
+        if types:
             raise InputError(
-                f"{op.op} {op.origin!r} computes in {graph.tensors[name].dtype}, which the CPU backend cannot",
+                f"{op.op} {op.origin!r} computes in {min(types)}, which the CPU backend cannot",
                 expected="float32",
                 remedy="convert the model to float32, or compile it for the accelerator: --backend accel",
             )

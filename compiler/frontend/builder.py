@@ -31,6 +31,14 @@ class Builder:
         self._op_names: set[str] = set()
         self._numbers: Counter[str] = Counter()
 
+    def inside(self, names: Iterable[str]) -> Builder:
+        """A builder for a body that has these names: it knows the tensors so far, and no name is used by both."""
+        body = Builder(())
+        self._names.update(names)
+        body._names, body._op_names, body._numbers = self._names, self._op_names, self._numbers
+        body.tensors, body.constants = dict(self.tensors), dict(self.constants)
+        return body
+
     def fresh(self, hint: str) -> str:
         """A name for a tensor that no other has, ``hint`` if it is free."""
         return _free(hint, self._names)

@@ -9,26 +9,26 @@ data.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import replace
+from copy import copy
+from dataclasses import fields, replace
 from functools import partial
 
-import numpy as np
 import onnx
 import onnx.inliner
 import onnx.shape_inference
-from onnx import numpy_helper
 
 from effc.backends.host import output_types
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import bind, fold, infer, qdq, qonnx
+from effc.compiler.frontend import bind, control, fold, infer, qdq, qonnx
 from effc.compiler.frontend.builder import Builder
+from effc.compiler.frontend.control import CONTROL
 from effc.compiler.frontend.lowerings import EXPANSIONS, LOWERINGS, REASONS, load_offered, multiplies
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.read import check, guard, load_onnx, skeleton
-from effc.compiler.frontend.subgraphs import captured, spliced, subgraphs
+from effc.compiler.frontend.shell import initializers, plain_domain, with_plain_domain, without_functions
+from effc.compiler.frontend.subgraphs import captured, defined, spliced, subgraphs
 from effc.compiler.frontend.trial import require_survival
-from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op
+from effc.ir.graph import Array, ControlOp, Graph, NestOp, NodeOp, Op
 from effc.ir.rules import LIMIT
 
 __all__ = ["check", "load_onnx", "lower"]
@@ -56,7 +56,7 @@ def lower(
 
 def _lowered(model: onnx.ModelProto, batch: int, dims: Mapping[str, int], host: Mapping[str, str]) -> _Frontend:
     with guard("the local functions of the model cannot be inlined"):
-        shell = _inlined(model)
+        shell = without_functions(model)
     frontend = _Frontend(model, shell, host)
     frontend.bind(batch, dims)
     frontend.lower(frontend.fused(shell.graph.node))
@@ -70,13 +70,13 @@ class _Frontend:
     """
 
     def __init__(self, model: onnx.ModelProto, shell: onnx.ModelProto, host: Mapping[str, str]) -> None:
-        constants = dict(_initializers(model.graph))
+        constants = dict(initializers(model.graph))
         self.inputs = [value for value in model.graph.input if value.name not in constants]
         self.outputs = tuple(dict.fromkeys(value.name for value in model.graph.output))
         outputs = (name for node in shell.graph.node for name in node.output)
         self.build = Builder([*constants, *(value.name for value in self.inputs), *outputs])
         self.budget = fold.Budget()
-        self.versions = {_domain(entry.domain): entry.version for entry in shell.opset_import}
+        self.versions = {plain_domain(entry.domain): entry.version for entry in shell.opset_import}
         self.context = onnx.ModelProto(ir_version=shell.ir_version)
         self.context.opset_import.extend(onnx.helper.make_opsetid(*entry) for entry in self.versions.items())
         self.context.functions.extend(shell.functions)
@@ -104,7 +104,7 @@ class _Frontend:
 
     def lower(self, nodes: Iterable[onnx.NodeProto]) -> None:
         for proto in nodes:
-            self._lower_node(_with_plain_domain(proto))
+            self._lower_node(with_plain_domain(proto))
 
     def graph(self, name: str) -> Graph:
         """What was built, without the tensors that nobody uses."""
@@ -144,7 +144,7 @@ class _Frontend:
         kinds = self._infer(node, outside)
         as_op = partial(self._op, node, outside)
         values = fold.fold(node, kinds, as_op, self.budget)
-        if values is None and self._expanded(node, kinds):
+        if values is None and (self._controlled(node, outside) or self._expanded(node, kinds)):
             return
         for i, output in enumerate(proto.output):
             value = None if values is None else values[i]
@@ -182,6 +182,85 @@ class _Frontend:
         self.lower(nodes)
         self.versions, self.context = before, context
         return True
+
+    def _controlled(self, node: Node, outside: tuple[str, ...]) -> bool:
+        """Compile the bodies of an If, a Loop or a Scan that has products in them, if it can be."""
+        if node.proto.op_type not in CONTROL or node.proto.domain or not multiplies(node.proto):
+            return False
+        types = [self.types[name] if name else onnx.TypeProto() for name in node.proto.input]
+        try:
+            plan = control.plan(node, types)
+            bodies = [self._body(graph, plan.given) for graph in plan.bodies]
+            results = [[body.types[name] for name in body.outputs] for body in bodies]
+            if not control.keeps_shape(plan.carried_given, results[0][plan.before :] if plan.given else ()):
+                raise NotANest(control.CHANGES)
+        except NotANest as why:
+            self.host_reasons[node.name] = str(why)
+            return False
+        kinds = control.result_types(plan, results)
+        names = [*node.proto.output, *([""] * (len(kinds) - len(node.proto.output)))]
+        for name, kind in zip(names, kinds):
+            if name:
+                self._add(name, kind)
+        graphs = tuple(body.body(graph) for body, graph in zip(bodies, plan.bodies))
+        captures = dict.fromkeys(name for graph in graphs for name in graph.inputs[len(plan.given) :])
+        self.build.ops.append(self._control_op(node, tuple(names), tuple(captures), graphs, plan.trips))
+        return True
+
+    def _control_op(
+        self,
+        node: Node,
+        outputs: tuple[str, ...],
+        captures: tuple[str, ...],
+        bodies: tuple[Graph, ...],
+        trips: int | None,
+    ) -> ControlOp:
+        proto = onnx.NodeProto()
+        proto.CopyFrom(node.proto)
+        del proto.attribute[:]
+        proto.attribute.extend(attribute for attribute in node.proto.attribute if not attribute.HasField("g"))
+        plain = self._op(replace(node, proto=proto), captures, control.REASON)
+        values = {field.name: getattr(plain, field.name) for field in fields(plain)}
+        return ControlOp(**values | {"outputs": outputs, "context": b""}, bodies=bodies, trips=trips)
+
+    def _body(self, graph: onnx.GraphProto, given: Iterable[onnx.TypeProto]) -> _Frontend:
+        """The walk over a body, which reads what is known outside."""
+        inner = copy(self)
+        inner.build = self.build.inside(defined(graph))
+        inner.types, inner.declared = dict(self.types), {}
+        for value, kind in zip(graph.input, given):
+            inner.build.constants.pop(value.name, None)
+            inner._add(value.name, kind)
+        for name, array in initializers(graph):
+            inner._add(name, infer.array_type(array), array)
+        inner.lower(graph.node)
+        inner._require([value.name for value in graph.output], graph.name)
+        inner.inputs = list(graph.input)
+        inner.outputs = tuple(inner._results(graph))
+        return inner
+
+    def _results(self, graph: onnx.GraphProto) -> Iterator[str]:
+        """The outputs of a body: copies of those that come from outside, or that are put out twice."""
+        own = {name for op in self.build.ops for name in op.outputs} | {value.name for value in graph.input}
+        for value in graph.output:
+            name = value.name
+            if name in own:
+                own.remove(name)
+            else:
+                name = self.build.fresh(name)
+                self._lower_node(onnx.helper.make_node("Identity", [value.name], [name], name))
+            yield name
+
+    def body(self, graph: onnx.GraphProto) -> Graph:
+        """What was built of a body; what it reads from outside, constants excepted, are inputs behind its own."""
+        ops = tuple(self.build.ops)
+        given = [value.name for value in self.inputs]
+        made = {*given, *(name for op in ops for name in op.outputs)}
+        used = dict.fromkeys([*given, *(name for op in ops for name in _touched(op)), *self.outputs])
+        constants = {name: value for name, value in self.build.constants.items() if name in used and name not in made}
+        captured = [name for name in used if name not in made and name not in constants]
+        tensors = {name: self.build.tensors[name] for name in used}
+        return Graph(graph.name or "body", (*given, *captured), self.outputs, tensors, ops, constants)
 
     def _context_at(self, version: int) -> onnx.ModelProto:
         """The context for nodes of another operator set."""
@@ -232,51 +311,6 @@ class _Frontend:
         """What a node needs besides its own operator set, where it has subgraphs or calls a function."""
         needed = bool(self.context.functions) or (len(self.versions) > 1 and any(subgraphs(proto)))
         return self.context.SerializeToString(deterministic=True) if needed else b""
-
-
-def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without local functions, as far as they can be inlined."""
-    if not model.functions:
-        return model
-    shell = onnx.inliner.inline_local_functions(skeleton(model))
-    if shell.functions:  # written for another operator set than the model
-        with suppress(Exception):  # not every operator can be converted; then the function stays
-            return onnx.inliner.inline_local_functions(_with_types(shell), convert_version=True)
-    return shell
-
-
-def _with_types(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with a type for every tensor whose type is known, initializers included."""
-    inputs = {value.name for value in model.graph.input}
-    for tensor in model.graph.initializer:
-        if tensor.name not in inputs:
-            kind = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
-            model.graph.input.append(onnx.helper.make_value_info(tensor.name, kind))
-    typed: onnx.ModelProto = onnx.shape_inference.infer_shapes(model)
-    return typed
-
-
-def _initializers(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
-    for tensor in graph.initializer:
-        with guard(f"the initializer '{tensor.name}' cannot be read"):
-            yield tensor.name, np.asarray(numpy_helper.to_array(tensor))
-    for sparse in graph.sparse_initializer:
-        with guard(f"the initializer '{sparse.values.name}' cannot be read"):
-            yield sparse.values.name, fold.dense(sparse)
-
-
-def _with_plain_domain(proto: onnx.NodeProto) -> onnx.NodeProto:
-    """``ai.onnx`` is another name of the default domain."""
-    if proto.domain != "ai.onnx":
-        return proto
-    copy = onnx.NodeProto()
-    copy.CopyFrom(proto)
-    copy.domain = ""
-    return copy
-
-
-def _domain(name: str) -> str:
-    return "" if name == "ai.onnx" else name
 
 
 def _touched(op: Op) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _own(function: Callable[[Node, Fresh], list[onnx.NodeProto]]) -> Callable[[N
     return lambda node, fresh: (function(node, fresh), node.version)
 
 
-_RECURRENT = Expansion(_written(recurrent), "up to 1024 steps; a nest for all inputs, and one for each step")
+_RECURRENT = Expansion(_written(recurrent), "any steps; a nest for all inputs, and a loop over that of the states")
 _BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
 
 EXPANSIONS: dict[tuple[str, str], Expansion] = {
@@ -91,8 +91,8 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     (contrib.DOMAIN, "FusedMatMul"): Expansion(_written(contrib.fused_matmul), "any but transposed batches"),
     (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), "with Relu, Sigmoid, Tanh or none"),
     (contrib.DOMAIN, "FusedGemm"): Expansion(_written(contrib.fused_gemm), "with Relu, Sigmoid, Tanh or none"),
-    ("", "Loop"): Expansion(_own(unroll.loop), "a known number of turns, with products in its body: those are nests"),
-    ("", "Scan"): Expansion(_own(unroll.scan), "sequences of known length, with products in its body: those are nests"),
+    ("", "Loop"): Expansion(_own(unroll.loop), "with products in its body: compiled once, or unrolled if shapes vary"),
+    ("", "Scan"): Expansion(_own(unroll.scan), "sequences of known shape, with products in its body: compiled once"),
 }
 """By domain and operator; an operator that is in both tables is expanded where it can be."""
 
@@ -114,7 +114,7 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(
         ("NonZero", "Unique", "Compress", "NonMaxSuppression"), "the shape of its result depends on the data"
     ),
-    "If": "control flow that depends on the data; of a known condition only the branch is left",
+    "If": "control flow; with products in its branches they are compiled, of a known condition only one is left",
     **dict.fromkeys(("Loop", "Scan", "SequenceMap"), "control flow"),
     "DeformConv": "every tap is an interpolation at a place that depends on the data",
 }

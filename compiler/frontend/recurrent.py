@@ -1,13 +1,9 @@
-"""LSTM, GRU and RNN: the products with the inputs of all steps at once, the recurrent products step by step.
+"""LSTM, GRU and RNN: the products with the inputs of all steps at once, the recurrent products in a loop.
 
     op LSTM (x, w, r) -> (y)
 
-    g  = MatMul(x, w')                       # one nest for all steps
-    g1, g2, ... = Split(g)
-    t1 = MatMul(h0, r');  h1, c1 = gates(g1 + t1, c0)
-    t2 = MatMul(h1, r');  h2, c2 = gates(g2 + t2, c1)
-    ...
-    y  = Concat(h1, h2, ...)
+    g = MatMul(x, w')                        # one nest for all steps
+    h, c, y = Scan(h0, c0, g) { t = MatMul(h, r');  h, c = gates(g + t, c);  h }
 
 Tensors have the axes [steps, batch, words], as in ONNX; the weights of a direction are [gates * hidden, words].
 """
@@ -25,9 +21,6 @@ import onnx
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.subgraphs import Fresh
 from effc.compiler.frontend.writer import Writer
-
-MAX_STEPS = 1024
-"""Longer sequences stay with the host: the graph has a nest for every step."""
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 FUNCTIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
@@ -95,8 +88,6 @@ class _Form:
         steps, batch = (x[1], x[0]) if layout else (x[0], x[1])
         if op == "LSTM" and node.attributes.get("clip", 0.0) > 0:
             raise NotANest("clip: onnxruntime's LSTM clips its output gate otherwise than ONNX says")
-        if steps > MAX_STEPS:
-            raise NotANest(f"{steps} steps: up to {MAX_STEPS} become nests")
         return cls(node, op, layout, directions, steps, batch, hidden)
 
     @property
@@ -153,7 +144,6 @@ class _Direction:
 
     def __init__(self, form: _Form, write: Writer, direction: int) -> None:
         self.form, self.write, self.direction = form, write, direction
-        self.functions = form.activations(write, direction)
         self.hidden = form.hidden
         self.r = self._transposed(2)
         self.backwards = form.reverse(direction)
@@ -165,24 +155,59 @@ class _Direction:
         if per_sequence:
             x = write("ReverseSequence", x, self._long(form.lengths), time_axis=0, batch_axis=1)
         inputs = self._inputs(x)
-        order = list(range(form.steps))
-        if self.backwards and not per_sequence:
-            order.reverse()
         h, c = self._initial(5), self._initial(6) if form.op == "LSTM" else ""
-        outputs = [""] * form.steps
-        for step in order:
-            new_h, new_c = self._step(inputs[step], h, c)
-            outputs[step] = new_h
-            if form.lengths:
-                lives = self._lives(step)
-                outputs[step] = write("Where", lives, new_h, write.scalar(0.0))
-                new_h = write("Where", lives, new_h, h)
-                new_c = write("Where", lives, new_c, c) if c else ""
-            h, c = new_h, new_c
-        y = write("Concat", *outputs, axis=0)
+        back = self.backwards and not per_sequence
+        y, h, c = self._once(inputs, h, c) if form.steps == 1 else self._loop(inputs, h, c, back)
         if per_sequence:
             y = write("ReverseSequence", y, self._long(form.lengths), time_axis=0, batch_axis=1)
         return write("Unsqueeze", y, write.integers(1)), h, c
+
+    def _once(self, x: str, h: str, c: str) -> tuple[str, str, str]:
+        """The only step, without a loop."""
+        number = self.write.constant(np.array(0, np.int64), "step") if self.form.lengths else ""
+        return self._living_step(x, h, c, number)
+
+    def _loop(self, inputs: str, h: str, c: str, back: bool) -> tuple[str, str, str]:
+        """All steps: a Scan over the inputs, and over their numbers where sequences end before."""
+        write, form = self.write, self.form
+        states, sequences = [h, *filter(None, [c])], [inputs]
+        if form.lengths:
+            sequences.append(write.constant(np.arange(form.steps), "steps"))
+        inner = self.write = write.inside()
+        given = [inner.fresh(hint) for hint in ("h", "c")[: len(states)]]
+        x, *number = (inner.fresh(hint) for hint in ("x", "number")[: len(sequences)])
+        item = inner("Unsqueeze", x, inner.integers(0))
+        y, new_h, new_c = self._living_step(item, given[0], "".join(given[1:]), "".join(number))
+        row = inner("Squeeze", y, inner.integers(0), hint="y")
+        results = [inner("Identity", name) for name in filter(None, (new_h, new_c))]
+        self.write = write
+        body = onnx.helper.make_graph(
+            inner.nodes,
+            f"{form.node.name}/step",
+            [onnx.ValueInfoProto(name=name) for name in (*given, x, *number)],
+            [onnx.ValueInfoProto(name=name) for name in (*results, row)],
+        )
+        last = write.many(
+            "Scan",
+            *states,
+            *sequences,
+            outputs=[write.fresh(hint) for hint in (*("h", "c")[: len(states)], "y")],
+            body=body,
+            num_scan_inputs=len(sequences),
+            scan_input_directions=[int(back)] * len(sequences),
+            scan_output_directions=[int(back)],
+        )
+        return last[-1], last[0], last[1] if c else ""
+
+    def _living_step(self, x: str, h: str, c: str, number: str) -> tuple[str, str, str]:
+        """What a step puts out, and its states: those before where a sequence has no such step."""
+        self.functions = self.form.activations(self.write, self.direction)
+        new_h, new_c = self._step(x, h, c)
+        if not number:
+            return new_h, new_h, new_c
+        write, lives = self.write, self._lives(number)
+        y = write("Where", lives, new_h, write.scalar(0.0))
+        return y, write("Where", lives, new_h, h), write("Where", lives, new_c, c) if c else ""
 
     # What does not depend on a step
 
@@ -207,7 +232,7 @@ class _Direction:
         gates, both = GATES[self.form.op], self._own(3)
         return self._part(both, 0, gates), self._part(both, gates, 2 * gates)
 
-    def _inputs(self, x: str) -> list[str]:
+    def _inputs(self, x: str) -> str:
         """What the inputs contribute to every step, with all biases that can be added before."""
         write = self.write
         total = write("MatMul", x, self._transposed(1), hint="inputs")
@@ -218,10 +243,7 @@ class _Direction:
                 self.inner_bias = self._part(inside, 2, 3)
                 inside = write("Concat", self._part(inside, 0, 2), self._zeros(self.hidden), axis=0)
             total = write("Add", total, write("Add", outside, inside))
-        if self.form.steps == 1:
-            return [total]
-        names = [write.fresh("step") for _ in range(self.form.steps)]
-        return write.many("Split", total, outputs=names, axis=0)
+        return total
 
     @property
     def _resets_behind(self) -> bool:
@@ -245,10 +267,10 @@ class _Direction:
     def _long(self, tensor: str) -> str:
         return self.write("Cast", tensor, to=onnx.TensorProto.INT64)
 
-    def _lives(self, step: int) -> str:
-        """Which sequences have this step."""
+    def _lives(self, number: str) -> str:
+        """Which sequences have the step of this number."""
         write = self.write
-        lives = write("Greater", self._long(self.form.lengths), write.integers(step))
+        lives = write("Greater", self._long(self.form.lengths), number)
         return write("Unsqueeze", lives, write.integers(0, 2))
 
     # Steps

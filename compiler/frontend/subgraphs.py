@@ -59,7 +59,7 @@ def initializers(graph: onnx.GraphProto, names: Mapping[str, str]) -> Iterator[o
 
 def inlined(graph: onnx.GraphProto, names: dict[str, str], place: str, fresh: Fresh) -> list[onnx.NodeProto]:
     """The nodes of a subgraph; what ``names`` does not rename gets a fresh name, and is in it then."""
-    for name in _defined(graph):
+    for name in defined(graph):
         if name not in names:
             names[name] = fresh(f"{place}/{name}")
     return [renamed(node, names) for node in graph.node]
@@ -85,7 +85,8 @@ def _given(graph: onnx.GraphProto) -> Iterable[str]:
     yield from (tensor.values.name for tensor in graph.sparse_initializer)
 
 
-def _defined(graph: onnx.GraphProto) -> Iterable[str]:
+def defined(graph: onnx.GraphProto) -> Iterable[str]:
+    """The names that a subgraph gives to tensors."""
     yield from _given(graph)
     yield from (name for node in graph.node for name in node.output if name)
 
@@ -103,7 +104,7 @@ def renamed(proto: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
 
 def _rename_free(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
     """Rename in a subgraph what it reads from outside."""
-    own = set(_defined(graph))
+    own = set(defined(graph))
     outer = {name: new for name, new in names.items() if name not in own}
     for node in graph.node:
         _rename_all(node.input, outer)

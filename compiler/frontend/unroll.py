@@ -1,4 +1,4 @@
-"""Loop and Scan whose number of turns is known: their bodies, one after the other.
+"""Loop and Scan whose body cannot be compiled once: the body again and again, where the number of turns is known.
 
 op Loop (3, true, s) { s' = MatMul(s, w) } -> (y)
 
@@ -27,7 +27,7 @@ def loop(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     body = next(attribute.g for attribute in node.proto.attribute if attribute.name == "body")
     turns, condition = node.constant(0), node.constant(1)
     begins = node.input(1) is None or (condition is not None and bool(condition.all()))
-    if turns is None or turns.size != 1 or not begins or not _goes_on(body):
+    if turns is None or turns.size != 1 or not begins or not goes_on(body):
         raise NotANest(ON_DATA)
     unroll = _Unrolled(node, body, fresh, int(turns.item()))
     write, carried = unroll.write, list(node.proto.input[2:])
@@ -125,7 +125,7 @@ class _Unrolled:
         self.write("Concat", *rows, output=name, axis=axis)
 
 
-def _goes_on(body: onnx.GraphProto) -> bool:
+def goes_on(body: onnx.GraphProto) -> bool:
     """Whether the condition that the body gives back is the one that it gets, or true."""
     name = body.output[0].name
     known = {tensor.name: tensor for tensor in body.initializer}

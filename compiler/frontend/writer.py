@@ -19,8 +19,8 @@ OPSET = 17
 class Writer:
     """The nodes so far, of those that take the place of one."""
 
-    def __init__(self, node: Node, fresh: Fresh) -> None:
-        self.node, self._fresh = node, fresh
+    def __init__(self, node: Node, fresh: Fresh, place: str = "") -> None:
+        self.node, self._fresh, self._place = node, fresh, place or node.name
         self.nodes: list[onnx.NodeProto] = []
 
     def __call__(self, op: str, *inputs: str, hint: str = "", output: str = "", **attributes: Any) -> str:
@@ -45,5 +45,9 @@ class Writer:
         first = self.node.inputs[0]
         return self.constant(np.array(value).astype(first.dtype if first is not None else "float32"), "scalar")
 
+    def inside(self) -> Writer:
+        """A writer of nodes of a subgraph, a step."""
+        return Writer(self.node, self._fresh, f"{self._place}/step")
+
     def fresh(self, hint: str) -> str:
-        return self._fresh(f"{self.node.name}/{hint}")
+        return self._fresh(f"{self._place}/{hint}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.registry import register_pass
 from effc.compiler.target.model import Target
-from effc.ir.graph import Graph, NodeOp
+from effc.ir.graph import ControlOp, Graph, NodeOp
 
 TYPES = ("float32", "float16", "bfloat16")
 """Types of elements of the vector unit, which computes in float32."""
@@ -38,6 +38,8 @@ class PlaceOps(Pass):
     def _obstacle(self, op: NodeOp, graph: Graph) -> str:
         """What keeps an op from the vector unit; empty if nothing does."""
         unit = self.target.vector
+        if isinstance(op, ControlOp):
+            return op.reason
         if op.domain and not (op.domain == "com.microsoft" and op.op.startswith("QLinear")):
             return f"an operator of {op.domain}"
         if unit is None or not unit.takes(op.op):

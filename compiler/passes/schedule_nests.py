@@ -12,6 +12,7 @@ from effc.compiler.passes.base import Pass
 from effc.compiler.passes.registry import register_pass
 from effc.compiler.target.model import Target
 from effc.compiler.target.widths import WORDS, Widths
+from effc.ir.bodies import every_nest, everywhere
 from effc.ir.graph import Graph, NestOp, Op
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
@@ -74,16 +75,21 @@ class ScheduleNests(Pass):
         """The schedules, and the nests that the target cannot hold."""
         results: dict[str, Best] = {}
         refused: dict[str, str] = {}
-        widths = {op.name: Widths.of_nest(op, graph.tensors) for op in graph.nests}
-        for name, answer in self.each([op.nest for op in graph.nests if op.schedule is None], watch, cache, widths):
+        nests = list(every_nest(graph))
+        widths = {op.name: Widths.of_nest(op, around.tensors) for op, around in nests}
+        for name, answer in self.each([op.nest for op, _ in nests if op.schedule is None], watch, cache, widths):
             if isinstance(answer, InputError):
                 refused[name] = answer.message
             else:
                 results[name] = answer
-        for op in graph.nests:
+        for op, _ in nests:
             if op.schedule is not None:
                 results[op.name] = given(op.nest, op.schedule, self.target.with_widths(widths[op.name]), self.objective)
-        return Solved(graph.with_ops(tuple(_scheduled(op, results) for op in graph.ops)), results, refused)
+
+        def scheduled(part: Graph) -> Graph:
+            return part.with_ops(tuple(_scheduled(op, results) for op in part.ops))
+
+        return Solved(everywhere(scheduled, graph), results, refused)
 
     def task(self, nest: Nest, widths: Widths = WORDS) -> Task:
         """What the search is asked of a nest whose elements have these widths."""

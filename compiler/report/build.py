@@ -38,6 +38,7 @@ from effc.compiler.search.result import Best, Certificate, Point
 from effc.compiler.target.area import area_by, area_mm2
 from effc.compiler.target.model import Bank, Level, Target
 from effc.compiler.target.show import print_target
+from effc.ir.bodies import every_op, scopes
 from effc.ir.counters import EPILOGUE_NAME, Counters
 from effc.ir.graph import Graph, NestOp, NodeOp, Tensor
 from effc.ir.nest import Nest
@@ -71,7 +72,9 @@ def build_report(
         objective=objective,
         totals=totals(target, layers, search_s, compile_s, saved_words),
         layers=layers,
-        host=tuple(HostOp(op.name, op.op, op.reason) for op in graph.ops if isinstance(op, NodeOp) and on_host(op)),
+        host=tuple(
+            HostOp(op.name, op.op, op.reason) for op, _ in every_op(graph) if isinstance(op, NodeOp) and on_host(op)
+        ),
     )
 
 
@@ -80,14 +83,48 @@ def on_host(op: NodeOp) -> bool:
 
 
 def layers_of(graph: Graph, target: Target, results: Mapping[str, Best]) -> Iterator[Layer]:
-    """A layer for every op of the graph."""
-    for op in graph.ops:
+    """A layer for every op of the graph, those of bodies behind the op that they belong to."""
+    for op, scope in every_op(graph):
         if isinstance(op, NestOp):
-            yield nest_layer(results[op.name], target, op, graph)
+            layer = nest_layer(results[op.name], target, op, scope.graph)
         elif on_host(op):
-            yield host_layer(op, graph)
+            layer = host_layer(op, scope.graph)
         else:
-            yield vector_layer(op, graph, target)
+            layer = vector_layer(op, scope.graph, target)
+        yield in_all_runs(layer, scope.runs)
+
+
+def in_all_runs(layer: Layer, runs: int | None) -> Layer:
+    """What a layer costs that runs so often."""
+    if runs is None or runs == 1:
+        return replace(layer, runs=runs)
+
+    def times(value: Number | None) -> Number | None:
+        return None if value is None else number(exact(value) * runs)
+
+    def each(table: Mapping[str, Number]) -> dict[str, Number]:
+        return {key: number(exact(value) * runs) for key, value in table.items()}
+
+    return replace(
+        layer,
+        runs=runs,
+        macs=layer.macs * runs,
+        energy_pj=times(layer.energy_pj),
+        energy=times(layer.energy),
+        energy_by=each(layer.energy_by),
+        energy_by_operand=each(layer.energy_by_operand),
+        cycles=None if layer.cycles is None else layer.cycles * runs,
+        compute_cycles=None if layer.compute_cycles is None else layer.compute_cycles * runs,
+        dram_words=None if layer.dram_words is None else layer.dram_words * runs,
+        dram_bytes=times(layer.dram_bytes),
+        accesses={
+            level: {operand: Access(one.read * runs, one.write * runs) for operand, one in operands.items()}
+            for level, operands in layer.accesses.items()
+        },
+        hops={name: {operand: words * runs for operand, words in table.items()} for name, table in layer.hops.items()},
+        saved_words=layer.saved_words * runs,
+        vector_results=layer.vector_results * runs,
+    )
 
 
 def nest_layer(best: Best, target: Target, op: NestOp | None = None, graph: Graph | None = None) -> Layer:
@@ -292,8 +329,14 @@ def certificate_info(certificate: Certificate) -> CertificateInfo:
 
 def model_info(graph: Graph, digest: str, path: str | None = None) -> ModelInfo:
     """The size of a model: MACs of its nests, elements of its constants. ``digest``: the SHA-256 of its file."""
-    parameters = sum(graph.tensors[name].words for name in graph.constants if name in graph.data)
-    return ModelInfo(path, digest, sum(op.nest.macs for op in graph.nests), parameters, graph.name)
+    words = {
+        id(value): value.size
+        for scope in scopes(graph)
+        for name, value in scope.graph.constants.items()
+        if name in scope.graph.data
+    }
+    macs = sum(op.nest.macs * (scope.runs or 1) for op, scope in every_op(graph) if isinstance(op, NestOp))
+    return ModelInfo(path, digest, macs, sum(words.values()), graph.name)
 
 
 def target_info(target: Target) -> TargetInfo:

@@ -49,6 +49,7 @@ def cells(layer: Layer, report: Report, reason: str | None) -> Iterator[tuple[st
     yield "layer", layer.name
     yield "op", layer.op
     yield "where", layer.where
+    yield "runs", layer.runs
     yield "macs", layer.macs
     yield f"energy [{unit}]", layer.energy
     if unit != "pJ":

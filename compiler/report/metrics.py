@@ -73,7 +73,11 @@ def certificates(report: Report) -> str:
     worst = max(certificate.gap for certificate in found)
     outermost = report.target.levels[0].name
     words = sum(layer.dram_words or 0 for layer in report.layers if layer.certificate is not None)
-    floor = sum(certificate.floor_dram_words for certificate in found)
+    floor = sum(
+        layer.certificate.floor_dram_words * (layer.runs or 1)
+        for layer in report.layers
+        if layer.certificate is not None
+    )
     moved = sum(float(layer.dram_bytes or 0) for layer in report.layers if layer.certificate is not None)
     ratio = f", {moved * 8 / report.target.units.word_bits / floor:.2f} x the floor" if floor else ""
     proven = f"{optimal} of {len(found)} schedules proven optimal, largest gap {text.percent(worst, 1)}"

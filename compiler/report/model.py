@@ -186,7 +186,11 @@ class FusedOp:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """An op of the model. On the host nothing is counted."""
+    """An op of the model. On the host nothing is counted.
+
+    ``runs``: how often it runs, in the body of a loop: energy, cycles and counts are of all runs, a certificate is of
+    one. Where the data decide (None), they are of one run, too.
+    """
 
     name: str
     op: str
@@ -213,6 +217,7 @@ class Layer:
     fused: tuple[FusedOp, ...] = ()
     saved_words: int = 0
     vector_results: int = 0
+    runs: int | None = 1
 
     def counters(self, target: TargetInfo) -> Counters:
         """The predicted counters, as the cost model gave them."""

@@ -73,7 +73,7 @@ def layer_table(report: Report) -> Table:
     )
     rows = tuple(
         (
-            text.clean(layer.name),
+            text.clean(layer.name) + runs(layer),
             "+".join(map(text.clean, (layer.op, *(op.op for op in layer.fused)))),
             layer.where,
             text.short(layer.macs) if layer.macs else "-",
@@ -105,15 +105,22 @@ def layer_table(report: Report) -> Table:
     return Table("Layers", columns, rows, total, layer_notes(report, parts))
 
 
+def runs(layer: Layer) -> str:
+    """How often a layer runs, if it is not once."""
+    return "" if layer.runs == 1 else " x?" if layer.runs is None else f" x{layer.runs}"
+
+
 def layer_notes(report: Report, parts: Sequence[str]) -> tuple[str, ...]:
     """What the columns of the layer table mean."""
     units, fused = report.target.units, any(layer.fused for layer in report.layers)
+    looped = any(layer.runs != 1 for layer in report.layers)
     objective = "energy x delay" if report.objective == "pareto" else report.objective
     return (
         f"{', '.join(parts)}: shares of the layer's energy; util: share of the lanes that work",
         f"words of {units.word_bits} bit; cycles of {text.significant(units.clock_mhz)} MHz",
         f"x floor: the {report.target.levels[0].name} words, as a multiple of what every schedule moves",
         *["saved: words that ops behind the layer would move, had they not been fused into it"] * fused,
+        *["x128 behind a name: it runs so often; x?: as often as the data say, and the row is one run"] * looped,
         f"gap: by how much a better schedule could lower the {objective} of the layer, at most",
     )
 
@@ -145,7 +152,7 @@ def above_floor(layer: Layer, word_bits: int) -> str:
     found = layer.certificate
     if not found or not layer.dram_bytes:
         return "-"
-    return f"{float(layer.dram_bytes) * 8 / word_bits / found.floor_dram_words:.2f}"
+    return f"{float(layer.dram_bytes) * 8 / word_bits / (found.floor_dram_words * (layer.runs or 1)):.2f}"
 
 
 def array_utilization(report: Report) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from effc.compiler.cost.vector import counted_words
 from effc.compiler.passes.layout import SAME_WORDS
+from effc.ir.bodies import every_op
 from effc.ir.graph import Graph, NodeOp
 
 
@@ -15,9 +16,9 @@ def saved_words(before: Graph, after: Graph) -> int:
 def moved_words(graph: Graph) -> int:
     """The words that operators beside the nests read and write; a new shape alone moves none."""
     return sum(
-        counted_words(graph, (*op.inputs, *op.outputs))
-        for op in graph.ops
-        if isinstance(op, NodeOp) and op.op not in SAME_WORDS and _is_known(op, graph)
+        counted_words(scope.graph, (*op.inputs, *op.outputs)) * (scope.runs or 1)
+        for op, scope in every_op(graph)
+        if isinstance(op, NodeOp) and op.op not in SAME_WORDS and _is_known(op, scope.graph)
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def with_zeros(report: Report, graph: Graph, target: Target, found: Mapping[str, ZeroCounts]) -> Report:
     """The report with what a run found of zeros, by the names of layers; the rest of it stays as it is."""
-    ops = {op.name: op for op in graph.nests if op.name in found}
+    ops = {op.name: op for op in graph.nests if op.name in found}  # not those of bodies
     infos = {name: zero_info(op, graph, target, found[name]) for name, op in ops.items()}
     layers = tuple(replace(layer, zeros=infos.get(layer.name)) for layer in report.layers)
     return replace(report, layers=layers, totals=replace(report.totals, zeros=total_zeros(layers)))

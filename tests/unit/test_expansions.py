@@ -13,7 +13,8 @@ from onnx_models import assert_close, assert_equal_to_onnxruntime, model, node, 
 from effc.backends.host import run_model
 from effc.backends.reference import reference_run
 from effc.compiler.frontend.from_onnx import lower
-from effc.ir.graph import NodeOp
+from effc.ir.bodies import every_op
+from effc.ir.graph import ControlOp, NestOp, NodeOp
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 FUNCTIONS = ["Relu", "Tanh", "Sigmoid", "LeakyRelu", "HardSigmoid", "Elu", "Softsign", "Softplus"]
@@ -66,10 +67,11 @@ def test_random_recurrence(op: str, seed: int) -> None:
 
 
 def test_the_products_of_an_lstm() -> None:
-    """One for the inputs of all steps, one for the state before each."""
+    """One for the inputs of all steps, one in the body of a loop."""
     weights = {"w": random((1, 12, 5)), "r": random((1, 12, 3))}
     graph = assert_equal_to_onnxruntime(model([node("LSTM", "x w r", "y", hidden_size=3)], {"x": (4, 2, 5)}, weights))
-    assert [op.nest.macs for op in graph.nests] == [4 * 2 * 12 * 5] + [2 * 12 * 3] * 4
+    nests = [(op.nest.macs, scope.runs) for op, scope in every_op(graph) if isinstance(op, NestOp)]
+    assert nests == [(4 * 2 * 12 * 5, 1), (2 * 12 * 3, 4)]
 
 
 @pytest.mark.parametrize(
@@ -149,9 +151,10 @@ def loop_model(turns: int | None, goes: list[onnx.NodeProto]) -> onnx.ModelProto
 
 def test_a_loop_of_known_length() -> None:
     graph = assert_equal_to_onnxruntime(loop_model(3, [node("Identity", "c", "goes")]))
-    assert ops(graph).count("MATMUL") == 3
-    assert "Loop" not in ops(graph)
-    assert len([name for name in graph.constants if name.endswith("/v")]) == 1  # not one for each turn
+    assert ops(graph) == ["Loop", "Identity", "MATMUL", "Add", "Identity"]
+    (op,) = graph.ops
+    assert isinstance(op, ControlOp)
+    assert op.trips == 3
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["its condition does", "its length does"])
@@ -160,10 +163,27 @@ def test_a_loop_that_depends_on_the_data(known: bool) -> None:
     made = loop_model(3 if known else None, goes if known else [node("Identity", "c", "goes")])
     graph = lower(made)
     (op,) = graph.ops
-    assert isinstance(op, NodeOp)
-    assert (op.op, op.reason) == ("Loop", "control flow that depends on the data")
+    assert isinstance(op, ControlOp)
+    assert (op.op, op.trips) == ("Loop", None)
+    assert "MATMUL" in ops(graph)
     inputs = {"x": random((4, 3))} | ({} if known else {"turns": np.array(2)})
-    assert_close(reference_run(graph, inputs)["y"], run_model(made, inputs)["y"])
+    for name, expected in run_model(made, inputs).items():
+        assert_close(reference_run(graph, inputs)[name], expected)
+
+
+def test_a_loop_whose_values_grow_is_unrolled() -> None:
+    inner = body(
+        [node("Identity", "c", "goes"), node("MatMul", "s v", "t"), node("Concat", "s t", "u", axis=0)],
+        {"i": TensorProto.INT64, "c": TensorProto.BOOL, "s": TensorProto.FLOAT},
+        "goes u",
+        v=random((3, 3)),
+    )
+    made = model([node("Relu", "x", "y")], {"x": (4, 3)}, {"turns": np.array(2), "c0": np.array(True)})
+    made.graph.node[0].CopyFrom(node("Loop", "turns c0 x", "y", body=inner))
+    graph = assert_equal_to_onnxruntime(made)
+    assert ops(graph).count("MATMUL") == 2
+    assert "Loop" not in ops(graph)
+    assert len([name for name in graph.constants if name.endswith("/v")]) == 1  # not one for each turn
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -190,8 +210,7 @@ def test_a_scan(axis: int, backwards: int) -> None:
     )
     made.graph.node[0].CopyFrom(scan)
     graph = assert_equal_to_onnxruntime(made)
-    assert ops(graph).count("MATMUL") == 4
-    assert "Scan" not in ops(graph)
+    assert ops(graph) == ["Scan", "MATMUL", "Add", "Relu"]
 
 
 def test_a_scan_without_products_stays_one_op() -> None:

@@ -16,8 +16,8 @@ from effc.backends.reference import reference_run
 from effc.compiler.errors import InputError
 from effc.compiler.frontend import fold
 from effc.compiler.frontend.from_onnx import lower
-from effc.compiler.frontend.lowerings import LOWERINGS, REASONS, Lowering, operator_table, register_lowering
-from effc.ir.graph import Graph, NodeOp
+from effc.compiler.frontend.lowerings import LOWERINGS, Lowering, operator_table, register_lowering
+from effc.ir.graph import ControlOp, Graph, NodeOp
 
 
 def shape_of_rows(x: str) -> Iterator[onnx.NodeProto]:
@@ -112,8 +112,9 @@ def test_an_if_whose_condition_is_not_known_keeps_what_it_captures() -> None:
     ]
     graph = assert_equal_to_onnxruntime(model(nodes, {"x": (3, 3)}, {"w": random((3, 3))}))
     op = graph.ops[-1]
-    assert isinstance(op, NodeOp)
-    assert (op.captures, op.reason) == (("x", "w"), REASONS["If"])
+    assert isinstance(op, ControlOp)
+    assert op.captures == ("x",)  # w is a constant of the branch
+    assert ops(graph)[-3:] == ["If", "MATMUL", "Neg"]
 
 
 def test_local_functions_are_inlined() -> None:

@@ -146,8 +146,8 @@ def test_instructions_as_text() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "place", "message"),
     [
-        ("effc 3", "effc 9", "1:6", "the program is for version 9 of the instruction set, a newer one"),
-        ("effc 3", "effc 2", "1:6", "the program is for version 2 of the instruction set, an older one"),
+        ("effc 4", "effc 9", "1:6", "the program is for version 9 of the instruction set, a newer one"),
+        ("effc 4", "effc 2", "1:6", "the program is for version 2 of the instruction set, an older one"),
         ("mac ", "mack ", "32:5", "unexpected 'mack'"),
         ("loop t0", "loop 0", "27:8", "unexpected '0'"),
         ("fill W spad from DRAM", "fill W spad to DRAM", "28:17", "unexpected 'to'"),

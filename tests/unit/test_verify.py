@@ -191,6 +191,23 @@ def parts(uses: dict[str, ir.View] | None = None, **places: ir.View) -> ir.Graph
     return replace(nest(uses={**NEST.uses, **(uses or {})}), tensors={**tensors, **placed}, outputs=("y",))
 
 
+IN_BODY = ("ops", 0, "bodies", 0)
+BODY = replace(GRAPH, inputs=("i", "spare"))
+LOOP = ir.ControlOp("scan", "Scan", ("i",), ("y",), b"", captures=("spare",), bodies=(BODY,), trips=3)
+
+
+def looped(**changes: Any) -> ir.Graph:
+    return replace(GRAPH, inputs=("i", "spare"), ops=(replace(LOOP, **changes),), constants={})
+
+
+def nested(depth: int) -> ir.Graph:
+    """Loops in each other."""
+    graph = looped()
+    for number in range(depth):
+        graph = looped(name=f"scan{number}", bodies=(graph,))
+    return graph
+
+
 PARTS = {"o": ir.View("both", 0, (12, 1)), "y": ir.View("both", 6, (12, 1))}
 
 GRAPHS: list[tuple[str, ir.Graph, tuple[str | int, ...]]] = [
@@ -250,6 +267,18 @@ GRAPHS: list[tuple[str, ir.Graph, tuple[str | int, ...]]] = [
     ("epilogue-steps", fused(replace(STEP, outputs=("y", "spare"))), ("ops", 0, "epilogue", 0)),
     ("epilogue-steps", fused(replace(STEP, op="Add", inputs=("o", "i"))), ("ops", 0, "epilogue", 0)),
     ("epilogue-tensors", fused(STEP, inputs=("i", "o")), ("ops", 0)),
+    ("control", looped(op="If"), ("ops", 0)),
+    ("control", looped(where="vector"), ("ops", 0)),
+    ("control", looped(captures=()), ("ops", 0)),
+    ("control", looped(outputs=("y", "o")), ("ops", 0)),
+    ("control", looped(bodies=(replace(BODY, inputs=()),)), ("ops", 0)),
+    (
+        "ranks",
+        looped(bodies=(replace(BODY, ops=view("I", strides=(1,)).ops),)),
+        (*IN_BODY, "ops", 0, "uses", "I"),
+    ),
+    ("names", looped(name="relu"), ()),
+    ("names", nested(10), ()),
 ]
 
 
@@ -264,6 +293,8 @@ def test_rules_of_graphs(rule: str, graph: ir.Graph, place: tuple[str | int, ...
     "graph",
     [
         GRAPH,
+        looped(),
+        nested(4),
         fused(STEP),
         parts(**PARTS),
         fused(replace(STEP, op="Add", inputs=("o", "o"))),
@@ -294,7 +325,7 @@ def test_every_rule_is_broken_by_a_test() -> None:
     for rules, cases in tables:
         names = [rule.name for rule in rules]
         assert len(set(names)) == len(names)
-        assert set(names) - {"nests", "schedules"} <= {rule for rule, *_ in cases}
+        assert set(names) - {"nests", "schedules", "bodies"} <= {rule for rule, *_ in cases}
         assert all(rule.sentence.endswith(".") for rule in rules)
 
 

@@ -1,0 +1,205 @@
+"""Control flow: bodies compiled once, run by the host as often as the node says; every count is that of all runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx_models import assert_close, model, node, ops, random
+from small import TINY
+
+import effc
+from effc.backends.accel import parse_program, print_program, timings
+from effc.backends.accel.binary import decode_program, encode_program
+from effc.backends.host import run_model
+from effc.compiler.target import parse_target
+from effc.ir.bodies import every_op
+from effc.ir.graph import ControlOp, NestOp
+
+TARGET = parse_target(TINY)
+STEPS = 6
+
+
+def scan_model(steps: int = STEPS) -> onnx.ModelProto:
+    """``s' = relu(s v + e)`` over the rows e of a sequence; the last state, and all of them."""
+    inner = graph(
+        [node("MatMul", "s v", "t"), node("Add", "t e", "u"), node("Relu", "u", "r"), node("Identity", "r", "q")],
+        {"s": ([2, 3], TensorProto.FLOAT), "e": ([3], TensorProto.FLOAT)},
+        {"r": TensorProto.FLOAT, "q": TensorProto.FLOAT},
+        v=random((3, 3)),
+    )
+    return with_node(
+        node("Scan", "x e", "y z", body=inner, num_scan_inputs=1), {"x": (2, 3), "e": (steps, 3)}, outputs="y z"
+    )
+
+
+def while_model() -> onnx.ModelProto:
+    """``s' = s v w`` until the sum of s is large: w comes from outside, and how often is known to nobody."""
+    inner = graph(
+        [
+            node("MatMul", "s v", "t"),
+            node("MatMul", "t w", "u"),
+            node("ReduceSum", "u", "n", keepdims=0),
+            node("Less", "n most", "goes"),
+        ],
+        {"i": ([], TensorProto.INT64), "c": ([], TensorProto.BOOL), "s": ([2, 3], TensorProto.FLOAT)},
+        {"goes": TensorProto.BOOL, "u": TensorProto.FLOAT, "t": TensorProto.FLOAT},
+        v=1 + np.abs(random((3, 3))),
+        most=np.array(100, np.float32),
+    )
+    return with_node(node("Loop", ". . x", "y z", body=inner), {"x": (2, 3), "w": (3, 3)}, outputs="y z")
+
+
+def if_model() -> onnx.ModelProto:
+    """``x v`` or ``x w`` with ``v``, ``w`` from outside."""
+    branches = {
+        f"{name}_branch": graph([node("MatMul", f"x {weights}", f"r{weights}")], {}, {f"r{weights}": TensorProto.FLOAT})
+        for name, weights in (("then", "v"), ("else", "w"))
+    }
+    made = with_node(node("If", "c", "y", **branches), {"x": (2, 3), "v": (3, 4)}, {"w": random((3, 4))})
+    made.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, [1]))
+    return made
+
+
+def graph(
+    nodes: list[onnx.NodeProto], inputs: dict[str, tuple[list[int], int]], outputs: dict[str, int], **weights: Any
+) -> onnx.GraphProto:
+    given = [helper.make_tensor_value_info(name, kind, shape) for name, (shape, kind) in inputs.items()]
+    results = [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs.items()]
+    return helper.make_graph(nodes, "body", given, results, [numpy_helper.from_array(v, k) for k, v in weights.items()])
+
+
+def with_node(
+    proto: onnx.NodeProto, inputs: dict[str, tuple[int, ...]], constants: Any = None, outputs: str = "y"
+) -> onnx.ModelProto:
+    proto.name = "control"
+    placeholder = node("Split", "x", outputs) if " " in outputs else node("Relu", "x", outputs)
+    made = model([placeholder], inputs, constants, outputs)
+    made.graph.node[0].CopyFrom(proto)
+    return made
+
+
+def compiled(made: onnx.ModelProto, **options: Any) -> effc.CompiledProgram:
+    return effc.compile(made, TARGET, time_limit=0.2, **options)
+
+
+def inputs_of(made: onnx.ModelProto, scale: float = 1.0) -> dict[str, Any]:
+    shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in made.graph.input}
+    values = {name: 1 + np.abs(random(shape)) for name, shape in shapes.items() if name != "c"}
+    return {**values, "x": values["x"] * np.float32(scale)}
+
+
+def test_counts_are_those_of_all_trips() -> None:
+    program = compiled(scan_model())
+    assert [op for op in ops(program.graph) if op != "Identity"] == ["Scan", "MATMUL"]  # Add and Relu follow in it
+    values = inputs_of(scan_model())
+    result = program.execute(values, cycles=True)
+    (nest,) = (op for op, _ in every_op(program.graph) if isinstance(op, NestOp))
+    assert result.counters[nest.name].macs == STEPS * 2 * 3 * 3 == program.report.totals.macs
+    assert result.runs[nest.name] == program.report.layer(nest.name).runs == STEPS
+    assert program.program is not None
+    assert result.timings[nest.name].cycles == STEPS * timings(program.program, TARGET)[nest.name].cycles
+    verified = program.verify()
+    assert verified.ok, verified.failed
+    assert {check.name for check in verified.checks} == {"y", "z", nest.name}
+
+
+def test_a_loop_that_ends_when_the_data_say() -> None:
+    """Another number of trips in every run; what a trip counts is predicted, how often is counted."""
+    made = while_model()
+    program = compiled(made)
+    found = set()
+    for scale in (0.01, 1.0):
+        values = inputs_of(made, scale)
+        assert program.verify(values).ok
+        result = program.execute(values)
+        for name, expected in run_model(made, values).items():
+            assert_close(result.outputs[name], expected)
+        (trips,) = {result.runs[op.name] for op, _ in every_op(program.graph) if isinstance(op, NestOp)}
+        assert result.outputs["z"].shape[0] == trips
+        found.add(trips)
+    assert len(found) == 2
+    assert {layer.runs for layer in program.report.layers if layer.where == "accel"} == {None}
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_an_if_runs_one_branch(condition: bool) -> None:
+    made = if_model()
+    values = {**inputs_of(made), "c": np.array([condition])}
+    program = compiled(made)
+    assert ops(program.graph) == ["If", "MATMUL", "MATMUL"]
+    assert program.verify(values).ok
+    assert_close(program.run(values)["y"], run_model(made, values)["y"])
+    (op,) = program.graph.ops
+    assert isinstance(op, ControlOp)
+    assert [program.execute(values).runs[body.ops[0].name] for body in op.bodies] == [condition, not condition]
+
+
+def test_a_loop_in_a_loop() -> None:
+    """A Scan in the body of a Loop, which reads from outside of both."""
+    inner = graph(
+        [node("MatMul", "s v", "t"), node("Add", "t e", "u")],
+        {"s": ([2, 3], TensorProto.FLOAT), "e": ([3], TensorProto.FLOAT)},
+        {"u": TensorProto.FLOAT},
+    )
+    scan = node("Scan", "a e", "b", body=inner, num_scan_inputs=1)
+    outer = graph(
+        [scan, node("Identity", "c", "goes")],
+        {"i": ([], TensorProto.INT64), "c": ([], TensorProto.BOOL), "a": ([2, 3], TensorProto.FLOAT)},
+        {"goes": TensorProto.BOOL, "b": TensorProto.FLOAT},
+    )
+    loop = node("Loop", "turns . x", "y", body=outer)
+    shapes = {"x": (2, 3), "e": (4, 3), "v": (3, 3)}
+    made = with_node(loop, shapes, {"turns": np.array(3)})
+    program = compiled(made)
+    assert program.verify().ok
+    assert sum(program.execute(inputs_of(made)).counters[op.name].macs for op, _ in nests(program)) == 3 * 4 * 18
+
+
+def nests(program: effc.CompiledProgram) -> list[tuple[NestOp, Any]]:
+    return [(op, scope) for op, scope in every_op(program.graph) if isinstance(op, NestOp)]
+
+
+@pytest.mark.parametrize("make", [scan_model, while_model, if_model])
+def test_every_form_is_lossless(make: Any, tmp_path: Path) -> None:
+    """IR, assembly, binary form and artefact."""
+    program = compiled(make())
+    text = effc.print_graph(program.graph)
+    assert effc.print_graph(effc.parse_graph(text)) == text
+    assert program.program is not None
+    assert parse_program(print_program(program.program)) == program.program
+    assert decode_program(encode_program(program.program)) == program.program
+    program.save(tmp_path / "a.effx")
+    again = effc.load(tmp_path / "a.effx")
+    again.save(tmp_path / "b.effx")
+    assert (tmp_path / "a.effx").read_bytes() == (tmp_path / "b.effx").read_bytes()
+    assert again.verify({**inputs_of(make()), **({"c": np.array([True])} if make is if_model else {})}).ok
+
+
+def test_an_artefact_does_not_grow_with_the_trips(tmp_path: Path) -> None:
+    sizes = []
+    for steps in (2, 1000):
+        compiled(scan_model(steps)).save(tmp_path / f"{steps}.effx")
+        sizes.append((tmp_path / f"{steps}.effx").stat().st_size)
+    assert sizes[1] < sizes[0] + 100  # the digits of larger numbers
+
+
+@pytest.mark.parametrize("make", [scan_model, while_model])
+def test_on_the_cpu(make: Any) -> None:
+    assert compiled(make(), backend="cpu").verify(inputs_of(make())).ok
+
+
+def test_what_breaks_a_control_op_is_an_error() -> None:
+    text = effc.print_graph(compiled(scan_model()).graph)
+    broken = {
+        text.replace("trips 6", "trips 6 trips 6"): "unexpected",
+        text.replace("op Scan", "op If"): "If has 1 bodies",
+        text.replace("-> (y, z)", "-> (y)"): "has 2 outputs, and not 1",
+    }
+    for form, message in broken.items():
+        with pytest.raises(effc.InputError, match=message):
+            effc.parse_graph(form)
