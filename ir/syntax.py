@@ -23,6 +23,8 @@ FORMS = {
     "par": "par DIM in 0..EXTENT by STEP @ LEVEL.AXIS",
     "uses": "uses OPERAND = TENSOR offset WORDS strides (WORDS, ...), ...",
     "epilogue": "epilogue { op ... }",
+    "trips": "trips COUNT",
+    "body": 'body graph "NAME" (INPUT, ...) -> (OUTPUT, ...) { ... }',
     "op": 'op OPERATOR "NAME" (INPUT, ...) -> (OUTPUT, ...) opset VERSION @ host "REASON" { ATTRIBUTE = VALUE, ... }',
 }
 """Statements by their first word, as a message shows them."""

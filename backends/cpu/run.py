@@ -181,10 +181,10 @@ def _checked_input(tensor: Tensor, inputs: Mapping[str, Any]) -> Any:
 def check_types(graph: Graph) -> None:
     """Raise an ``InputError`` unless every nest is of float32."""
     for op, around in every_nest(graph):
-        types = {around.tensors[view.tensor].dtype for view in op.uses.values()} - {"float32"}
-        if types:
+        types = [around.tensors[view.tensor].dtype for view in op.uses.values()]
+        if others := [dtype for dtype in types if dtype != "float32"]:
             raise InputError(
-                f"{op.op} {op.origin!r} computes in {min(types)}, which the CPU backend cannot",
+                f"{op.op} {op.origin!r} computes in {others[0]}, which the CPU backend cannot",
                 expected="float32",
                 remedy="convert the model to float32, or compile it for the accelerator: --backend accel",
             )
