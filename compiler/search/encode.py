@@ -25,6 +25,8 @@ STEADY, TIMED, PRODUCT = 0, 1, 2
 Key = tuple[str, int, int, int, bool, int, int]
 """What the factors depend on: operand, mark, axes of instances that move alike and apart, padding, kind, own axes."""
 
+ITERATIONS: Key = (CYCLES, MACS, 0, 0, False, 0, 0)
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -172,7 +174,7 @@ class Encoder:
             out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first) + shut]
         out += setting.weights
         terms, constant = self.merged(setting)
-        timed = self.works(setting, terms) if self.problem.timed else [*bits(0), 0, 0]
+        timed = self.works(setting, terms) if self.problem.timed else self.compute(terms)
         out.append(len(terms))
         for (operand, mark, irrelevant, window, padding, kind, own), coefficient in terms.items():
             out += [coefficient, self.names.index(operand), mark, irrelevant, window, int(padding), slides.get(mark, 0)]
@@ -187,10 +189,14 @@ class Encoder:
         terms.setdefault((CYCLES, MACS, 0, 0, False, 0, 0), 0)
         works = [work for work in Works(self.problem, setting.marks).all() if work.loads]
         works.sort(key=lambda work: len(setting.marks) if work.mark == MACS else work.mark)
-        out = [*bits(self.problem.prices.cycle), list(terms).index((CYCLES, MACS, 0, 0, False, 0, 0)), len(works)]
+        out = [*bits(self.problem.prices.cycle), list(terms).index(ITERATIONS), len(works)]
         for work in works:
             out += self.work(work, len(setting.marks), terms)
         return out
+
+    def compute(self, terms: dict[Key, int]) -> list[int]:
+        """The same where nothing but the executed iterations takes cycles: the term of these, which may have a price."""
+        return [*bits(0), list(terms).index(ITERATIONS) if ITERATIONS in terms else -1, 0]
 
     def work(self, work: Work, marks: int, terms: dict[Key, int]) -> list[int]:
         def term(words: Words | None) -> int:
@@ -251,7 +257,7 @@ class Encoder:
         merged: dict[Key, int] = {}
         for term in setting.terms:
             if term.operand == CYCLES:
-                merged[CYCLES, term.mark, 0, 0, False, 0, 0] = 0 if self.problem.timed else term.coefficient
+                merged[ITERATIONS] = 0 if self.problem.timed else term.coefficient
                 continue
             operand = self.problem.nest.operands[term.operand]
             key = (term.operand, term.mark, self.moved(term), self.apart(term), term.padding, 0, 0)

@@ -109,19 +109,26 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     trial = left(deadline) > 1
     counted = contiguous(problem, trial) and not shared_tiles(problem)
     strict = counted and nest.bias is None
-    steps = 1 + 2 * (not strict) + problem.timed
+    steps = 1 + 2 * (not strict) + problem.judged
     found = _solve(problem, encoder, most, deadline=share(deadline, steps))
     if not encoder.monotone:
         found = replace(found, lower_bound=Fraction(0))
-    if found.schedule is None or (strict and not problem.timed):
+    if found.schedule is None:
         return found
-    value, lower = evaluate(nest, found.schedule, target).value(objective), found.lower_bound
+    evaluation = evaluate(nest, found.schedule, target)
+    value, lower = evaluation.value(objective), found.lower_bound
+    if strict and not problem.judged:
+        if found.statistics["stopped"] or evaluation.energy * problem.prices.scale > MOST:
+            return replace(found, value=value, lower_bound=min(lower, value))
+        if float(value * problem.prices.scale) != float(found.value * problem.prices.scale):
+            raise AssertionError(f"{nest.name}: the search says {found.value}, the cost model {value}")
+        return replace(found, value=value, lower_bound=value if encoder.monotone else Fraction(0))
     if not strict and encoder.monotone:
         encoder = Encoder(problem, groups, loose=True, trial=trial)
-        rest = share(deadline, 2 + problem.timed)
+        rest = share(deadline, 2 + problem.judged)
         lower = Fraction(0) if late(deadline) else _solve(problem, encoder, most, deadline=rest).lower_bound
     found = replace(found, value=value, lower_bound=min(lower, value))
-    if counted and not strict and not problem.timed and lower < value and not late(deadline):
+    if counted and not strict and not problem.judged and lower < value and not late(deadline):
         return _anywhere(problem, objective, found, deadline)
     return _judged(problem, objective, encoder, found, EFFORT, deadline) if problem.timed else found
 

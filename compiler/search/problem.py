@@ -92,7 +92,7 @@ class Problem:
     """A nest on a target for an objective: energy, words at the outermost level, cycles, or energy x cycles.
 
     ``timed``: cycles depend on what passes limited ports, or are a factor of the objective, so that it is no sum of
-    counts.
+    counts. ``judged``: the formula gives a bound of the cycles only.
     """
 
     def __init__(self, nest: Nest, target: Target, objective: str) -> None:
@@ -101,7 +101,8 @@ class Problem:
         self.dims = tuple(dim.name for dim in nest.dims if dim.bound > 1) or (nest.dims[0].name,)
         self.prices = prices_of(nest, target, objective)
         self.product = objective == "edp"
-        self.timed = self.product or bool(self.prices.cycle and target.bandwidths)
+        self.judged = bool(target.bandwidths) and (self.product or self.prices.cycle > 0)
+        self.timed = self.product or self.judged
         self.windows: tuple[Window, ...] = windows_of(nest)
         self.unrolls = tuple(_unrolls(nest, target))
 

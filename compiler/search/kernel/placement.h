@@ -12,11 +12,15 @@ typedef struct {
     double low[MAXG + 1][WIDTH], high[MAXG + 1][WIDTH]; /* by depth: the least and most of the groups from there on */
     double gl[MAXG][WIDTH], gh[MAXG][WIDTH];
     int chosen[MAXG];
+    double cycles; /* where they are a factor of the cost and known; else 0 */
 } Search;
 
 static const double *rowp(const Search *q, int depth, int r) {
     return q->p->table[q->order[depth]]->row + (size_t)r * q->W;
 }
+
+/* The cost of an energy: rounded once, so that no smaller product has a greater one. */
+static double worth(const Search *q, double energy) { return q->cycles ? energy * q->cycles : energy; }
 
 static double cost(const Search *q, const double *x, const double *low, const double *high) {
     double sum = q->t->constant, z[MAXJ];
@@ -24,6 +28,7 @@ static double cost(const Search *q, const double *x, const double *low, const do
         double c = q->t->term[j].coefficient;
         sum += c * x[j] * (c > 0 ? low[j] : high[j]);
     }
+    if (q->cycles) return worth(q, sum + q->t->price * q->cycles);
     if (q->s->timed) {
         Times times;
         for (int j = 0; j < q->J; j++) z[j] = x[j] * low[j];
@@ -58,9 +63,12 @@ static void extremes(Search *q, int depth) {
     }
 }
 
-/* Whether a value is worth looking at: less than the best, or equal to it in an earlier placement. */
+/* Whether a value is worth looking at: less than the best, or equal to it in an earlier placement; a product may be less
+ * than one that it is rounded to.
+ */
 static int hopeful(const Search *q, double value) {
-    return value < q->s->best || (value == q->s->best && (!q->s->found || q->p->number <= q->s->bestplace));
+    if (value != q->s->best) return value < q->s->best;
+    return !q->s->found || q->p->number <= q->s->bestplace || q->s->timed == PRODUCT;
 }
 
 /* Drops rows whose bound is no good, until nothing changes; returns the placement's bound, infinite if none is left. */
@@ -101,10 +109,26 @@ static double filter(Search *q) {
     return least;
 }
 
+/* The products of the factors of the rows chosen. */
+static void chosen_terms(const Search *q, double *z) {
+    for (int j = 0; j < q->J; j++) {
+        z[j] = 1;
+        for (int d = 0; d < q->G; d++) z[j] *= rowp(q, d, q->chosen[d])[j];
+    }
+}
+
+/* Energy x cycles of the rows chosen, to the last digit. */
+static Exact product_of(const Search *q) {
+    double z[MAXJ];
+    chosen_terms(q, z);
+    return (Exact)(energy_of(q->t, z) + q->t->price * q->cycles) * (int64_t)q->cycles;
+}
+
 static void record(Search *q, double value, const int *rows) {
     S *s = q->s;
-    int better = !s->found || value < s->best;
-    if (!better && value == s->best) {
+    Exact product = q->cycles ? product_of(q) : 0;
+    int better = !s->found || value < s->best || product < s->bestproduct;
+    if (!better && value == s->best && product == s->bestproduct) {
         if (q->p->number != s->bestplace) better = q->p->number < s->bestplace;
         else
             for (int g = 0; g < q->G; g++)
@@ -115,6 +139,7 @@ static void record(Search *q, double value, const int *rows) {
     }
     if (!better) return;
     s->best = value;
+    s->bestproduct = product;
     s->found = 1, s->quick = 0;
     s->bestplace = q->p->number;
     memcpy(s->bestrow, rows, sizeof(int) * q->G);
@@ -129,10 +154,7 @@ static void judge_rows(Search *q, double value, const int *rows) {
     s->quick = 0;
     memcpy(s->bestrow, rows, sizeof(int) * q->G);
     memcpy(s->besttable, q->p->table, sizeof s->besttable);
-    for (int j = 0; j < q->J; j++) {
-        z[j] = 1;
-        for (int d = 0; d < q->G; d++) z[j] *= rowp(q, d, q->chosen[d])[j];
-    }
+    chosen_terms(q, z);
     s->best = fmin(s->best, judged(s, q->t, q->p->order, z));
 }
 
@@ -160,12 +182,14 @@ static int by_value(const void *x, const void *y) {
 
 /* The options of the group at `depth`: its part of the cost, the other group of the pair being constant there. */
 static int options(Search *q, int depth, int other, const double *x, const double *weight, double rest, Option *out) {
-    int n = 0;
+    int n = 0, used[MAXJ], nused = 0;
+    for (int j = 0; j < q->J; j++)
+        if (weight[j] != 0) used[nused++] = j;
     for (int i = 0; i < q->n[depth]; i++) {
         const double *y = rowp(q, depth, q->row[depth][i]);
         double value = 0, z[WIDTH];
-        for (int j = 0; j < q->J; j++) value += weight[j] * y[j];
-        if (!hopeful(q, value + rest)) continue;
+        for (int j = 0; j < nused; j++) value += weight[used[j]] * y[used[j]];
+        if (!hopeful(q, worth(q, value + rest))) continue;
         multiply(q, x, y, z);
         if (!fits(q, z, q->gl[other])) continue;
         out[n].value = value;
@@ -177,7 +201,7 @@ static int options(Search *q, int depth, int other, const double *x, const doubl
 /* The last two groups: no term depends on both, so the cost is a sum; walk the pairs from the cheapest up. */
 static void pair(Search *q, const double *x) {
     int a = q->G - 2, b = q->G - 1;
-    double wa[MAXJ], wb[MAXJ], fixed = q->t->constant, leastb = INFINITY;
+    double wa[MAXJ], wb[MAXJ], fixed = q->t->constant + q->t->price * q->cycles, leastb = INFINITY;
     q->s->pairs++;
     for (int j = 0; j < q->J; j++) {
         double c = q->t->term[j].coefficient * x[j];
@@ -195,11 +219,11 @@ static void pair(Search *q, const double *x) {
     if (na) {
         qsort(oa, na, sizeof *oa, by_value);
         qsort(ob, nb, sizeof *ob, by_value);
-        for (int i = 0; i < na && hopeful(q, fixed + oa[i].value + ob[0].value) && !ticked(q->s, nb); i++) {
+        for (int i = 0; i < na && hopeful(q, worth(q, fixed + oa[i].value + ob[0].value)) && !ticked(q->s, nb); i++) {
             double y[WIDTH];
             multiply(q, x, rowp(q, a, oa[i].row), y);
             for (int k = 0; k < nb; k++) {
-                double value = fixed + oa[i].value + ob[k].value;
+                double value = worth(q, fixed + oa[i].value + ob[k].value);
                 if (!hopeful(q, value)) break;
                 if (!fits(q, y, rowp(q, b, ob[k].row))) continue;
                 q->chosen[a] = oa[i].row;
@@ -237,9 +261,15 @@ static void dfs(Search *q, int depth, const double *x) {
     }
 }
 
+/* Whether rows are searched by their iterations: where these cost something, and not alone. */
+static int splits(const Search *q) { return q->t->compute >= 0 && (q->J > 1 || q->s->timed); }
+
+/* Whether cycles are those of compute, if any: then costs are sums in what is searched at once. */
+static int steady(const S *s) { return !s->timed || (s->timed == PRODUCT && !s->ports); }
+
 static int separable(const Search *q, int a, int b) {
     for (int j = 0; j < q->J; j++)
-        if (q->gl[a][j] != q->gh[a][j] && q->gl[b][j] != q->gh[b][j]) return 0;
+        if ((j != q->t->compute || !splits(q)) && q->gl[a][j] != q->gh[a][j] && q->gl[b][j] != q->gh[b][j]) return 0;
     return 1;
 }
 
@@ -323,11 +353,115 @@ static int by_placement(const void *x, const void *y) {
     return a->number - b->number;
 }
 
+/* Depth first through the rows that are left. */
+static void explore(Search *q) {
+    double one[WIDTH];
+    sort_rows(q);
+    for (int i = 0; i < q->W; i++) one[i] = q->low[q->G][i] = q->high[q->G][i] = 1;
+    for (int d = q->G - 1; d >= 0; d--)
+        for (int i = 0; i < q->W; i++) {
+            q->low[d][i] = q->low[d + 1][i] * q->gl[d][i];
+            q->high[d][i] = q->high[d + 1][i] * q->gh[d][i];
+        }
+    dfs(q, 0, one);
+}
+
+/* ---- where iterations cost something: the rows of as many iterations together, so that compute is known ---- */
+
+typedef struct {
+    int first, n;
+    double low[WIDTH], high[WIDTH];
+} Alike;
+
+typedef struct {
+    Search *q;
+    int *row[MAXG], n[MAXG];
+    Alike *alike[MAXG];
+    const Alike *chosen[MAXG];
+    double low[MAXG + 1][WIDTH], high[MAXG + 1][WIDTH]; /* of the groups from there on */
+} Split;
+
+static void widen_by(const Search *q, Alike *x, const double *y) {
+    for (int k = 0; k < q->W; k++) x->low[k] = fmin(x->low[k], y[k]), x->high[k] = fmax(x->high[k], y[k]);
+}
+
+/* Sorts the rows of a depth by their iterations. */
+static void sort_alike(Split *w, int d) {
+    Search *q = w->q;
+    int k = q->t->compute, n = 0;
+    Sorted *t = malloc(sizeof(Sorted) * q->n[d]);
+    for (int i = 0; i < q->n[d]; i++) t[i] = (Sorted){rowp(q, d, q->row[d][i])[k], q->row[d][i]};
+    qsort(t, q->n[d], sizeof *t, by_bound);
+    w->row[d] = malloc(sizeof(int) * q->n[d]);
+    w->alike[d] = malloc(sizeof(Alike) * q->n[d]);
+    for (int i = 0; i < q->n[d]; i++) {
+        const double *y = rowp(q, d, t[i].row);
+        w->row[d][i] = t[i].row;
+        if (!i || t[i].bound != t[i - 1].bound) {
+            Alike *x = &w->alike[d][n++];
+            x->first = i, x->n = 0;
+            memcpy(x->low, y, sizeof(double) * q->W);
+            memcpy(x->high, y, sizeof(double) * q->W);
+        }
+        w->alike[d][n - 1].n++;
+        widen_by(q, &w->alike[d][n - 1], y);
+    }
+    w->n[d] = n;
+    free(t);
+}
+
+/* Searches the rows chosen. */
+static void explore_alike(Split *w) {
+    Search *q = w->q;
+    for (int d = 0; d < q->G; d++) {
+        q->n[d] = w->chosen[d]->n;
+        memcpy(q->row[d], w->row[d] + w->chosen[d]->first, sizeof(int) * q->n[d]);
+    }
+    q->s->nodes++;
+    if (q->s->timed == PRODUCT && !q->s->ports) {
+        q->cycles = 1;
+        for (int d = 0; d < q->G; d++) q->cycles *= w->chosen[d]->low[q->t->compute];
+        q->cycles = fmax(q->s->fewest, q->cycles);
+    }
+    if (filter(q) < INFINITY) explore(q);
+    q->cycles = 0;
+}
+
+/* One choice of iterations after another, group by group. */
+static void choose_alike(Split *w, int depth, const double *low, const double *high) {
+    Search *q = w->q;
+    if (depth == q->G) {
+        explore_alike(w);
+        return;
+    }
+    for (int i = 0; i < w->n[depth] && !spent(q->s); i++) {
+        const Alike *x = w->chosen[depth] = &w->alike[depth][i];
+        double least[WIDTH], most[WIDTH], all[WIDTH], any[WIDTH];
+        multiply(q, low, x->low, least);
+        multiply(q, high, x->high, most);
+        multiply(q, least, w->low[depth + 1], all);
+        multiply(q, most, w->high[depth + 1], any);
+        if (fits(q, all, q->low[q->G]) && hopeful(q, cost(q, q->low[q->G], all, any))) choose_alike(w, depth + 1, least, most);
+    }
+}
+
+static void split(Search *q) {
+    Split w = {q};
+    for (int k = 0; k < q->W; k++) w.low[q->G][k] = w.high[q->G][k] = q->low[q->G][k] = 1;
+    for (int d = q->G - 1; d >= 0; d--) {
+        sort_alike(&w, d);
+        multiply(q, w.low[d + 1], q->gl[d], w.low[d]);
+        multiply(q, w.high[d + 1], q->gh[d], w.high[d]);
+    }
+    choose_alike(&w, 0, q->low[q->G], q->low[q->G]);
+    for (int d = 0; d < q->G; d++) free(w.row[d]), free(w.alike[d]);
+}
+
 static void search_placement(S *s, Placement *p, int deep) {
     Search q;
     begin(&q, s, p);
     for (int d = 0; d < q.G; d++) extremes(&q, d);
-    for (int b = q.G - 1; b > 0 && !q.separable && !s->timed; b--)
+    for (int b = q.G - 1; b > 0 && !q.separable && steady(s); b--)
         for (int a = b - 1; a >= 0 && !q.separable; a--)
             if (separable(&q, a, b)) {
                 q.separable = 1;
@@ -348,16 +482,6 @@ static void search_placement(S *s, Placement *p, int deep) {
     }
     load(&q);
     p->bound = filter(&q);
-    if (deep && p->bound < INFINITY) {
-        double one[WIDTH];
-        sort_rows(&q);
-        for (int k = 0; k < q.W; k++) one[k] = q.low[q.G][k] = q.high[q.G][k] = 1;
-        for (int d = q.G - 1; d >= 0; d--)
-            for (int k = 0; k < q.W; k++) {
-                q.low[d][k] = q.low[d + 1][k] * q.gl[d][k];
-                q.high[d][k] = q.high[d + 1][k] * q.gh[d][k];
-            }
-        dfs(&q, 0, one);
-    }
+    if (deep && p->bound < INFINITY) splits(&q) ? split(&q) : explore(&q);
     finish(&q);
 }

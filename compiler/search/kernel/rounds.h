@@ -111,6 +111,22 @@ static int by_floor(const void *x, const void *y) {
     return a->number - b->number;
 }
 
+static int by_floors(const void *x, const void *y) {
+    return by_floor(*(Placement *const *)x, *(Placement *const *)y);
+}
+
+/* The value of a schedule that is found at once: where costs are products, growing limits would start far below. */
+static double good_value(S *s, double most) {
+    Placement **by = malloc(sizeof *by * (s->nplace + 1));
+    for (int i = 0; i < s->nplace; i++) by[i] = &s->placement[i];
+    qsort(by, s->nplace, sizeof *by, by_floors);
+    s->best = most;
+    for (int i = 0; i < s->nplace && i < TRIED && !s->stopped; i++) descend_in(s, by[i]);
+    free(by);
+    s->found = s->quick = 0;
+    return s->best;
+}
+
 /* Out of budget or time with nothing found: what descent gives, and within a budget what is better in those placements,
  * without a proof. */
 static void search_some(S *s, double most) {
@@ -135,14 +151,15 @@ static void search_rounds(S *s, double most) {
     if (s->partial) s->lower = -INFINITY;
     if (floor == INFINITY || s->stopped == 2 || (s->partial && s->relaxed)) return;
     step = ceil((s->timed ? floor : floor - s->setting[0].constant) / 64) + 1;
-    if (floor > -INFINITY && !s->judge) limit = floor + step;
+    if (s->timed == PRODUCT && !s->judge) limit = good_value(s, most);
+    else if (floor > -INFINITY && !s->judge) limit = floor + step;
     while (!s->found && !s->stopped) {
         s->best = fmin(limit, most);
         search_round(s);
         if (s->stopped) break;
         s->lower = s->found ? s->best : fmin(ceil(limit), most);
         if (limit >= most) break;
-        limit = floor + (step *= 2);
+        limit = fmax(limit, floor + (step *= 2));
     }
     if (s->partial) s->lower = -INFINITY;
     if (s->stopped == 1 && !s->found && !s->relaxed && !s->judge) search_some(s, most);

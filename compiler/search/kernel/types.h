@@ -64,7 +64,7 @@ typedef struct {
     double least[MAXG][MAXJ]; /* what each group does at least */
     double floor;
     int family; /* the first setting that differs in nothing but what slides */
-    int nworks, compute; /* the term of executed iterations */
+    int nworks, compute; /* the term of executed iterations, or -1 */
     Work work[MAXW];
     int from[MAXM + 2];  /* the first work of each mark */
     double price;        /* of a cycle */
@@ -110,6 +110,8 @@ typedef struct {
 
 struct Plan;
 
+__extension__ typedef __int128 Exact;
+
 typedef struct {
     int D, G, A, O, W, NS;
     int timed, ports;
@@ -139,6 +141,7 @@ typedef struct {
     PyObject *judge; /* asked what each schedule found costs, if bounds are all that is known here; see judged() */
     /* result */
     double best;
+    Exact bestproduct; /* where energy x cycles is known */
     int found, bestplace, bestrow[MAXG];
     int quick, quicktrips[MAXG][2][MAXS + MAXA]; /* found by descent, and the trips of its chains */
     Table *besttable[MAXG];
