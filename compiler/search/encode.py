@@ -195,7 +195,7 @@ class Encoder:
         return out
 
     def compute(self, terms: dict[Key, int]) -> list[int]:
-        """The same where nothing but the executed iterations takes cycles: the term of these, which may have a price."""
+        """The same where nothing but the iterations takes cycles: the term of these, which may have a price."""
         return [*bits(0), list(terms).index(ITERATIONS) if ITERATIONS in terms else -1, 0]
 
     def work(self, work: Work, marks: int, terms: dict[Key, int]) -> list[int]:
