@@ -38,6 +38,11 @@ class Residence:
     mark: int
     fill: int  # of the innermost relevant loop outside the mark; -1: before everything
 
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Tiles are handed over in this order: of those that change in one loop, those of outer levels first."""
+        return self.fill, self.level, self.mark
+
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
@@ -116,7 +121,7 @@ class Model:
         """The position of the fills of a residence; how many there are; and how many of them have to be waited for,
         since a transfer further out stopped the work.
         """
-        stops = [stop.fill for stop in self.stops if stop.fill <= residence.fill and stop.mark < residence.mark]
+        stops = [stop.fill for stop in self.stops if stop.order < residence.order]
         return residence.fill, self.events(residence.fill), self.events(max(stops, default=-1))
 
     def crossings(self, parent: int, child: Residence, padding: bool, kept: bool = False) -> tuple[Crossing, ...]:
