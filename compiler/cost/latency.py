@@ -153,7 +153,10 @@ def alone(port: str, work: Work, works: list[Work], others: list[Work], compute:
     if not work.busy.get(port):
         return Fraction(0)
     longest = max([Fraction(compute), *inside(work, others).values()])
-    return work.share * max(longest - inside(work, works).get(port, Fraction(0)), Fraction(0))
+    meanwhile = inside(work, works).get(port, Fraction(0))
+    if port in work.ahead:
+        meanwhile += work.busy[port] - work.stopped[port]
+    return work.share * max(longest - meanwhile, Fraction(0))
 
 
 def inside(work: Work, works: Iterable[Work]) -> dict[str, Fraction]:
