@@ -20,6 +20,7 @@ import pytest
 from onnx.backend.base import Backend, BackendRep
 from onnx.backend.test.runner import Runner, _normalize_tensor
 
+from effc.ir.bodies import every_op
 from effc.ir.graph import NodeOp
 from effc.onnx_backend import EffcBackend, EffcRep
 
@@ -84,7 +85,8 @@ class CheckedRep(EffcRep):
 
     def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
         values = self._named(inputs)
-        ops = [op for op in self.program(values).graph.ops if isinstance(op, NodeOp) and multiplies(op)]
+        found = (op for op, _ in every_op(self.program(values).graph))
+        ops = [op for op in found if isinstance(op, NodeOp) and multiplies(op)]
         assert not ops or self.model.graph.name in ON_HOST, f"on the host: {ops[0].name}: {ops[0].reason}"
         return super().run(inputs, **kwargs)
 
