@@ -21,6 +21,7 @@ from effc.backends.accel.ports import Port, Ports
 from effc.backends.accel.stores import NO_BATCH, Store
 from effc.backends.accel.tiles import axis_values
 from effc.compiler.target.model import WAYS
+from effc.ir.nest import Axis
 
 Factors = tuple[int, ...]
 
@@ -103,9 +104,8 @@ class Demands:
         tables = []
         for axis in range(len(child.operand.axes)):
             dims = child.axis_dims(axis)
-            tables.append(
-                self._table(dims, child.loops, partial(self._moved, child, parent, uses, axis, sweep, united))
-            )
+            moved = partial(self._moved, child, parent, uses, axis, sweep, united)
+            tables.append(self._table(dims, child.loops, moved, self._is_padded(child.operand.axes[axis])))
         for dim in self._others(child):
             tables.append(self._table([dim], child.loops, partial(self._busy, child, uses, dim, united)))
         return Demand(uses, tables)
@@ -147,7 +147,8 @@ class Demands:
         tables = []
         for axis in range(len(store.operand.axes)):
             dims = store.axis_dims(axis)
-            tables.append(self._table(dims, depth, partial(self._points, store, uses, axis, depth, united)))
+            points = partial(self._points, store, uses, axis, depth, united)
+            tables.append(self._table(dims, depth, points, self._is_padded(store.operand.axes[axis])))
         if not first:
             for dim in self._others(store):
                 tables.append(self._table([dim], depth, partial(self._lanes, uses, dim, depth, united)))
@@ -194,19 +195,36 @@ class Demands:
 
     # Parts
 
+    def _is_padded(self, axis: Axis) -> bool:
+        """Whether an index may lie in padding."""
+        spans = [factor * (self.dims[dim].bound - 1) for factor, dim in axis.terms]
+        low, high = (axis.offset + sum(f(span, 0) for span in spans) for f in (min, max))
+        return low < 0 or high >= axis.size
+
     def _others(self, store: Store) -> list[Dimension]:
         used = {name for axis in store.operand.axes for name in axis.dims}
         return [dim for dim in self.dims.values() if dim.name not in used]
 
-    def _table(self, dims: Sequence[Dimension], low: int, function: Callable[[list[int]], object]) -> Table:
-        """A function of the registers below ``low`` that count some dims."""
+    def _table(
+        self, dims: Sequence[Dimension], low: int, function: Callable[[list[int]], object], placed: bool = False
+    ) -> Table:
+        """A function of the registers below ``low`` that count some dims.
+
+        It depends on which indices are valid; if it is ``placed``, on where they are, too.
+        """
         registers = sorted(r for dim in dims for r in dim.registers if r < low)
+        known: dict[tuple[int, ...], object] = {}
 
         def value(place: tuple[int, ...]) -> object:
             running = [0] * len(self.trips)
             for register, digit in zip(registers, place):
                 running[register] = digit
-            return function(running)
+            for dim in dims if not placed else ():
+                dim.representative(running, low)
+            key = tuple([running[register] for register in registers])
+            if key not in known:
+                known[key] = function(running)
+            return known[key]
 
         return Table(registers, self.trips, value)
 

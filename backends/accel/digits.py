@@ -116,6 +116,21 @@ class Dimension:
         shape = (self.batch(low, high), self.lanes(), -1)
         return Points(index.transpose(order).reshape(shape), valid.transpose(order).reshape(shape))
 
+    def representative(self, running: list[int], low: int) -> None:
+        """Lower each running register below ``low`` as far as the same digits are valid behind it; one above 0 stays so.
+
+        Only the first and the last value of a register ever differ from the others in this.
+        """
+        rests = {self.bound}
+        for digit in self.digits:
+            if not 0 <= digit.register < low:
+                rests = {_rest(rest, digit.step, value) for rest in rests for value in range(digit.trips)}
+                continue
+            value = running[digit.register]
+            if value > 1 and all(_rest(r, digit.step, 1) == _rest(r, digit.step, value) for r in rests):
+                value = running[digit.register] = 1
+            rests = {_rest(rest, digit.step, value) for rest in rests}
+
     def trip_count(self, running: Sequence[int], register: int) -> int:
         """How many values a register takes, those outside it given and every mesh digit zero."""
         rest = self.bound
@@ -125,3 +140,8 @@ class Dimension:
             value = running[digit.register] if digit.register >= 0 else 0
             rest = min(digit.step, rest - value * digit.step)
         raise KeyError(register)
+
+
+def _rest(rest: int, step: int, value: int) -> int:
+    """How many indices are left behind a digit of this value."""
+    return max(0, min(step, rest - value * step))

@@ -12,6 +12,8 @@ import pytest
 from cases import Case, random_case
 from mutants import program_of
 
+from effc.backends.accel.demands import Table
+from effc.backends.accel.digits import Dimension
 from effc.backends.accel.emit import emit
 from effc.backends.accel.isa import NestLayer
 from effc.backends.accel.machine import Machine, graph_of
@@ -215,3 +217,27 @@ def test_calendars_fill_gaps() -> None:
     assert calendar.reserve(20, 10) == 40
     assert calendar.busy(0, 20) == 10 and calendar.busy(20, 40) == 20 and calendar.busy(40, 100) == 30
     assert calendar.reserve(90, 20) == 115
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_demands_are_worked_out_for_the_first_and_the_last_tiles_alone(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those of all tiles, one by one."""
+    case = random_case(Random(seed), macs=3000)
+    quick = demanded(case, monkeypatch)
+    monkeypatch.setattr(Dimension, "representative", lambda *_: None)
+    assert demanded(case, monkeypatch) == quick
+
+
+def demanded(case: Case, monkeypatch: pytest.MonkeyPatch) -> list[list[object]]:
+    """The values of every table of a layer; trips that are not made are no trips."""
+    tables: list[Table] = []
+    made = Table.__init__
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "__init__", lambda table, *given: (made(table, *given), tables.append(table))[0])
+        (layer,) = emit(graph_of(case.nest, case.schedule, case.arrays), case.target).layers
+        assert isinstance(layer, NestLayer)
+        Clock(layer, case.target)
+    found = [[table.values[number] for number in table.prefixes[-1].reshape(-1)] for table in tables]
+    return [[max(value, 0) if isinstance(value, int) else value for value in values] for values in found]
