@@ -112,6 +112,7 @@ class Work:
     stopped: dict[str, Fraction] = field(default_factory=dict)
     ahead: frozenset[str] = frozenset()
     share: Fraction = Fraction(0)  # of compute, in the tiles that begin a phase or end it
+    last: Fraction = Fraction(0)  # the same of the last one
     begins: str = ""  # the operand whose first tile is waited for, all further ones being fetched beforehand
 
     @classmethod
@@ -130,7 +131,8 @@ class Work:
         stopped = {load.port: load.first + later[load.port] for load in passed}
         stop = max(load.first for load in passed) + max(later.values())
         ahead = frozenset(load.port for load in passed if load.level < level)
-        return cls(transfer.fill, busy, stop, stopped, ahead, Fraction(transfer.phases, transfer.events))
+        share, last = Fraction(transfer.phases, transfer.events), Fraction(1, transfer.events)
+        return cls(transfer.fill, busy, stop, stopped, ahead, share, last)
 
 
 def first_updates(target: Target, transfers: Iterable[Transfer], compute: int) -> Iterator[Work]:
@@ -148,15 +150,17 @@ def first_updates(target: Target, transfers: Iterable[Transfer], compute: int) -
 
 def alone(port: str, work: Work, works: list[Work], others: list[Work], compute: int) -> Fraction:
     """What goes on inside the tiles of a transfer that begin a phase or end it: compute, or the busiest port of those
-    ``others`` that do not come beforehand; less what keeps the port of the transfer busy meanwhile.
+    ``others`` that do not come beforehand; less what keeps the port of the transfer busy meanwhile: in all tiles but
+    the last also fills to come, where these wait in a FIFO.
     """
     if not work.busy.get(port):
         return Fraction(0)
     longest = max([Fraction(compute), *inside(work, others).values()])
-    meanwhile = inside(work, works).get(port, Fraction(0))
-    if port in work.ahead:
-        meanwhile += work.busy[port] - work.stopped[port]
-    return work.share * max(longest - meanwhile, Fraction(0))
+    idle = max(longest - inside(work, works).get(port, Fraction(0)), Fraction(0))
+    if port not in work.ahead:
+        return work.share * idle
+    coming = work.busy[port] - work.stopped[port]
+    return work.last * idle + (work.share - work.last) * max(idle - coming, Fraction(0))
 
 
 def inside(work: Work, works: Iterable[Work]) -> dict[str, Fraction]:
