@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from effc.compiler.cost import Evaluation
 from effc.compiler.cost import evaluate as cost
 from effc.compiler.errors import InputError
-from effc.compiler.files import reading
 from effc.compiler.original import original
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.instruments import Instruments, from_environment
@@ -27,7 +27,7 @@ from effc.compiler.search import Best
 from effc.compiler.target import bundled_targets, load_target
 from effc.compiler.target.model import Target
 from effc.ir.bodies import every_constant
-from effc.ir.constants import digest
+from effc.ir.constants import digest, is_fixed
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
 
@@ -233,13 +233,15 @@ class _Model:
     """A model as the user gives it: a file, or a message."""
 
     def __init__(self, given: str | Path | onnx.ModelProto) -> None:
-        from effc.compiler.frontend.from_onnx import check, load_onnx
+        from effc.compiler.frontend.read import check, content_of, load_onnx
 
         self.path = Path(given) if isinstance(given, (str, Path)) else None
         if self.path is not None:
-            self.proto: onnx.ModelProto = load_onnx(self.path)
-            with reading(self.path, "an ONNX model"), self.path.open("rb") as file:
-                self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            content = content_of(self.path)
+            with ThreadPoolExecutor(1) as second:  # both leave Python's lock to others
+                sha256 = second.submit(hashlib.sha256, content)
+                self.proto: onnx.ModelProto = load_onnx(self.path, content)
+            self.sha256 = sha256.result().hexdigest()
         else:
             assert not isinstance(given, (str, Path))
             check(given)
@@ -278,7 +280,9 @@ def _compile(
         )
         results.append((compiled, report))
     known = [{digest(value) for value in every_constant(compiled.graph).values()} for compiled, _ in results]
-    shell = original(model.proto, set.intersection(*known))
+    constants = results[0][0].graph.constants
+    fixed = {name: digest(value) for name, value in constants.items() if is_fixed(value)}
+    shell = original(model.proto, set.intersection(*known), fixed)
     first, *others = (
         CompiledProgram(c.graph, target, report, options.backend, c.program, shell, sizes_text(options.dims))
         for (c, report), options in zip(results, variants)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from effc.compiler.errors import InputError
@@ -82,17 +83,23 @@ class Original:
         return model, {_digest(tensor): _length(tensor) for tensor in _external(model)}
 
 
-def original(model: onnx.ModelProto, known: Container[str]) -> Original:
-    """The model without its large tensors, which it loses; ``known`` are the digests of those held elsewhere."""
+def original(
+    model: onnx.ModelProto, known: Container[str], digests: Mapping[str, str] = MappingProxyType({})
+) -> Original:
+    """The model without its large tensors, which it loses; ``known`` are the digests of those held elsewhere.
+
+    ``digests``: those of initializers that are known, by name.
+    """
     from onnx import TensorProto
 
     from effc.compiler.frontend.read import tensors
 
     data: dict[str, bytes] = {}
-    for tensor in tensors(model):
+    top = len(model.graph.initializer)  # they come first
+    for position, tensor in enumerate(tensors(model)):
         if (content := _content(tensor)) is None:
             continue
-        digest = hashlib.sha256(content).hexdigest()
+        digest = (digests.get(tensor.name) if position < top else None) or hashlib.sha256(content).hexdigest()
         if digest not in known:
             data[digest] = content
         tensor.ClearField("raw_data")

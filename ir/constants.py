@@ -7,7 +7,9 @@ dtype, shape and digest, prints as the original does, and refuses to be used as 
 from __future__ import annotations
 
 import hashlib
+import weakref
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any, NoReturn
 
@@ -32,10 +34,35 @@ class AbsentConstant:
         raise ValueError(f"the values of constant {self.name!r} are not in the text of a graph: parse it with them")
 
 
+_known: dict[int, tuple[weakref.ref[Any], str]] = {}
+"""The digests of arrays that nothing can change, by their identity."""
+
+
 def digest(value: npt.NDArray[Any] | AbsentConstant) -> str:
     """The SHA-256 of the values: of their bytes in row-major order, little end first."""
     if isinstance(value, AbsentConstant):
         return value.sha256
+    if (known := _known.get(id(value))) is not None and known[0]() is value:
+        return known[1]
+    sha256 = _digest(value)
+    if is_fixed(value):
+        _known[id(value)] = weakref.ref(value, partial(_forget, id(value))), sha256
+    return sha256
+
+
+def is_fixed(value: npt.NDArray[Any]) -> bool:
+    """Whether an array is a view of bytes, as initializers of a model are: nothing can change it."""
+    base: object = value
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, bytes)
+
+
+def _forget(key: int, gone: object) -> None:
+    _known.pop(key, None)
+
+
+def _digest(value: npt.NDArray[Any]) -> str:
     if value.dtype.kind in "OSU":
         return _digest_of_strings(value)
     if value.dtype.byteorder == ">" or (value.dtype.byteorder == "=" and not _LITTLE):

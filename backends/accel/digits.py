@@ -117,9 +117,9 @@ class Dimension:
         return Points(index.transpose(order).reshape(shape), valid.transpose(order).reshape(shape))
 
     def representative(self, running: list[int], low: int) -> None:
-        """Lower each running register below ``low`` as far as the same digits are valid behind it; one above 0 stays so.
+        """Set each running register below ``low`` to 1 if it is above, and the same digits are valid behind it then.
 
-        Only the first and the last value of a register ever differ from the others in this.
+        Of most registers, only the first and the last value are left.
         """
         rests = {self.bound}
         for digit in self.digits:

@@ -24,10 +24,13 @@ LARGE = 1024
 """Bytes of an initializer that ONNX's checker need not see."""
 
 
-def load_onnx(path: str | Path) -> onnx.ModelProto:
-    """The checked model in a file, with its external data, which has to lie in the folder of the file."""
+def load_onnx(path: str | Path, content: bytes | None = None) -> onnx.ModelProto:
+    """The checked model in a file, with its external data, which has to lie in the folder of the file.
+
+    ``content``: what is in the file, if it is known.
+    """
     path = Path(path)
-    model = _parsed(_content(path), path)
+    model = _parsed(content_of(path) if content is None else content, path)
     _load_external(model, path)
     check(model, str(path))
     return model
@@ -84,7 +87,8 @@ def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield from _tensors_of_graph(training.algorithm)
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """What is in the file of a model."""
     try:
         if not path.is_file():
             raise InputError("there is no such file" if not path.exists() else "this is not a file", str(path))
