@@ -2,50 +2,87 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import effc
 from effc.backends.accel.layer_clock import timings
+from effc.backends.accel.timing import Timing
 from effc.compiler.cost import evaluate_op
+from effc.compiler.inputs import random_inputs
 from effc.compiler.target import bundled_targets
+from effc.ir.graph import NestOp
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "models"))  # a folder of scripts, not a package
+
+from build import MODELS, build  # noqa: E402
 
 QUICK = [("digits", target) for target in ("eyeriss", "tpu_v1", "vta")]
+OTHERS = sorted({*bundled_targets()} - {"eyeriss"})
 LONG = [
     *(("digits", target) for target in ("gemmini", "nvdla_full", "simba_chiplet", "shidiannao", "eyeriss_like")),
-    *((name, target) for name in ("squeezenet", "resnet18") for target in bundled_targets() if "_like" not in target),
+    *(("squeezenet", target) for target in OTHERS if "_like" not in target),
 ]
+BOTH_MODES = [*((name, "eyeriss") for name in MODELS), *product(("resnet18", "mobilenetv2"), OTHERS)]
 
 
 @pytest.mark.parametrize(
     ("name", "target"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.validate) for case in LONG)]
 )
-def test_latency_is_that_of_the_clock(name: str, target: str, tmp_path: Path) -> None:
-    """Within 2 % of the total, and within 5 % of every layer on the array."""
-    subprocess.run([sys.executable, "models/build.py", name, "-o", tmp_path], cwd=ROOT, check=True)
-    compiled = effc.compile(tmp_path / f"{name}.onnx", target)
+def test_latency_is_that_of_the_clock(name: str, target: str) -> None:
+    compiled = effc.compile(build(name, weights=False), target)
     assert compiled.program is not None
-    followed_layers = timings(compiled.program, compiled.target)
+    check_latency(compiled, timings(compiled.program, compiled.target))
+
+
+def check_latency(compiled: effc.CompiledProgram, clock: Mapping[str, Timing]) -> None:
+    """Within 2 % of the total, and within 5 % of every layer on the array; more only where steps of a ragged loop are
+    bound by a port and others by the array: the formula takes the longest of both in all.
+    """
     predicted, followed = 0, 0
     for op in compiled.graph.nests:
-        timing = followed_layers[op.name]
+        timing = clock[op.name]
         cost = evaluate_op(op, compiled.graph, compiled.target)
-        assert cost.cycles == pytest.approx(timing.cycles, rel=0.05), op.name
+        assert cost.cycles == pytest.approx(timing.cycles, rel=0.05) or is_uneven(op, cost.cycles, timing.cycles), (
+            op.name
+        )
         assert timing.compute == cost.counters.cycles
         assert timing.ports == pytest.approx({port: float(busy) for port, busy in cost.latency.ports.items() if busy})
         predicted, followed = predicted + cost.cycles, followed + timing.cycles
     assert predicted == pytest.approx(followed, rel=0.02)
 
 
-def test_the_report_says_what_the_clock_says(tmp_path: Path) -> None:
+def is_uneven(op: NestOp, predicted: int, followed: int) -> bool:
+    assert op.schedule is not None
+    return predicted < followed < predicted * 1.1 and any(n % loop.step for _, loop, n in op.schedule.loops(op.nest))
+
+
+@pytest.mark.validate
+@pytest.mark.parametrize(("name", "target"), BOTH_MODES)
+def test_both_modes(name: str, target: str) -> None:
+    """Products on the array; in both modes onnxruntime's values and the cost model's counters; cycles as predicted."""
+    model = build(name)
+    compiled = effc.compile(model, target, time_limit=60)
+    products = sum(node.op_type in ("Conv", "Gemm", "MatMul") for node in model.graph.node)
+    assert len(compiled.graph.nests) == sum(layer.where == "accel" for layer in compiled.report.layers) == products
+    assert compiled.verify().ok
+    inputs = random_inputs(compiled.graph, 0)
+    plain, timed = (compiled.execute(inputs, cycles=cycles) for cycles in (False, True))
+    assert all(np.array_equal(value, timed.outputs[output]) for output, value in plain.outputs.items())
+    assert plain.counters.keys() == timed.counters.keys()
+    assert not any(counters.difference(timed.counters[layer]) for layer, counters in plain.counters.items())
+    check_latency(compiled, timed.timings)
+
+
+def test_the_report_says_what_the_clock_says() -> None:
     """On `tpu_v1` the digits network spends its time on filling and emptying the machine."""
-    subprocess.run([sys.executable, "models/build.py", "digits", "-o", tmp_path], cwd=ROOT, check=True)
-    compiled = effc.compile(tmp_path / "digits.onnx", "tpu_v1")
+    compiled = effc.compile(build("digits", weights=False), "tpu_v1")
     assert compiled.program is not None
     clock = timings(compiled.program, compiled.target)
     assert {name: compiled.report.layer(name).bound_by for name in clock} == {n: t.bound_by for n, t in clock.items()}

@@ -14,7 +14,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("light_*.onnx"))
 QUICK = ["digits", "squeezenet", "resnet18"]
-LONG = ["squeezenet", "resnet18", "mobilenetv2", "alexnet", "resnet50", "vgg16"]
 
 
 def run(*command: str | Path) -> str:
@@ -47,13 +46,7 @@ def check_model(name: str, folder: Path, *options: str) -> None:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_model(name: str, tmp_path: Path) -> None:
-    check_model(name, tmp_path, "--time-limit", "20")  # as long as it takes: `test_large_model`
-
-
-@pytest.mark.validate
-@pytest.mark.parametrize("name", LONG)
-def test_large_model(name: str, tmp_path: Path) -> None:
-    check_model(name, tmp_path)
+    check_model(name, tmp_path, "--time-limit", "20")
 
 
 @pytest.mark.validate
