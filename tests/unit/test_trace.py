@@ -116,3 +116,33 @@ def test_run_writes_a_trace_and_times(
     functional = json.loads(capsys.readouterr().out)["layers"]
     assert [layer["counters"] for layer in functional] == [layer["counters"] for layer in layers]
     assert "cycles" not in functional[0]
+
+
+@pytest.mark.validate
+def test_the_trace_of_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ResNet-18 on eyeriss: a file in the format, whose slices add up to the cycles that the run reports."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "models"))
+    from build import write
+
+    effc.compile(write("resnet18", tmp_path), "eyeriss", time_limit=10).save(tmp_path / "net.effx")
+    image = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", input=image)
+    files = [
+        "--input",
+        str(tmp_path / "x.npz"),
+        "--trace",
+        str(tmp_path / "t.json"),
+        "--json",
+        str(tmp_path / "r.json"),
+    ]
+    assert main(["run", str(tmp_path / "net.effx"), *files]) == 0
+    assert (tmp_path / "t.json").stat().st_size < 20e6
+    trace = json.loads((tmp_path / "t.json").read_text())
+    check_format(trace)
+    check_slices(trace, 200)
+    layers = json.loads((tmp_path / "r.json").read_text())["layers"]
+    times = {layer["name"]: layer["cycles"] for layer in layers if "cycles" in layer}
+    assert len(times) >= 21
+    assert sum(times.values()) == trace["otherData"]["cycles"]
+    shown = {layer["name"]: layer["dur"] for layer in slices(trace)["layers"]}
+    assert {name: shown[name] * 200 for name in times} == pytest.approx(times)
