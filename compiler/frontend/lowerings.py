@@ -20,7 +20,7 @@ from typing import NamedTuple
 import onnx
 
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import bodies, contrib, einsum, unroll
+from effc.compiler.frontend import attention, bodies, contrib, einsum, fused, rotary, unroll
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.conv_transpose import conv_transpose
@@ -84,6 +84,28 @@ def _own(function: Callable[[Node, Fresh], list[onnx.NodeProto]]) -> Callable[[N
 _RECURRENT = Expansion(_written(recurrent), "any steps; a nest for all inputs, and a loop over that of the states")
 _BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
 
+_KNOWN_LENGTH = "causal, a cache of known length, rotary positions; no window, no softcap"
+
+_TRANSFORMERS = {
+    "Attention": Expansion(_written(attention.attention), "masks of up to 3 axes, a past; no rotary positions"),
+    "QAttention": Expansion(_written(attention.quantised_attention), "as Attention, a product of integers"),
+    "MultiHeadAttention": Expansion(_written(attention.multi_head_attention), "queries, keys, values apart; a past"),
+    "GroupQueryAttention": Expansion(_written(attention.group_query_attention), _KNOWN_LENGTH),
+    "RotaryEmbedding": Expansion(_written(rotary.rotary_embedding), "any but packed batches"),
+    "MatMulNBits": Expansion(_written(fused.matmul_nbits), "2, 4, 8 bits, known weights: written out"),
+    **dict.fromkeys(
+        ("DynamicQuantizeMatMul", "MatMulIntegerToFloat"), Expansion(_written(fused.dynamic_matmul), "any")
+    ),
+    **dict.fromkeys(("Gelu", "BiasGelu", "FastGelu"), Expansion(fused.gelu, "any")),
+    "QuickGelu": Expansion(_written(fused.quick_gelu), "any"),
+    **dict.fromkeys(
+        ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"),
+        Expansion(_written(fused.skip_layer_norm), "whose mean and deviation nobody reads"),
+    ),
+    "EmbedLayerNormalization": Expansion(_written(fused.embed_layer_norm), "any"),
+}
+"""Operators of ``com.microsoft`` in optimised transformers."""
+
 EXPANSIONS: dict[tuple[str, str], Expansion] = {
     **dict.fromkeys((("", "LSTM"), ("", "GRU"), ("", "RNN")), _RECURRENT),
     **dict.fromkeys((("", "Attention"), ("", "LinearAttention"), ("", "CausalConvWithState")), _BODY),
@@ -91,6 +113,8 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     (contrib.DOMAIN, "FusedMatMul"): Expansion(_written(contrib.fused_matmul), "any but transposed batches"),
     (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), "with Relu, Sigmoid, Tanh or none"),
     (contrib.DOMAIN, "FusedGemm"): Expansion(_written(contrib.fused_gemm), "with Relu, Sigmoid, Tanh or none"),
+    **{(contrib.DOMAIN, op): entry for op, entry in _TRANSFORMERS.items()},
+    ("", "SimplifiedLayerNormalization"): Expansion(_written(fused.simplified_layer_norm), "over the last axis"),
     ("", "Loop"): Expansion(_own(unroll.loop), "with products in its body: compiled once, or unrolled if shapes vary"),
     ("", "Scan"): Expansion(_own(unroll.scan), "sequences of known shape, with products in its body: compiled once"),
 }
