@@ -20,6 +20,8 @@ MAX_FILE = (2 << 30) - 1
 MAX_DATA = 16 << 30
 """Bytes of all external data of a model."""
 
+DOMAIN = "com.microsoft"
+
 LARGE = 1024
 """Bytes of an initializer that ONNX's checker need not see."""
 
@@ -49,12 +51,26 @@ def check(model: onnx.ModelProto, place: str = "") -> None:
                 remedy="install a newer onnx and onnxruntime, or export the model for an older operator set",
             )
     with guard("the model is not valid ONNX", place):
-        small = skeleton(model)
+        small = _with_domains(skeleton(model))
         _require_text(small)
         for value in (*small.graph.input, *small.graph.output):
             if value.type.HasField("tensor_type"):
                 value.type.tensor_type.shape.SetInParent()  # a shape may be unknown, whatever the checker says
         onnx.checker.check_model(small)
+
+
+RUNTIMES_OWN = ("SimplifiedLayerNormalization",)
+"""Operators that onnxruntime's optimiser writes as if they were ONNX's."""
+
+
+def _with_domains(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, in which operators that are onnxruntime's own say so."""
+    own = [node for node in model.graph.node if node.op_type in RUNTIMES_OWN and not node.domain]
+    if own and not any(entry.domain == DOMAIN for entry in model.opset_import):
+        model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
+    for node in own:
+        node.domain = DOMAIN
+    return model
 
 
 def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:

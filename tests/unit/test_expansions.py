@@ -273,7 +273,7 @@ def test_what_onnxruntime_fuses_is_taken_apart(
 
 
 def test_onnxruntime_knows_the_shapes_of_its_own_operators() -> None:
-    made = contrib_model("FastGelu", {"x": (3, 4), "b": (4,)})
+    made = contrib_model("Inverse", {"x": (4, 4)})
     made.graph.node[1].CopyFrom(node("MatMul", "t v", "y"))
     made.graph.initializer.append(numpy_helper.from_array(random((4, 5)), "v"))
-    assert ops(assert_equal_to_onnxruntime(made)) == ["FastGelu", "MATMUL"]
+    assert ops(assert_equal_to_onnxruntime(made)) == ["Inverse", "MATMUL"]

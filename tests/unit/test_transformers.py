@@ -28,6 +28,7 @@ def compared(
     constant: str = "",
     wanted: str = "y",
     tolerance: float = 1e-5,
+    domain: str = "com.microsoft",
     **attributes: Any,
 ) -> list[str]:
     """The operators that a node becomes, which give what onnxruntime gives.
@@ -36,7 +37,7 @@ def compared(
     """
     names = [name.replace(".", "") for name in inputs.split()]
     results = [name.replace(".", "") for name in outputs.split()]
-    node = helper.make_node(op, names, results, "node", domain="com.microsoft", **attributes)
+    node = helper.make_node(op, names, results, "node", domain=domain, **attributes)
     known = constant.split()
     given = {name: value for name, value in values.items() if name in names and name not in known}
     made = helper.make_model(
