@@ -10,8 +10,8 @@ from effc.backends.accel.faults import MachineFault as MachineFault
 from effc.backends.accel.isa import Program as Program
 from effc.backends.accel.layer_clock import timings as timings
 from effc.backends.accel.machine import Machine as Machine
-from effc.backends.accel.machine import RunResult as RunResult
 from effc.backends.accel.machine import run_nest as run_nest
 from effc.backends.accel.machine import run_zeros as run_zeros
+from effc.backends.accel.run import RunResult as RunResult
 from effc.backends.accel.timing import Timing as Timing
 from effc.backends.accel.trace import Trace as Trace

@@ -283,16 +283,16 @@ def test_symbolic_dims_and_batches(folder: Path, capsys: Capture) -> None:
 
 
 def test_a_verification_that_fails_is_exit_1(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    from effc.backends.accel import machine
+    from effc.backends.accel import run
 
-    honest = machine._Run.nest
+    honest = run.Run.nest
 
-    def lying(self: machine._Run, layer: machine.NestLayer) -> effc.ir.counters.Counters:  # type: ignore[name-defined]
+    def lying(self: run.Run, layer: run.NestLayer) -> effc.ir.counters.Counters:  # type: ignore[name-defined]
         counters = honest(self, layer)
         counters.read("GLB", "O", 1)
         return counters
 
-    monkeypatch.setattr(machine._Run, "nest", lying)
+    monkeypatch.setattr(run.Run, "nest", lying)
     assert effc_("verify", folder / "small.effx") == 1
     shown = capsys.readouterr()
     assert re.search(r"conv1: O read at GLB: \d+ predicted, \d+ counted", shown.err)
@@ -301,14 +301,14 @@ def test_a_verification_that_fails_is_exit_1(folder: Path, monkeypatch: pytest.M
 
 
 def test_a_wrong_value_is_exit_1(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    from effc.backends.accel import machine
+    from effc.backends.accel import tensors
 
-    honest = machine._Run.fetch
+    honest = tensors.Tensors.fetch
 
-    def lying(self: machine._Run, name: str, dtype: str = "") -> object:
+    def lying(self: tensors.Tensors, name: str, dtype: str = "") -> object:
         return honest(self, name, dtype) * (1.001 if name in ("t3", "y") else 1)
 
-    monkeypatch.setattr(machine._Run, "fetch", lying)
+    monkeypatch.setattr(tensors.Tensors, "fetch", lying)
     assert effc_("verify", folder / "small.effx") == 1
     shown = capsys.readouterr()
     assert re.search(r"^y: at \[0, \d+\] .*, expected .*: error .*, limit 1e-04$", shown.err, re.MULTILINE)
