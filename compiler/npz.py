@@ -84,5 +84,7 @@ def _header(entry: BinaryIO, tensor: Tensor, path: Path) -> tuple[tuple[int, ...
     shape, _, dtype = read(entry)
     if dtype.hasobject:
         message = f"the array '{tensor.name}' is pickled Python, which is not read"
-        raise InputError(message, str(path), described(tensor), "save an array of numbers or of texts")
+        plain = "str" if tensor.dtype == "object" else repr(tensor.dtype)
+        remedy = f"save an array of {'texts' if plain == 'str' else 'numbers'}: array.astype({plain})"
+        raise InputError(message, str(path), described(tensor), remedy)
     return shape, dtype

@@ -100,7 +100,7 @@ class CompiledProgram:
             machine = Machine(self.target, zeros=zeros and self.target.uses_zeros, cycles=cycles, trace=trace)
             return machine.run(self.program, inputs, every_constant(self.graph), keep, progress)
         except MachineFault as fault:
-            raise InputError(f"the machine stopped: {fault}", remedy="compile the model again") from fault
+            raise InputError(f"the machine stopped: {fault}", remedy=fault.remedy) from fault
 
     def measured(self, result: RunResult) -> Report:
         """The report, with what the tensors of a run have of zeros."""
@@ -138,15 +138,17 @@ class CompiledProgram:
 
     def _outputs(self, inputs: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[list[Check], tuple[str, ...]]:
         """The outputs compared with onnxruntime's, and what there is to say about it."""
-        from effc.compiler.verify import compare_outputs, unpredictable
+        from effc.compiler.verify import compare_outputs, has_numbers, unpredictable
 
         if name := unpredictable(self.graph):
             return [], (f"the outputs are not compared: '{name}' draws random numbers",)
         expected, source = self.original.run(inputs, self._constant_bytes)
+        hollow = [name for name in self.graph.outputs if not has_numbers(expected[name])]
         notes = {
             ORT: (),
             INTEGERS: (f"compared with {source}: what stands between DequantizeLinear and QuantizeLinear",),
         }.get(source, (f"onnxruntime cannot run the model: the outputs are those of {source}",))
+        notes += tuple(f"no number of '{name}' is finite: give other inputs to compare it" for name in hollow)
         return compare_outputs(self.graph, found, expected), notes
 
     def _layers(self, tensors: Mapping[str, Any], result: RunResult) -> list[Check]:

@@ -21,6 +21,7 @@ class MachineFault(Exception):  # noqa: N818 - a fault is what machines have
     loops: Mapping[str, int] = field(default_factory=dict)
     level: str = ""
     expected: str = ""
+    remedy: str = "compile the model again"
 
     def __str__(self) -> str:
         lines = [f"fault: {self.message}"]

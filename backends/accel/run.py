@@ -266,7 +266,10 @@ class Run:
         try:
             return run_node(node, values, {name: self.tensors.fetch(name) for name in node.captures})
         except InputError as error:
-            raise MachineFault(error.message, node.name, expected=f"inputs that {node.op} takes") from None
+            remedy = error.remedy or "give inputs that the model takes: --input X.npz"
+            raise MachineFault(
+                error.message, node.name, expected=f"inputs that {node.op} takes", remedy=remedy
+            ) from None
 
 
 def given(values: Mapping[str, Array], name: str) -> Array:

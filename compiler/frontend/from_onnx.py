@@ -197,6 +197,9 @@ class _Frontend:
         except NotANest as why:
             self.host_reasons[node.name] = str(why)
             return False
+        except InputError as error:  # a body that these inputs never run need not be right for them
+            self.host_reasons[node.name] = f"control flow, whose body cannot be compiled: {error.message}"
+            return False
         kinds = control.result_types(plan, results)
         names = [*node.proto.output, *([""] * (len(kinds) - len(node.proto.output)))]
         for name, kind in zip(names, kinds):

@@ -139,6 +139,18 @@ def test_an_if_runs_one_branch(condition: bool) -> None:
     assert [program.execute(values).runs[body.ops[0].name] for body in op.bodies] == [condition, not condition]
 
 
+def test_a_branch_that_fits_no_input_is_never_run() -> None:
+    """The shapes of ``x`` make nonsense of one branch, which is no error as long as nobody takes it."""
+    made = if_model()
+    other = next(attribute.g for attribute in made.graph.node[0].attribute if attribute.name == "else_branch")
+    other.node[0].CopyFrom(node("MatMul", "x x", other.node[0].output[0]))
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    values = {"x": random((2, 3)), "v": random((3, 4)), "c": np.array([True])}
+    program = compiled(made, dims={"N": 2})
+    assert "cannot be compiled" in program.report.host[0].reason
+    assert_close(program.run(values)["y"], run_model(made, values)["y"])
+
+
 def test_a_loop_in_a_loop() -> None:
     """A Scan in the body of a Loop, which reads from outside of both."""
     inner = graph(
@@ -203,3 +215,10 @@ def test_what_breaks_a_control_op_is_an_error() -> None:
     for form, message in broken.items():
         with pytest.raises(effc.InputError, match=message):
             effc.parse_graph(form)
+
+
+def test_outputs_without_a_number_are_told() -> None:
+    """They are equal to onnxruntime's, and nothing was compared."""
+    verified = compiled(scan_model()).verify({"x": np.full((2, 3), np.nan, np.float32), "e": random((STEPS, 3))})
+    assert verified.ok
+    assert any("no number of 'y' is finite" in note for note in verified.notes)

@@ -228,6 +228,11 @@ def test_activations_and_normalisations(op: str, inputs: str, outputs: str) -> N
     compared(op, ROWS, inputs, outputs, known, " ".join(names), **attributes)
 
 
+def test_a_normalisation_that_is_not_onnx_and_says_so_nowhere() -> None:
+    found = compared("SimplifiedLayerNormalization", ROWS, "x g", constant="g", domain="", axis=-1, epsilon=1e-3)
+    assert "SimplifiedLayerNormalization" not in found
+
+
 @pytest.mark.parametrize(
     "inputs", ["ids kinds words places types g b mask", "ids . words places . g b", "ids . words places . g b . at"]
 )
