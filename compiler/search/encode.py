@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, product
@@ -20,7 +20,7 @@ from effc.ir.schedule import For, Item, Keep, Par, Schedule
 IRRELEVANT, PLAIN, WINDOW = 0, 1, 2
 KINDS = ("all", "busiest", "first", "events")
 OVERLAPS, STOPS, TO_MACS = 0, 1, 2
-STEADY, TIMED, PRODUCT = 0, 1, 2
+STEADY, TIMED, PRODUCT, FRONT = 0, 1, 2, 3
 
 Key = tuple[str, int, int, int, bool, int, int]
 """What the factors depend on: operand, mark, axes of instances that move alike and apart, padding, kind, own axes."""
@@ -70,7 +70,8 @@ class Encoder:
     ``loose``: the bias takes no room, identical tiles and windows cost what they cost at least, so that the optimum is
     a lower bound of that of all steps that divide. ``relaxed``: so do all chains, and the lower bound is that of the
     whole space. ``trial``: see ``contiguous``. ``outermost``: the marks of the bias stand outside all others, where it
-    moves least and takes most room.
+    moves least and takes most room. ``known``: energy and cycles of points of a front; only what is better in one of
+    both than each of them is looked for. ``fewest``: cycles that no schedule undercuts.
     """
 
     def __init__(
@@ -81,9 +82,13 @@ class Encoder:
         relaxed: bool = False,
         trial: bool = True,
         outermost: bool = True,
+        known: Sequence[tuple[Fraction, int]] = (),
+        fewest: int = 0,
     ) -> None:
         self.problem, self.groups, self.loose, self.relaxed = problem, groups, loose or relaxed, relaxed
         self.outermost = outermost
+        self.known = known
+        self.fewest = max(fewest, cycles_floor(problem.nest, problem.target))
         self.scattered = loose and not contiguous(problem, trial)
         self.dims = groups.dims
         self.operands = list(problem.nest.operands.values())
@@ -103,8 +108,10 @@ class Encoder:
         used = list(self.groups.windows)
         settings = [self.setting(setting, slides) for setting, slides in self.slides]
         out = [len(self.dims), len(groups), len(problem.unrolls), len(self.names), len(used)]
-        out += [len(self.slides), int(self.relaxed), PRODUCT if problem.product else TIMED if problem.timed else STEADY]
-        out += [len(self.ports), cycles_floor(problem.nest, problem.target)]
+        out += [len(self.slides), int(self.relaxed), self.mode]
+        out += [len(self.ports), self.fewest, len(self.known)]
+        for energy, cycles in self.known:
+            out += [*bits(energy * problem.prices.scale), *bits(cycles)]
         for dim in self.dims:
             out += [problem.nest.bounds[dim], next(i for i, group in enumerate(groups) if dim in group)]
         for unroll in problem.unrolls:
@@ -241,6 +248,13 @@ class Encoder:
         own = self.own(words)
         parts = frozenset[str]().union(*(u.dims for i, u in enumerate(self.problem.unrolls) if own >> i & 1))
         return self.problem.words(self.problem.nest.operands[words.operand], frozenset(self.dims) - parts)
+
+    @property
+    def mode(self) -> int:
+        """What is compared."""
+        if self.known:
+            return FRONT
+        return PRODUCT if self.problem.product else TIMED if self.problem.timed else STEADY
 
     @property
     def monotone(self) -> bool:

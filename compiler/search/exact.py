@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache, partial
@@ -104,7 +104,10 @@ def applies(nest: Nest, target: Target) -> bool:
 def perfect(nest: Nest, target: Target, objective: str, deadline: float | None = None) -> Proof:
     """The best schedule whose steps divide, on a target without sliding windows."""
     problem, groups = _problem(nest, target, objective)
-    encoder = Encoder(problem, groups)
+    fewest = 0
+    if problem.product and not problem.judged:
+        fewest = ceil(perfect(nest, target, "latency", share(deadline, 3)).lower_bound)
+    encoder = Encoder(problem, groups, fewest=fewest)
     most = _any(problem)
     trial = left(deadline) > 1
     counted = contiguous(problem, trial) and not shared_tiles(problem)
@@ -152,8 +155,8 @@ def _judged(
     """The best of all schedules whose bound is below the value of ``start``, which is known to be a good one."""
     if start.schedule is None or start.value == start.lower_bound or not encoder.monotone or late(deadline):
         return start
-    judge = Judge(problem, objective, partial(_schedule, problem, encoder), (start.value, start.schedule))
-    *_, statistics = _kernel(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
+    judge = Judge(problem, objective, partial(written, problem, encoder), (start.value, start.schedule))
+    *_, statistics = kernel(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
     whole = not statistics["stopped"] and not judge.exhausted
     lower = max(start.lower_bound, judge.lower_bound) if whole else start.lower_bound
     expanded = start.expanded + statistics["nodes"] + judge.costed
@@ -204,16 +207,21 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     """The best schedule of a plain nest, with steps of any size; ``start`` is what is known of some."""
     problem, groups = _problem(nest, target, objective)
     assert start.schedule is not None
-    encoder, scaled = Encoder(problem, groups, relaxed=True), start.value * problem.prices.scale
+    fewest = 0
+    if problem.product and not problem.judged:
+        fastest = perfect(nest, target, "latency", share(deadline, 4))
+        if fastest.schedule is not None:
+            fewest = ceil(ragged(nest, target, "latency", fastest, share(deadline, 3)).lower_bound)
+    encoder, scaled = Encoder(problem, groups, relaxed=True, fewest=fewest), start.value * problem.prices.scale
     if (scaled > MOST and not problem.product) or not encoder.monotone:
         return replace(start, lower_bound=Fraction(0))
     most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
-    found, value, lower, setting, order, loops, statistics = _kernel(encoder.encode(), most, RAGGED, utc(deadline))
+    found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, RAGGED, utc(deadline))
     bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
     if not found:
         return best
-    schedule = _schedule(problem, encoder, setting, order, loops)
+    schedule = written(problem, encoder, setting, order, loops)
     evaluation = None if schedule is None else try_schedule(nest, schedule, target)
     if schedule is not None and evaluation is not None and not isinstance(evaluation, list):
         better = evaluation.value(objective)
@@ -223,7 +231,7 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     return _judged(problem, objective, encoder, best, RAGGED, deadline)
 
 
-def _schedule(
+def written(
     problem: Problem, encoder: Encoder, setting: int, order: list[int], loops: list[tuple[int, int, int, int]]
 ) -> Schedule | None:
     """The kernel's answer as a schedule; None if it cannot be written as one."""
@@ -237,7 +245,11 @@ def _schedule(
     return schedule_of_chains([marks[m] for m in order], chains, problem)
 
 
-def _kernel(problem: bytes, most: float, budget: int, deadline: float, judge: Judge | None = None) -> Solution:
+Asked = Callable[[int, list[int], list[tuple[int, int, int, int]], float, float], float]
+"""What the kernel asks about a schedule that it has found: see ``judge.py``."""
+
+
+def kernel(problem: bytes, most: float, budget: int, deadline: float, judge: Asked | None = None) -> Solution:
     """The kernel's answer; what it discarded is counted."""
     found = solve(problem, most, budget, deadline, judge)
     discard({rule: found[-1][rule] for rule in RULES})
@@ -272,12 +284,12 @@ def _solve(
     problem: Problem, encoder: Encoder, most: float, budget: int = EFFORT, deadline: float | None = None
 ) -> Proof:
     """The least value up to ``most``; without a schedule if there is none that is proven or found in time."""
-    found, value, lower, setting, order, loops, statistics = _kernel(encoder.encode(), most, budget, utc(deadline))
+    found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
     scale, expanded = problem.prices.scale, statistics["nodes"]
     if not found:
         bound = _bound(problem, lower if statistics["stopped"] else most + 1)
         return Proof(None, Fraction(most + 1) / scale, bound, expanded, statistics)
     bound = _bound(problem, lower if statistics["stopped"] else value)
     exact = Fraction(int(value), scale)
-    schedule = None if encoder.relaxed else _schedule(problem, encoder, setting, order, loops)
+    schedule = None if encoder.relaxed else written(problem, encoder, setting, order, loops)
     return Proof(schedule, exact, bound, expanded, statistics)

@@ -1,10 +1,11 @@
 """The Pareto front of a nest over (energy, cycles): schedules of which none is better in both.
 
-A schedule of least ``energy + weight x cycles`` is on the front, for any positive weight. That sum is an energy, too:
-of a target that leaks as much more per cycle. So every such search proves a point, and a line that no schedule is
-below. Between two neighbouring points the next weight is the slope of the line through them; where nothing is below
-that line, nothing is left to find by weights. What the front may have besides, lies above all lines: points in the
-triangles between neighbours.
+Where cycles are those of compute one search finds the whole front (``points.py``). Elsewhere it is looked for by
+weights: a schedule of least ``energy + weight x cycles`` is on the front, for any positive weight. That sum is an
+energy, too: of a target that leaks as much more per cycle. So every such search proves a point, and a line that
+no schedule is below. Between two neighbouring points the next weight is the slope of the line through them; where
+nothing is below that line, nothing is left to find by weights. What the front may have besides, lies above all lines:
+points in the triangles between neighbours.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from itertools import combinations, pairwise
 from math import ceil, frexp
 
 from effc.compiler.cost import Evaluation, evaluate
+from effc.compiler.search.points import Others
 from effc.compiler.search.result import Best, Point
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
@@ -29,19 +31,27 @@ EDGE = 1000
 Solve = Callable[[Target, str], Best]
 """The search for the least of an objective on a target, which is the given one or leaks more."""
 
+Rest = Callable[[list[tuple[Fraction, int]]], Others | None]
+"""The search for all other points: see ``points.py``."""
+
 Line = tuple[Fraction, Fraction]
 """(weight, bound): every schedule has energy + weight x cycles >= bound."""
 
 
 def search(
-    nest: Nest, target: Target, machine: Target, solve: Solve, progress: Callable[[Best], None] | None = None
+    nest: Nest,
+    target: Target,
+    machine: Target,
+    solve: Solve,
+    rest: Rest,
+    progress: Callable[[Best], None] | None = None,
 ) -> Best:
     """The schedule of least energy x cycles of the front, with the front.
 
     Points are costed on ``machine``. The certificate is that of energy x cycles: below all lines there is no schedule.
     ``progress`` is called with what is known after each search.
     """
-    front = _Front(nest, target, machine, solve)
+    front = _Front(nest, target, machine, solve, rest)
     for _ in front.searches():
         if progress is not None:
             progress(front.best())
@@ -51,8 +61,9 @@ def search(
 class _Front:
     """The points and the lines that searches have found."""
 
-    def __init__(self, nest: Nest, target: Target, machine: Target, solve: Solve) -> None:
-        self.nest, self.target, self.machine, self.solve = nest, target, machine, solve
+    def __init__(self, nest: Nest, target: Target, machine: Target, solve: Solve, rest: Rest) -> None:
+        self.nest, self.target, self.machine, self.solve, self.rest = nest, target, machine, solve, rest
+        self.whole = False
         self.lines: list[Line] = []
         self.fastest = solve(target, "latency")
         self.fewest = ceil(self.fastest.certificate.lower_bound)
@@ -70,11 +81,26 @@ class _Front:
         proven = weight > 0 and best.certificate.status == "optimal"
         self.found.append(Point(best.schedule, self.evaluation(best), proven))
 
+    def take_rest(self) -> bool:
+        """Whether all points are found at once."""
+        if self.fastest.certificate.status != "optimal":
+            return False
+        known = [(point.evaluation.energy, point.evaluation.cycles) for point in undominated(self.found)]
+        found = self.rest(known)
+        if found is None:
+            return False
+        self.whole = found.whole
+        self.found += [Point(schedule, evaluation, False) for schedule, evaluation in found.schedules]
+        return self.whole
+
     def searches(self) -> Iterator[None]:
         """One search after another; the first is done."""
         yield
         self.weigh(Fraction(0))
         yield
+        if self.take_rest():
+            yield
+            return
         least = self.found[-1].evaluation
         scale, known = least.energy / least.cycles, set()
         for weight in (rounded(scale / EDGE), rounded(scale * EDGE)):
@@ -92,11 +118,11 @@ class _Front:
 
     def best(self) -> Best:
         """The front as it is known, fewest cycles first, and the best of it."""
-        points = undominated(self.found)
+        points = [replace(point, proven=point.proven or self.whole) for point in undominated(self.found)]
         evaluation = min((point.evaluation for point in points), key=lambda found: found.value("edp"))
         schedule = next(point.schedule for point in points if point.evaluation is evaluation)
         value = evaluation.value("edp")
-        bound = min(value, edp_bound(self.lines, self.fewest))
+        bound = value if self.whole else min(value, edp_bound(self.lines, self.fewest))
         certificate = replace(
             self.fastest.certificate,
             status="optimal" if value == bound else "bounded",

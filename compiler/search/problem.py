@@ -89,7 +89,7 @@ class _Sum:
 
 
 class Problem:
-    """A nest on a target for an objective: energy, words at the outermost level, cycles, or energy x cycles.
+    """A nest on a target for an objective: energy, words at the outermost level, cycles, or both energy and cycles.
 
     ``timed``: cycles depend on what passes limited ports, or are a factor of the objective, so that it is no sum of
     counts. ``judged``: the formula gives a bound of the cycles only.
@@ -100,7 +100,7 @@ class Problem:
         self.bottom = len(target.levels)
         self.dims = tuple(dim.name for dim in nest.dims if dim.bound > 1) or (nest.dims[0].name,)
         self.prices = prices_of(nest, target, objective)
-        self.product = objective == "edp"
+        self.product = objective in ("edp", "pareto")
         self.judged = bool(target.bandwidths) and (self.product or self.prices.cycle > 0)
         self.timed = self.product or self.judged
         self.windows: tuple[Window, ...] = windows_of(nest)
@@ -235,7 +235,7 @@ def _unrolls(nest: Nest, target: Target) -> Iterator[Unroll]:
 
 def prices_of(nest: Nest, target: Target, objective: str) -> Prices:
     """The cost of every access, scaled to integers."""
-    energy, zero = objective in ("energy", "edp"), Fraction(0)
+    energy, zero = objective in ("energy", "edp", "pareto"), Fraction(0)
     reads, writes, hops = {}, {}, {}
     for i, level in enumerate(target.levels):
         traffic = objective == "dram" and i == 0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 
 from effc.compiler.search import constrained, find, front
+from effc.compiler.search.clock import share
 from effc.compiler.search.constraints import Rules, narrowed
 from effc.compiler.search.find import Progress
 from effc.compiler.search.floor import dram_floor
+from effc.compiler.search.points import Others, all_points
 from effc.compiler.search.result import Best
 from effc.compiler.search.space import size
 from effc.compiler.search.tally import tally
@@ -65,6 +68,11 @@ def _best(
         machine = find.without_windows(target) if perfect_factors else target
         each = None if time_limit is None else time_limit / (front.SEARCHES + 4)
         solve = partial(chosen, nest, perfect_factors=perfect_factors, time_limit=each)
-        return front.search(nest, target, machine, solve, progress)
+        deadline = None if time_limit is None else time.perf_counter() + 0.9 * time_limit
+
+        def rest(known: list[tuple[Fraction, int]]) -> Others | None:
+            return None if constraints else all_points(nest, machine, known, perfect_factors, share(deadline, 2))
+
+        return front.search(nest, target, machine, solve, rest, progress)
     most = None if time_limit is None else 0.9 * time_limit
     return chosen(nest, target, objective, perfect_factors=perfect_factors, time_limit=most, progress=progress)

@@ -110,9 +110,40 @@ static double cycles_of(const S *s, const Setting *t, const int *order, const do
     return ceil(most * (1 - 1e-12));
 }
 
+/* ---- a front over energy and cycles: what is not less than a point known in energy, nor in cycles, is not wanted ---- */
+
+/* The least energy known of schedules with so many cycles, or fewer. */
+static double least_known(const S *s, double cycles) {
+    int low = 0, high = s->nfront - 1;
+    while (low < high) {
+        int middle = (low + high + 1) / 2;
+        if (s->front[middle].cycles <= cycles) low = middle;
+        else high = middle - 1;
+    }
+    return s->front[low].energy; /* no schedule is faster than the first */
+}
+
+/* How many cycles a schedule of so much energy may have at most. */
+static double most_wanted(const S *s, double energy) {
+    for (int i = 0; i < s->nfront; i++)
+        if (s->front[i].energy <= energy) return s->front[i].cycles - 1;
+    return INFINITY;
+}
+
+static void add_point(S *s, Point point) {
+    int first = 0, last;
+    while (first < s->nfront && s->front[first].cycles < point.cycles) first++;
+    for (last = first; last < s->nfront && s->front[last].energy >= point.energy;) last++;
+    if (s->nfront == s->cfront) s->front = realloc(s->front, sizeof(Point) * (s->cfront = 2 * s->cfront + 16));
+    memmove(s->front + first + 1, s->front + last, sizeof(Point) * (s->nfront - last));
+    s->nfront += 1 - (last - first);
+    s->front[first] = point;
+}
+
+/* What is compared: less than zero on a front, if nothing known is as good in both. */
 static double combined(const S *s, const Setting *t, double energy, double cycles) {
     energy += t->price * cycles;
-    return s->timed == PRODUCT ? energy * cycles : energy;
+    return s->timed == PRODUCT ? energy * cycles : s->timed == FRONT ? energy - least_known(s, cycles) : energy;
 }
 
 /* Energy without that of cycles. */
@@ -134,9 +165,9 @@ static double judged(S *s, const Setting *t, const int *order, const double *z) 
     int setting;
     take_times(s, t, z, &x);
     PyObject *marks = marks_found(s, &setting), *answer;
-    double most = -1;
-    answer = PyObject_CallFunction(s->judge, "iNNdd", setting, marks, loops_found(s), energy_of(t, z),
-                                   cycles_of(s, t, order, z, &x));
+    double most = -1, energy = energy_of(t, z), cycles = cycles_of(s, t, order, z, &x);
+    if (s->timed == FRONT) add_point(s, (Point){energy + t->price * cycles, cycles});
+    answer = PyObject_CallFunction(s->judge, "iNNdd", setting, marks, loops_found(s), energy, cycles);
     if (answer) most = PyFloat_AsDouble(answer);
     Py_XDECREF(answer);
     if (PyErr_Occurred()) s->stopped = 2;

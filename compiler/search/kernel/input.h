@@ -128,6 +128,10 @@ static void note_fanout(S *s, const int *level, int axis) {
 static void read_problem(S *s, const int64_t *at) {
     s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
     s->relaxed = take(&at), s->timed = take(&at), s->ports = take(&at), s->fewest = (double)take(&at);
+    for (int i = (int)take(&at); i > 0; i--) {
+        double energy = take_double(&at), cycles = take_double(&at);
+        add_point(s, (Point){energy, cycles});
+    }
     read_dims(s, &at);
     int level[MAXA];
     for (int a = 0; a < s->A; a++) {
@@ -176,4 +180,5 @@ static void release(S *s) {
     for (int i = 0; i < s->nplans; i++) free(s->plan[i].form);
     free(s->plan);
     free(s->data);
+    free(s->front);
 }

@@ -20,7 +20,10 @@ static const double *rowp(const Search *q, int depth, int r) {
 }
 
 /* The cost of an energy: rounded once, so that no smaller product has a greater one. */
-static double worth(const Search *q, double energy) { return q->cycles ? energy * q->cycles : energy; }
+static double worth(const Search *q, double energy) {
+    if (!q->cycles) return energy;
+    return q->s->timed == FRONT ? energy - least_known(q->s, q->cycles) : energy * q->cycles;
+}
 
 static double cost(const Search *q, const double *x, const double *low, const double *high) {
     double sum = q->t->constant, z[MAXJ];
@@ -64,10 +67,11 @@ static void extremes(Search *q, int depth) {
 }
 
 /* Whether a value is worth looking at: less than the best, or equal to it in an earlier placement; a product may be less
- * than one that it is rounded to.
+ * than one that it is rounded to. Of cycles alone very many schedules have as few: there the first one will do.
  */
 static int hopeful(const Search *q, double value) {
     if (value != q->s->best) return value < q->s->best;
+    if (q->J == 1 && !q->s->timed) return !q->s->found;
     return !q->s->found || q->p->number <= q->s->bestplace || q->s->timed == PRODUCT;
 }
 
@@ -265,7 +269,7 @@ static void dfs(Search *q, int depth, const double *x) {
 static int splits(const Search *q) { return q->t->compute >= 0 && (q->J > 1 || q->s->timed); }
 
 /* Whether cycles are those of compute, if any: then costs are sums in what is searched at once. */
-static int steady(const S *s) { return !s->timed || (s->timed == PRODUCT && !s->ports); }
+static int steady(const S *s) { return !s->timed || (s->timed >= PRODUCT && !s->ports); }
 
 static int separable(const Search *q, int a, int b) {
     for (int j = 0; j < q->J; j++)
@@ -366,7 +370,7 @@ static void explore(Search *q) {
     dfs(q, 0, one);
 }
 
-/* ---- where iterations cost something: the rows of as many iterations together, so that compute is known ---- */
+/* ---- where iterations cost something: rows of as many iterations together, so that compute is known ---- */
 
 typedef struct {
     int first, n;
@@ -381,33 +385,33 @@ typedef struct {
     double low[MAXG + 1][WIDTH], high[MAXG + 1][WIDTH]; /* of the groups from there on */
 } Split;
 
-static void widen_by(const Search *q, Alike *x, const double *y) {
-    for (int k = 0; k < q->W; k++) x->low[k] = fmin(x->low[k], y[k]), x->high[k] = fmax(x->high[k], y[k]);
-}
-
 /* Sorts the rows of a depth by their iterations. */
 static void sort_alike(Split *w, int d) {
     Search *q = w->q;
-    int k = q->t->compute, n = 0;
-    Sorted *t = malloc(sizeof(Sorted) * q->n[d]);
-    for (int i = 0; i < q->n[d]; i++) t[i] = (Sorted){rowp(q, d, q->row[d][i])[k], q->row[d][i]};
-    qsort(t, q->n[d], sizeof *t, by_bound);
+    int k = q->t->compute, n = 0, *of = malloc(sizeof(int) * q->n[d]);
     w->row[d] = malloc(sizeof(int) * q->n[d]);
     w->alike[d] = malloc(sizeof(Alike) * q->n[d]);
     for (int i = 0; i < q->n[d]; i++) {
-        const double *y = rowp(q, d, t[i].row);
-        w->row[d][i] = t[i].row;
-        if (!i || t[i].bound != t[i - 1].bound) {
-            Alike *x = &w->alike[d][n++];
-            x->first = i, x->n = 0;
+        const double *y = rowp(q, d, q->row[d][i]);
+        int c = 0;
+        while (c < n && w->alike[d][c].low[k] != y[k]) c++;
+        Alike *x = &w->alike[d][of[i] = c];
+        if (c == n) {
+            x->n = 0, n++;
             memcpy(x->low, y, sizeof(double) * q->W);
             memcpy(x->high, y, sizeof(double) * q->W);
         }
-        w->alike[d][n - 1].n++;
-        widen_by(q, &w->alike[d][n - 1], y);
+        for (int i = 0; i < q->W; i++) x->low[i] = fmin(x->low[i], y[i]), x->high[i] = fmax(x->high[i], y[i]);
+        x->n++;
+    }
+    for (int c = 0, first = 0; c < n; first += w->alike[d][c++].n) w->alike[d][c].first = first;
+    for (int c = 0; c < n; c++) w->alike[d][c].n = 0;
+    for (int i = 0; i < q->n[d]; i++) {
+        Alike *x = &w->alike[d][of[i]];
+        w->row[d][x->first + x->n++] = q->row[d][i];
     }
     w->n[d] = n;
-    free(t);
+    free(of);
 }
 
 /* Searches the rows chosen. */
@@ -418,7 +422,7 @@ static void explore_alike(Split *w) {
         memcpy(q->row[d], w->row[d] + w->chosen[d]->first, sizeof(int) * q->n[d]);
     }
     q->s->nodes++;
-    if (q->s->timed == PRODUCT && !q->s->ports) {
+    if (q->s->timed && steady(q->s)) {
         q->cycles = 1;
         for (int d = 0; d < q->G; d++) q->cycles *= w->chosen[d]->low[q->t->compute];
         q->cycles = fmax(q->s->fewest, q->cycles);
@@ -427,7 +431,7 @@ static void explore_alike(Split *w) {
     q->cycles = 0;
 }
 
-/* One choice of iterations after another, group by group. */
+/* One number of iterations after another, group by group. */
 static void choose_alike(Split *w, int depth, const double *low, const double *high) {
     Search *q = w->q;
     if (depth == q->G) {

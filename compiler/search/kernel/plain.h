@@ -262,10 +262,17 @@ static void limit_terms(const Boxes *q, const double *z, double *most) {
     Times x;
     take_times(s, t, z, &x);
     double energy = energy_of(t, z), cycles = cycles_of(s, t, q->plan->order, z, &x), most_energy, most_cycles;
-    int product = s->timed == PRODUCT;
-    most_energy = (product ? q->most / cycles : q->most) - t->price * cycles;
-    most_cycles = product ? q->most / (energy + t->price * cycles)
-                  : t->price ? (q->most - energy) / t->price : INFINITY;
+    if (s->timed == FRONT) {
+        most_energy = q->most + least_known(s, cycles);
+        most_cycles = most_wanted(s, energy + t->price * cycles);
+    } else if (s->timed == PRODUCT) {
+        most_energy = q->most / cycles;
+        most_cycles = q->most / (energy + t->price * cycles);
+    } else {
+        most_energy = q->most;
+        most_cycles = t->price ? (q->most - energy) / t->price : INFINITY;
+    }
+    most_energy -= t->price * cycles;
     for (int j = 0; j < t->nterms; j++) {
         double c = t->term[j].coefficient;
         most[j] = c ? z[j] + (most_energy - energy) / c : INFINITY;

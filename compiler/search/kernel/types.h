@@ -12,7 +12,8 @@ enum { MAXW = 32, MAXN = 8, MAXP = 24 };
 enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };
 enum { ALL = 0, BUSIEST, FIRST, EVENTS }; /* words: of all instances; of one; of one in the first event; none but events */
 enum { OVERLAPS = 0, STOPS, MACS };
-enum { STEADY = 0, TIMED, PRODUCT }; /* energy + price x cycles: of the MACs; of all that may be busiest; energy x cycles */
+/* Energy + price x cycles: of the MACs; of all that may be busiest; energy x cycles; energy that is too much on a front. */
+enum { STEADY = 0, TIMED, PRODUCT, FRONT };
 enum { MOST_PLACEMENTS = 10000, MOST_RELAXED = 2000, ENOUGH = 200 };
 
 /* Why something is not looked at: it is like another one, too large, costs too much, is dominated; a box is empty. */
@@ -108,6 +109,10 @@ typedef struct {
     int number;
 } Placement;
 
+typedef struct {
+    double energy, cycles;
+} Point;
+
 struct Plan;
 
 __extension__ typedef __int128 Exact;
@@ -116,6 +121,8 @@ typedef struct {
     int D, G, A, O, W, NS;
     int timed, ports;
     double fewest; /* cycles at least */
+    Point *front;  /* what is known, fewest cycles first, least energy last */
+    int nfront, cfront;
     int relaxed; /* chains are bounds of all chains, steps of any size: see relax() */
     int bound[MAXD], group[MAXD];
     int gdims[MAXG], gdim[MAXG][2];
