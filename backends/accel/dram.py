@@ -39,9 +39,12 @@ class Dram:
         self.planes: dict[np.dtype[Any], Memory] = {}
 
     def plane(self, dtype: str) -> Memory:
-        """The words of a type. A machine that was asked for another type than float32 keeps all in that."""
-        other = self.dtype != np.float32 or integer_bits(dtype) is None
-        kind = self.dtype if other else storage(dtype)
+        """The words of a type. A machine that was asked for another type than float32 keeps all in that.
+
+        Types of 16 bits are kept in 32, and rounded as they are written.
+        """
+        other = self.dtype != np.float32 or (integer_bits(dtype) is None and dtype != "float64")
+        kind = self.dtype if other else np.dtype(np.float64) if dtype == "float64" else storage(dtype)
         if kind not in self.planes:
             self.planes[kind] = Memory.sharing(self.level, self.words, kind, self.valid)
         return self.planes[kind]

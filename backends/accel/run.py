@@ -128,6 +128,7 @@ class Run:
         memory, output = self.dram.layer(layer, self.slots), setting_box(written)
         counters = self.sums(layer, memory, output)
         self.dram.keep(layer, memory, self.slots[written.tensor].dtype if epilogue is None else epilogue.dtype)
+        self.tensors.round(output, self.slots[written.tensor].dtype)
         zeros = self.result.zeros.get(layer.name)
         if zeros is not None:
             zeros.stored.update(self.stored(layer, range(1, len(self.machine.target.levels))))

@@ -18,6 +18,8 @@ from effc.ir.types import integer_bits, is_narrow, storage
 
 Value = Any
 
+HALVES = ("float16", "bfloat16")
+
 
 class Tensors:
     """The values of the slots of a program. ``dtype``: what a word of floating point holds."""
@@ -64,6 +66,12 @@ class Tensors:
         box = slot_box(slot)
         box.view(self.dram.plane(slot.dtype).data, 0)[...] = value
         box.view(self.dram.valid, 0)[...] = True
+
+    def round(self, box: Box, dtype: str) -> None:
+        """Round finished words to a type of fewer bits than those that a word holds, if it is one."""
+        if dtype in HALVES and self.dtype == np.float32:
+            words = box.view(self.dram.plane(dtype).data, 0)
+            words[...] = words.astype(word_type(dtype))
 
     def words(self, names: Iterable[str]) -> int:
         """The elements of tensors in DRAM; shapes and indices are no data."""

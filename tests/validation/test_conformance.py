@@ -32,7 +32,6 @@ GROUPS = 16
 """Cases share a test, since there are so many."""
 
 EXCEPTIONS: dict[str, str] = {
-    "test_ai_onnx_ml_tree_ensemble_single_tree": "float64: a threshold that no float32 of the machine's memory meets",
     "test_attention_4d_causal_fp16_expanded": "float16: two of 192 values are one unit in the last place away",
 }
 """Tests that onnxruntime passes and effc need not; at most 1 % of them."""
