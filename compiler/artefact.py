@@ -7,7 +7,8 @@ report.json     the report, without times and paths
 program.asm     the program of the accelerator
 model.onnx      the original model, its large tensors as external data in ``data/``
 graph_1.txt ... graph, report and program for other sizes of symbolic dims
-data/SHA-256    constants and tensors, row-major, little end first
+data/SHA-256    constants and tensors, row-major, little end first; of constants that are tensors of the model times
+                factors, the factors: artefact.json says which
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,7 @@ from effc.compiler.program import CompiledProgram
 from effc.compiler.target import parse_target, print_target
 from effc.ir import parse_graph, print_graph
 from effc.ir.bodies import every_constant, every_nest, with_constants
-from effc.ir.constants import AbsentConstant, digest
+from effc.ir.constants import AbsentConstant, Scaled, digest, scaled, scaled_from
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
 from effc.ir.types import is_narrow, storage
 
@@ -53,16 +55,45 @@ _DTYPE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 def save(compiled: CompiledProgram, path: Path) -> None:
     """Write an artefact, whole or not at all. Equal programs give equal bytes."""
     sizes = [variant.sizes for variant in compiled.variants]
-    texts = {
-        "artefact.json": json.dumps({"backend": compiled.backend, "sizes": sizes}),
-        "target.hw": compiled.target.source or print_target(compiled.target),
-    }
     data: dict[str, Buffer] = dict(compiled.original.data)
+    texts: dict[str, str] = {}
+    recipes: dict[str, Recipe] = {}
     for number, variant in enumerate(compiled.variants):
         texts |= _texts(variant, number)
-        data |= {digest(value): array_bytes(value) for value in every_constant(variant.graph).values()}
+        for value in every_constant(variant.graph).values():
+            if (recipe := Recipe.of(value, data)) is None:
+                data[digest(value)] = array_bytes(value)
+            else:
+                recipes[digest(value)] = recipe
+                data[recipe.factors] = array_bytes(recipe.made_of.factors)
+    head = {
+        "backend": compiled.backend,
+        "sizes": sizes,
+        "scaled": {key: recipes[key].to_json() for key in sorted(recipes)},
+    }
+    texts |= {"artefact.json": json.dumps(head), "target.hw": compiled.target.source or print_target(compiled.target)}
     encoded = {name: text.encode() for name, text in texts.items()} | {"model.onnx": compiled.original.shell}
     write_container(path, encoded, data)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a constant follows from tensors that an artefact holds: the digests of source and factors, their shapes."""
+
+    source: str
+    factors: str
+    made_of: Scaled
+
+    @classmethod
+    def of(cls, value: Array, data: Mapping[str, Buffer]) -> Recipe | None:
+        """The recipe of a constant whose source is in ``data`` already."""
+        how = scaled_from(value)
+        if how is None or digest(how.source) not in data:
+            return None
+        return cls(digest(how.source), digest(how.factors), how)
+
+    def to_json(self) -> list[Any]:
+        return [self.source, self.factors, list(self.made_of.shape), list(self.made_of.factors.shape)]
 
 
 def _texts(compiled: CompiledProgram, number: int) -> dict[str, str]:
@@ -206,12 +237,24 @@ class _Reader:
         """The original model, with the tensors that are no constants of the graph."""
         shell = self.container.text("model.onnx")
         known = {digest(value) for value in every_constant(graph).values()}
+        known |= {recipe[1] for recipe in self.recipes.values()}
         rest = [entry for entry in self.container.digests if entry not in known] if data else []
         return Original(shell, {entry: self.checked(entry) for entry in rest})
+
+    @cached_property
+    def recipes(self) -> dict[str, list[Any]]:
+        """Of constants that follow from others the digests of these, and shapes."""
+        try:
+            recipes = json.loads(self.text("artefact.json")[0]).get("scaled", {})
+            return {str(key): [str(a), str(b), tuple(c), tuple(d)] for key, (a, b, c, d) in recipes.items()}
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise self.container.damaged("the entry artefact.json says nonsense of constants") from None
 
     def array(self, constant: Any) -> Array:
         """The values of a constant that the graph declares."""
         assert isinstance(constant, AbsentConstant)
+        if constant.sha256 in (recipes := self.recipes):
+            return self.scaled(constant, *recipes[constant.sha256])
         content = self.checked(constant.sha256)
         try:
             array = (
@@ -222,6 +265,18 @@ class _Reader:
             return array.reshape(constant.shape)
         except (ValueError, TypeError, AttributeError) as error:
             raise self.container.damaged(f"constant {constant.name!r}: {error}") from None
+
+    def scaled(self, constant: AbsentConstant, source: str, factors: str, *shapes: tuple[int, ...]) -> Array:
+        """A constant that follows from others."""
+        try:
+            words = np.frombuffer(self.checked(source), dtype_of(constant.dtype)).reshape(constant.shape)
+            known = np.frombuffer(self.checked(factors), np.float64).reshape(shapes[1])
+            value = scaled(Scaled(words, shapes[0], known))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self.container.damaged(f"constant {constant.name!r}: {error}") from None
+        if digest(value) != constant.sha256:
+            raise self.container.damaged(f"constant {constant.name!r} is not what its digest says")
+        return value
 
     def checked(self, sha256: str) -> bytes:
         """A data entry that is what its name says."""

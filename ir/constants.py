@@ -80,4 +80,40 @@ def _digest_of_strings(value: npt.NDArray[Any]) -> str:
     return sha.hexdigest()
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Scaled:
+    """How a constant came about: the words of another, as an array of ``shape``, times factors that broadcast to it.
+
+    Computed in float64, and rounded once.
+    """
+
+    source: npt.NDArray[Any]
+    shape: tuple[int, ...]
+    factors: npt.NDArray[np.float64]
+
+
+_scaled: dict[int, tuple[weakref.ref[Any], Scaled]] = {}
+
+
+def scaled(how: Scaled) -> npt.NDArray[Any]:
+    """The constant; ``scaled_from`` knows how it came about, so that an artefact need not hold its words, too."""
+    if np.broadcast_shapes(how.shape, how.factors.shape) != how.shape:
+        raise ValueError(f"factors of shape {how.factors.shape} for words of {how.shape}")
+    words = how.source.reshape(how.shape).astype(np.float64) * how.factors
+    flat = np.frombuffer(words.astype(how.source.dtype).tobytes(), how.source.dtype)
+    value = flat.reshape(how.source.shape)
+    _scaled[id(value)] = weakref.ref(value, partial(_forget_scaled, id(value))), how
+    return value
+
+
+def scaled_from(value: npt.NDArray[Any] | AbsentConstant) -> Scaled | None:
+    """How a constant came about, if ``scaled`` made it."""
+    found = _scaled.get(id(value))
+    return found[1] if found is not None and found[0]() is value else None
+
+
+def _forget_scaled(key: int, gone: object) -> None:
+    _scaled.pop(key, None)
+
+
 _LITTLE = bool(np.little_endian)

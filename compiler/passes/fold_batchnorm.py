@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.dead_ops import reads, without_unused_tensors
 from effc.compiler.passes.registry import register_pass
+from effc.ir.constants import Scaled, scaled
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op, Tensor, View
 from effc.ir.nest import BIAS_NAME, Axis, Dim, Operand
 
@@ -150,7 +151,10 @@ class _Folding:
 
     def _scaled(self, name: str, view: View, shape: tuple[int, ...], factors: Vector) -> View:
         """A new constant: the one of ``view`` with every word scaled."""
-        value = np.array(self.constants[view.tensor], order="C")
+        source = self.constants[view.tensor]
+        if view.strides == _row_major(shape):
+            return replace(view, tensor=self._add(name, scaled(Scaled(source, shape, factors))))
+        value = np.array(source, order="C")
         words = _strided(value.reshape(-1), view, shape)
         words[...] = words.astype(np.float64) * factors
         return replace(view, tensor=self._add(name, value))

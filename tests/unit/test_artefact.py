@@ -332,3 +332,49 @@ def test_the_container_lists_what_it_holds(saved: Path) -> None:
         manifest = json.loads(entries(saved)["manifest.json"])
         assert manifest["schema"] == 1
         assert set(manifest["sha256"]) == {name for name in entries(saved) if not re.match("data/|manifest", name)}
+
+
+def normalised_model() -> onnx.ModelProto:
+    """A convolution and the normalisation behind it, whose weights are much of the file."""
+    rng = np.random.default_rng(11)
+    values = {"w": rng.standard_normal((64, 32, 3, 3)), "g": rng.random(64), "b": rng.random(64), "m": rng.random(64)}
+    values["v"] = 0.5 + rng.random(64)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["t"], "conv"),
+        helper.make_node("BatchNormalization", ["t", "g", "b", "m", "v"], ["y"], "norm"),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *size]) for name, size in SIZES.items()]
+    tensors = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in values.items()]
+    made = helper.make_graph(nodes, "normalised", ends[:1], ends[1:], tensors)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+SIZES = {"x": (32, 3, 3), "y": (64, 1, 1)}
+
+
+def test_weights_that_are_scaled_are_held_once(tmp_path: Path) -> None:
+    """Those of the model, and factors: what the program reads follows from them, to the bit."""
+    made = normalised_model()
+    compiled = effc.compile(made, "eyeriss_like", time_limit=0.2)
+    path = tmp_path / "a.effx"
+    compiled.save(path)
+    assert path.stat().st_size < 1.2 * made.ByteSize()
+    loaded = effc.load(path)
+    for name, value in compiled.graph.constants.items():
+        assert np.array_equal(loaded.graph.constants[name], value)
+    assert loaded.verify().ok
+    loaded.save(tmp_path / "b.effx")
+    assert (tmp_path / "b.effx").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("wrong", [[[8, 8], [8, 1]], [[64, 288], [1, 288]], [[64, 288], [2, 1]], ["", 0]])
+def test_a_recipe_that_is_nonsense_is_damage(tmp_path: Path, wrong: list[object]) -> None:
+    path = tmp_path / "a.effx"
+    effc.compile(normalised_model(), "eyeriss_like", time_limit=0.2).save(path)
+    contents = entries(path)
+    head = json.loads(contents["artefact.json"])
+    (recipe,) = head["scaled"].values()
+    recipe[2:] = wrong
+    reseal(path, {**contents, "artefact.json": json.dumps(head).encode()})
+    with pytest.raises(effc.InputError, match="damaged"):
+        effc.load(path)
