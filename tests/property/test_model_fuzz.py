@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import onnx
 import pytest
+from control_models import if_model, scan_model, while_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from effc.compiler.errors import InputError
 from effc.compiler.frontend.from_onnx import check, lower
+from effc.compiler.frontend.subgraphs import subgraphs
 from effc.compiler.pipeline import placing_passes, standard_passes
 from effc.compiler.target import load_target
+from effc.ir.bodies import everywhere
 from effc.ir.verify import verify_graph
 
 MODELS_FOLDER = Path(__file__).resolve().parents[2] / "models"
@@ -24,7 +28,8 @@ sys.path.insert(0, str(MODELS_FOLDER))  # a folder of scripts, not a package
 
 import build  # noqa: E402
 
-NAMES = [f"{name}_tiny" for name in build.NETWORKS]
+CONTROL = {"scan": scan_model, "while": while_model, "if": if_model}
+NAMES = [*(f"{name}_tiny" for name in build.NETWORKS), *CONTROL]
 DIMS = {"gpt2_tiny": {"sequence": 2, "past": 3}, "llama_tiny": {"sequence": 2, "past": 3}}
 
 EXTREMES = (0, 1, -1, 2, 3, 7, 255, 1 << 16, 1 << 31, -(1 << 31), (1 << 62), -(1 << 63), (1 << 63) - 1)
@@ -108,7 +113,16 @@ FAULTS: list[Fault] = [rewire, drop, double, number, size, element, operator, wo
 
 @cache
 def original(name: str) -> bytes:
-    return bytes(build.build(name).SerializeToString(deterministic=True))
+    made = CONTROL[name]() if name in CONTROL else build.build(name)
+    return bytes(made.SerializeToString(deterministic=True))
+
+
+def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph, and those of its bodies."""
+    yield graph
+    for node in graph.node:
+        for inner in subgraphs(node):
+            yield from graphs(inner)
 
 
 def faulty(name: str, seed: int) -> onnx.ModelProto:
@@ -116,8 +130,10 @@ def faulty(name: str, seed: int) -> onnx.ModelProto:
     rng = random.Random(f"{name} {seed}")
     model = onnx.ModelProto.FromString(original(name))
     for _ in range(rng.randrange(1, 4)):
-        if model.graph.node and model.graph.input and model.graph.output:
-            rng.choice(FAULTS)(model.graph, rng)
+        whole = [graph for graph in graphs(model.graph) if graph.node and graph.initializer and graph.output]
+        if whole and model.graph.input:
+            with suppress(IndexError):  # nothing of the kind is there
+                rng.choice(FAULTS)(rng.choice(whole), rng)
     return model
 
 
@@ -129,7 +145,7 @@ def survives(name: str, seed: int) -> bool:
         check(model)
         graph = lower(model, dims=DIMS.get(name))
         for item in (*standard_passes(), *placing_passes(target)):
-            graph = item.run(graph)
+            graph = everywhere(item.run, graph)
     except InputError as error:
         assert str(error).strip()
         return False
