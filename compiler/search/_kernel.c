@@ -12,7 +12,13 @@
 
 #include "kernel/chains.h"
 
+#include "kernel/windows.h"
+
 #include "kernel/plain.h"
+
+#include "kernel/sweeps.h"
+
+#include "kernel/least.h"
 
 #include "kernel/ragged.h"
 
@@ -79,7 +85,8 @@ static PyObject *marks_found(S *s, int *setting) {
     *setting = s->bestplan ? s->bestplan->setting : s->placement[s->bestplace].setting;
     const int *marks = s->bestplan ? s->bestplan->order : s->placement[s->bestplace].order;
     for (int i = 0; i < s->setting[*setting].nmarks; i++) {
-        PyObject *m = PyLong_FromLong(marks[i]);
+        int sweeps = s->bestplan ? s->bestplan->sweeps.dim[marks[i]] : 0; /* one more than the dim */
+        PyObject *m = PyLong_FromLong(marks[i] + 256 * sweeps);
         PyList_Append(order, m);
         Py_DECREF(m);
     }
@@ -103,6 +110,7 @@ static PyObject *solve(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "y*dLd|O", &buffer, &start, &budget, &deadline, &judge)) return NULL;
     S *s = calloc(1, sizeof *s);
     s->judge = judge == Py_None ? NULL : judge;
+    s->worth = INFINITY;
     s->data = malloc(buffer.len + 8);
     memcpy(s->data, buffer.buf, buffer.len);
     PyBuffer_Release(&buffer);
@@ -116,7 +124,7 @@ static PyObject *solve(PyObject *self, PyObject *args) {
     }
     s->budget = budget;
     s->deadline = deadline;
-    if (s->relaxed && !s->W) search_plans(s, start);
+    if (s->whole) search_plans(s, start);
     else search_rounds(s, start);
     PyObject *out = s->stopped == 2 ? NULL : result(s);
     release(s);

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, product
+from math import gcd
 from struct import pack
 
 from effc.compiler.search.bounds import cycles_floor
 from effc.compiler.search.cycles import Words, Work, Works
 from effc.compiler.search.problem import CYCLES, MACS, Problem, Setting, Term, Unroll
-from effc.compiler.search.windows import Window, contiguous_is_best, divisors, indices, pieces, relaxed, tables
+from effc.compiler.search.windows import Window, contiguous_is_best, divisors, indices, ordered, pieces, relaxed, tables
 from effc.ir.nest import Operand
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
 
@@ -84,8 +85,10 @@ class Encoder:
         outermost: bool = True,
         known: Sequence[tuple[Fraction, int]] = (),
         fewest: int = 0,
+        whole: bool = False,
     ) -> None:
-        self.problem, self.groups, self.loose, self.relaxed = problem, groups, loose or relaxed, relaxed
+        self.problem, self.groups, self.loose = problem, groups, loose or relaxed or whole
+        self.relaxed, self.whole = relaxed or whole, whole
         self.outermost = outermost
         self.known = known
         self.fewest = max(fewest, cycles_floor(problem.nest, problem.target))
@@ -108,7 +111,7 @@ class Encoder:
         used = list(self.groups.windows)
         settings = [self.setting(setting, slides) for setting, slides in self.slides]
         out = [len(self.dims), len(groups), len(problem.unrolls), len(self.names), len(used)]
-        out += [len(self.slides), int(self.relaxed), self.mode]
+        out += [len(self.slides), self.relaxed + self.whole, self.mode]
         out += [len(self.ports), self.fewest, len(self.known)]
         for energy, cycles in self.known:
             out += [*bits(energy * problem.prices.scale), *bits(cycles)]
@@ -134,6 +137,9 @@ class Encoder:
             and self.problem.target.levels[level].sliding
             and any(name == operand and len(window.dims) > 1 for (name, _), window in self.groups.windows.items())
         ]
+        if self.whole:
+            yield setting, dict.fromkeys(sliding, 1)
+            return
         choices = [
             [g + 1 for (name, g), w in self.groups.windows.items() if name == setting.marks[m][0] and len(w.dims) > 1]
             for m in sliding
@@ -149,6 +155,8 @@ class Encoder:
 
     def window(self, window: Window) -> list[int]:
         dims = tuple(dim[1:] for dim in window.dims)
+        if self.whole:
+            return self.swept_window(window)
         if self.relaxed:
             return self.relaxed_window(window)
         count = relaxed if self.scattered else tables
@@ -160,6 +168,15 @@ class Encoder:
         for table in counted:
             out += table.largest
         return out
+
+    def swept_window(self, window: Window) -> list[int]:
+        """The outer and the inner dim, residues of inner indices, how far those of one reach, and words touched."""
+        pair = ordered(window.dims)
+        (_, u, _), (_, v, r) = pair if len(pair) == 2 else (*pair, ("", 0, 1))
+        modulus = u // gcd(u, v)
+        reach = v // gcd(u, v) * (-(-r // modulus) - 1)
+        dims = [self.dims.index(dim[0]) for dim in pair]
+        return [*dims, *[-1] * (2 - len(dims)), modulus, reach, *window.touched()]
 
     def relaxed_window(self, window: Window) -> list[int]:
         dims = tuple(dim[1:] for dim in window.dims)

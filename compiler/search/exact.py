@@ -199,12 +199,21 @@ def relaxed_bound(
 
 
 def plain(nest: Nest, target: Target) -> bool:
-    """Whether no dims are coupled, so that the whole space can be searched."""
+    """Whether no dims are coupled."""
     return applies(nest, target) and not Problem(nest, target, "dram").windows
 
 
+def whole(nest: Nest, target: Target, objective: str) -> bool:
+    """Whether the whole space can be searched: without windows, or where no port is limited."""
+    if not applies(nest, target):
+        return False
+    problem = Problem(nest, target, objective)
+    forward = all(coefficient > 0 for window in problem.windows for _, coefficient, _ in window.dims)
+    return not problem.windows or (not problem.timed and forward)
+
+
 def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None = None) -> Proof:
-    """The best schedule of a plain nest, with steps of any size; ``start`` is what is known of some."""
+    """The best schedule with steps of any size; ``start`` is what is known of some."""
     problem, groups = _problem(nest, target, objective)
     assert start.schedule is not None
     fewest = 0
@@ -212,9 +221,11 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
         fastest = perfect(nest, target, "latency", share(deadline, 4))
         if fastest.schedule is not None:
             fewest = ceil(ragged(nest, target, "latency", fastest, share(deadline, 3)).lower_bound)
-    encoder, scaled = Encoder(problem, groups, relaxed=True, fewest=fewest), start.value * problem.prices.scale
+    encoder, scaled = Encoder(problem, groups, whole=True, fewest=fewest), start.value * problem.prices.scale
     if (scaled > MOST and not problem.product) or not encoder.monotone:
         return replace(start, lower_bound=Fraction(0))
+    if problem.windows:
+        return _swept(problem, objective, encoder, start, deadline)
     most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
     found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, RAGGED, utc(deadline))
     bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
@@ -231,6 +242,16 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     return _judged(problem, objective, encoder, best, RAGGED, deadline)
 
 
+def _swept(problem: Problem, objective: str, encoder: Encoder, start: Proof, deadline: float | None) -> Proof:
+    """The same with windows, of which the kernel knows bounds only where tiles are not of neighbours."""
+    assert start.schedule is not None
+    decode = partial(written, problem, encoder)
+    judge = Judge(problem, objective, decode, (start.value, start.schedule), thorough=True)
+    _, _, lower, *_, statistics = kernel(encoder.encode(), judge.most(start.value), RAGGED, utc(deadline), judge)
+    bound = min(_bound(problem, lower), judge.lower_bound)
+    return Proof(judge.schedule, judge.value, bound, start.expanded + statistics["nodes"] + judge.costed, statistics)
+
+
 def written(
     problem: Problem, encoder: Encoder, setting: int, order: list[int], loops: list[tuple[int, int, int, int]]
 ) -> Schedule | None:
@@ -242,7 +263,8 @@ def written(
     chains: dict[str, list[Digit]] = {dim: [] for dim in problem.dims}
     for dim, in_time, at, step in loops:
         chains[encoder.dims[dim]].append(Digit(bool(in_time), at, step))
-    return schedule_of_chains([marks[m] for m in order], chains, problem)
+    sweeps = {i: encoder.dims[m // 256 - 1] for i, m in enumerate(order) if m >= 256}
+    return schedule_of_chains([marks[m % 256] for m in order], chains, sweeps, problem)
 
 
 Asked = Callable[[int, list[int], list[tuple[int, int, int, int]], float, float], float]

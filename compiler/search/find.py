@@ -11,7 +11,7 @@ from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
 from effc.compiler.search.clock import late, share
-from effc.compiler.search.exact import Proof, applies, first, guesses, perfect, plain, ragged, relaxed_bound
+from effc.compiler.search.exact import Proof, applies, first, guesses, perfect, plain, ragged, relaxed_bound, whole
 from effc.compiler.search.polish import Allowed, polish
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
@@ -98,18 +98,29 @@ def _polished(
 ) -> Proof:
     """The best schedule found from one whose steps divide, and a bound that holds for all others, too."""
     assert start.schedule is not None
-    if plain(nest, target):
-        proof = ragged(nest, target, objective, start, share(deadline, 2))
-        assert proof.schedule is not None
-        if proof.value == proof.lower_bound:
-            return proof
-        schedule, value, costed = _near(nest, target, objective, proof.schedule, deadline, allowed)
-        return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
+    if whole(nest, target, objective):
+        return _explored(nest, target, objective, start, deadline, allowed)
     schedule, value, costed = _near(nest, target, objective, start.schedule, share(deadline, 2), allowed)
     if late(deadline):
         return Proof(schedule, value, Fraction(0), start.expanded + costed)
     bound = relaxed_bound(nest, target, objective, value, deadline=deadline)
     return Proof(schedule, value, min(value, bound.lower_bound), start.expanded + costed + bound.expanded)
+
+
+def _explored(
+    nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None, allowed: Allowed | None
+) -> Proof:
+    """The same where the whole space can be searched."""
+    assert start.schedule is not None
+    if not plain(nest, target):
+        schedule, value, costed = polish(nest, target, objective, start.schedule, share(deadline, 3), allowed)
+        start = Proof(schedule, value, Fraction(0), start.expanded + costed)
+    proof = ragged(nest, target, objective, start, share(deadline, 2))
+    assert proof.schedule is not None
+    if proof.value == proof.lower_bound:
+        return proof
+    schedule, value, costed = _near(nest, target, objective, proof.schedule, deadline, allowed)
+    return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
 
 
 def _near(

@@ -24,11 +24,14 @@ Decode = Callable[[int, list[int], list[tuple[int, int, int, int]]], Schedule | 
 class Judge:
     """Costs schedules, and keeps the best of them.
 
-    ``open``: the least bound of those that cost more than their bound, or were not costed.
+    ``open``: the least bound of those that cost more than their bound, or were not costed. ``thorough``: those are
+    costed, too, that may be the best there are, but cannot be proven to be.
     """
 
-    def __init__(self, problem: Problem, objective: str, decode: Decode, best: tuple[Fraction, Schedule]) -> None:
-        self.problem, self.objective, self.decode = problem, objective, decode
+    def __init__(
+        self, problem: Problem, objective: str, decode: Decode, best: tuple[Fraction, Schedule], thorough: bool = False
+    ) -> None:
+        self.problem, self.objective, self.decode, self.thorough = problem, objective, decode, thorough
         self.value, self.schedule = best
         self.open: Fraction | None = None
         self.costed = self.asked = 0
@@ -48,7 +51,7 @@ class Judge:
         return float(scaled) * (1 + NEAR) if self.problem.product else float(scaled) - 1
 
     def bound(self, energy: float, cycles: float) -> Fraction:
-        """The bound of a schedule with so much energy, that of cycles left out, and so many cycles."""
+        """The bound of a schedule with so much energy, but for that of its cycles unless they are 0."""
         total = int(energy) + self.problem.prices.cycle * int(cycles)
         return Fraction(total * int(cycles) if self.problem.product else total, self.problem.prices.scale)
 
@@ -60,7 +63,7 @@ class Judge:
         if self.exhausted:
             return -1.0
         bound = self.bound(energy, cycles)
-        if bound < self.lower_bound:
+        if bound < (self.value if self.thorough else self.lower_bound):
             value = self.cost(setting, order, loops) if self.costed < JUDGED else None
             if value is None or value > bound:
                 self.open = bound if self.open is None else min(self.open, bound)

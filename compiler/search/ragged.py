@@ -21,14 +21,21 @@ class Digit:
 Chains = dict[str, list[Digit]]  # by dim, outermost first
 
 
-def schedule_of_chains(marks: list[tuple[str, int]], chains: Chains, problem: Problem) -> Schedule | None:
-    """The schedule; None if the chains cannot stand together, or need two loops of a dim between two marks."""
+def schedule_of_chains(
+    marks: list[tuple[str, int]], chains: Chains, sweeps: dict[int, str], problem: Problem
+) -> Schedule | None:
+    """The schedule; None if the chains cannot stand together, or need two loops of a dim between two marks.
+
+    ``sweeps``: by the position of a mark the dim along which its window slides: the loops of that dim stand next to it.
+    """
     places = _places(len(marks), chains, problem)
     if places is None:
         return None
+    last = _last(chains, sweeps)
     items: list[Item] = []
     for segment in range(len(marks) + 1):
-        loops = _segment(segment, places, chains, problem)
+        inner = sorted(chains, key=lambda dim: last.get(segment) == dim)
+        loops = _segment(segment, places, {dim: chains[dim] for dim in inner}, problem)
         if loops is None:
             return None
         items += loops
@@ -36,6 +43,17 @@ def schedule_of_chains(marks: list[tuple[str, int]], chains: Chains, problem: Pr
             operand, level = marks[segment]
             items.append(Keep(operand, problem.target.levels[level].name))
     return _separated(items, problem)
+
+
+def _last(chains: Chains, sweeps: dict[int, str]) -> dict[int, str]:
+    """By segment, the dim whose loops stand last: that of the mark inside, or of one further in."""
+    last = dict(sweeps)
+    for mark, dim in sweeps.items():
+        for segment in range(mark, -1, -1):
+            last.setdefault(segment, dim)
+            if any(digit.in_time and digit.at == segment for d in chains if d != dim for digit in chains[d]):
+                break
+    return last
 
 
 def _places(segments: int, chains: Chains, problem: Problem) -> dict[int, int] | None:

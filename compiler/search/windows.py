@@ -32,6 +32,11 @@ class Window:
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _, _ in self.dims)
 
+    def touched(self) -> tuple[int, int]:
+        """Indices that the nest touches: within the range, and in all."""
+        index = indices(tuple(dim[1:] for dim in self.dims), self.offset)
+        return len(np.unique(index[(index >= 0) & (index < self.size)])), len(np.unique(index))
+
 
 def windows_of(nest: Nest) -> tuple[Window, ...]:
     """The coupled axes of all operands."""
@@ -75,6 +80,11 @@ def indices(dims: tuple[tuple[int, int], ...], offset: int) -> Ints:
     for (coefficient, _), points in zip(dims, np.indices(index.shape)):
         index += coefficient * points
     return index
+
+
+def ordered(dims: tuple[tuple[str, int, int], ...]) -> tuple[tuple[str, int, int], ...]:
+    """The dims of a window, first the outer one of `kernel/windows.h`: its coefficient is a multiple of the other's."""
+    return dims if len(dims) < 2 or dims[0][1] % dims[1][1] == 0 or dims[1][1] % dims[0][1] else dims[::-1]
 
 
 def divisors(n: int) -> list[int]:

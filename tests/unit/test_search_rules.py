@@ -74,6 +74,7 @@ def test_optima_of_another_search(nest: Nest, energy: int) -> None:
         (nests.gemm(m=512, n=3072, k=768), 8666087424),  # 8815902720
         (nests.conv2d(n=1, k=512, c=256, p=28, q=28, r=1, s=1, stride=2), 752652288),  # 768106496
         (nests.conv2d(n=1, k=512, c=1024, p=14, q=14, r=1, s=1), 737198080),  # 769912832
+        (nests.conv2d(n=1, k=256, c=256, p=14, q=14, r=3, s=3), 730918912),  # 737304576, without sliding windows
     ],
 )
 def test_optima_of_the_whole_space(nest: Nest, energy: int) -> None:

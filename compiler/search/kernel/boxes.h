@@ -2,23 +2,57 @@
 
 enum { SMALL = 4 };
 
+static const double DECISIVE = 0.6; /* what is dearer by this part of what is left is halved first */
+static const double AXES = 12;      /* how much sooner than events the trips on axes are halved */
+
 typedef struct {
     Boxes *q;
     int n, order[MAXD], chosen[MAXD];
     Rows rows[MAXD];
     double low[MAXD + 1][WIDTH], high[MAXD + 1][WIDTH]; /* by depth: factors, tiles and trips of the dims to come */
+    int least[MAXD][MAXV];      /* of each count */
+    const int *now[MAXD];       /* the counts of the chain chosen, or the least ones */
     uint64_t *place[MAXD];
 } Join;
 
 static const int *row_at(const Join *w, int d, int i) { return w->rows[d].value + (size_t)i * w->rows[d].width; }
 
-/* Factors of terms, tiles of marks, trips on axes. */
+static int operand_of(const Setting *t, int column) {
+    return column < t->nterms ? t->term[column].operand : t->operand[column - t->nterms];
+}
+
+/* Factors of terms, tiles of marks, trips on axes; of windows none. */
 static void row_factors(const Join *w, int d, int i, double *x) {
     const Form *form = &w->q->form[d];
     const int *row = row_at(w, d, i);
     int C = w->q->t->nterms + w->q->t->nmarks;
-    for (int k = 0; k < C; k++) x[k] = form->of[k] < 0 ? 1 : row[form->of[k]];
+    for (int k = 0; k < C; k++) {
+        int none = form->of[k] < 0 || (form->win && w->q->s->class[operand_of(w->q->t, k)][d] == WINDOW);
+        x[k] = none ? 1 : row[form->of[k]];
+    }
     for (int a = 0; a < w->q->s->A; a++) x[C + a] = row[form->ncounts + a];
+}
+
+/* What the windows make of a term, or of a tile, with the chains chosen so far. */
+static double windows_of(const Join *w, int k) {
+    const S *s = w->q->s;
+    const Setting *t = w->q->t;
+    const Form *form = w->q->form;
+    double all = 1;
+    for (int g = 0; g < s->G && s->W; g++) {
+        int at = s->wtable[operand_of(t, k)][g];
+        if (at < 0) continue;
+        const Win *x = &s->win[at];
+        int o = x->dim[0], i = x->dim[1], m = k - t->nterms;
+        if (m < 0) {
+            Cuts inner = cuts_of(form, i, k, w->now[i < 0 ? 0 : i]);
+            all *= words_of(s, x, t->term[k].padding, cuts_of(form, o, k, w->now[o]), inner);
+            continue;
+        }
+        double outer = w->now[o][form[o].of[k]], inner = i < 0 ? 1 : w->now[i][form[i].of[k]];
+        all *= tile_of(x, t->padded[m], outer, inner, i < 0 ? 1 : w->now[i][form[i].residues[m]]);
+    }
+    return all;
 }
 
 /* Where the fan-outs may stand: the segments, as bits, one field for each fan-out. */
@@ -50,7 +84,7 @@ static int join_fits(const Join *w, const double *x, const double *low) {
     for (int k = 0; k < t->ncaps; k++) {
         double sum = 0;
         for (int m = J; m < C; m++)
-            if (t->held[k] >> (m - J) & 1) sum += t->weight[m - J] * x[m] * low[m];
+            if (t->held[k] >> (m - J) & 1) sum += t->weight[m - J] * x[m] * low[m] * windows_of(w, m);
         if (sum > t->limit[k]) return 0;
     }
     return 1;
@@ -64,7 +98,7 @@ static double join_cost(const Join *w, const double *x, const double *low, const
     }
     for (int j = 0; j < w->q->t->nterms; j++) {
         double c = w->q->t->term[j].coefficient;
-        sum += c * x[j] * (c < 0 ? high[j] : low[j]);
+        sum += c * x[j] * (c < 0 ? high[j] : low[j]) * windows_of(w, j);
     }
     return sum;
 }
@@ -78,7 +112,10 @@ static void take_best(Join *w, double value, const double *x) {
         for (int i = 0; i <= loops[0]; i++) s->bestloops[d][i] = loops[i];
     }
     if (s->judge) {
-        w->q->most = fmin(w->q->most, judged(s, w->q->t, w->q->plan->order, x));
+        double z[MAXJ];
+        for (int j = 0; j < w->q->t->nterms; j++) z[j] = x[j] * windows_of(w, j);
+        s->worth = fmin(s->worth, judged(s, w->q->t, w->q->plan->order, z));
+        w->q->most = fmin(w->q->most, s->worth);
         s->best = w->q->most + 1;
         return;
     }
@@ -101,6 +138,7 @@ static void join(Join *w, int depth, const double *x, uint64_t places) {
         if (!placeable(w, both)) continue;
         row_factors(w, d, i, y);
         for (int k = 0; k < W; k++) y[k] *= x[k];
+        w->now[d] = row_at(w, d, i);
         int why = !join_fits(w, y, w->low[depth + 1]) ? LARGE
                   : join_cost(w, y, w->low[depth + 1], w->high[depth + 1]) > w->q->most ? COSTLY : FINE;
         if (why != FINE) {
@@ -110,6 +148,7 @@ static void join(Join *w, int depth, const double *x, uint64_t places) {
         w->chosen[d] = i;
         join(w, depth + 1, y, both);
     }
+    w->now[d] = w->least[d];
 }
 
 static void join_rows(Join *w) {
@@ -121,6 +160,12 @@ static void join_rows(Join *w) {
         w->order[at] = d;
         w->place[d] = realloc(w->place[d], sizeof(uint64_t) * (w->rows[d].n + 1));
         for (int i = 0; i < w->rows[d].n; i++) w->place[d][i] = places_of(w, d, i);
+        for (int k = 0; k < w->q->form[d].ncounts; k++) {
+            w->least[d][k] = INT_MAX;
+            for (int i = 0; i < w->rows[d].n; i++)
+                if (row_at(w, d, i)[k] < w->least[d][k]) w->least[d][k] = row_at(w, d, i)[k];
+        }
+        w->now[d] = w->least[d];
     }
     for (int k = 0; k < w->n; k++) one[k] = w->low[s->D][k] = w->high[s->D][k] = 1;
     for (int depth = s->D - 1; depth >= 0; depth--)
@@ -156,9 +201,29 @@ static int search_box(Boxes *q, const Box *box, int all) {
     return (whole || empty) && !s->stopped;
 }
 
-/* The widest limits of a box, which to halve; returns how much is in it. */
-static double widest(const Boxes *q, Box *box, int **low, int **high) {
-    double most = 1, large = 1;
+/* How much more a box costs at least with a count at `value`. */
+static double dearer(const Boxes *q, Box *box, const double *z, int d, int i, int value) {
+    const Form *form = &q->form[d];
+    int least = box->low[d][i];
+    double sum = 0;
+    box->low[d][i] = value;
+    for (int j = 0; j < q->t->nterms; j++) {
+        if (form->of[j] != i && form->all[j] != i) continue;
+        int o = form->inner && q->s->class[q->t->term[j].operand][d] == WINDOW ? form->win->dim[0] : d;
+        sum += z[j] * (term_factor(q, box, j, o) / q->f[o][j] - 1);
+    }
+    box->low[d][i] = least;
+    return sum;
+}
+
+/* The limits of a box that are best halved; returns how much is in it. */
+static double widest(Boxes *q, Box *box, double bound, int *dim, int **low, int **high) {
+    double most = 1, large = 1, z[MAXJ];
+    box_bound(q, box);
+    for (int j = 0; j < q->t->nterms; j++) {
+        z[j] = q->t->term[j].coefficient;
+        for (int d = 0; d < q->s->D; d++) z[j] *= q->f[d][j];
+    }
     for (int d = 0; d < q->s->D; d++) {
         const Form *form = &q->form[d];
         double ways = 1;
@@ -168,7 +233,13 @@ static double widest(const Boxes *q, Box *box, int **low, int **high) {
             int *x = axis < 0 ? &box->low[d][i] : &box->least[d][axis];
             int *y = axis < 0 ? &box->high[d][i] : &box->most[d][axis];
             ways *= *y - *x + 1;
-            if ((double)*y / *x > most) most = (double)*y / *x, *low = x, *high = y;
+            if (*x == *y) continue;
+            double score = (double)*y / *x * (axis < 0 ? 1 : AXES);
+            if (axis < 0) {
+                double more = dearer(q, box, z, d, i, 1 + (int)sqrt((double)*x * *y)) / (q->most - bound + 1);
+                if (more > DECISIVE) score = 1e6 * more;
+            }
+            if (score > most) most = score, *dim = d, *low = x, *high = y;
         }
         large = fmax(large, ways);
     }
@@ -177,7 +248,7 @@ static double widest(const Boxes *q, Box *box, int **low, int **high) {
 
 static void search_boxes(Boxes *q, const Box *box, double bound) {
     S *s = q->s;
-    int *low, *high;
+    int *low = NULL, *high = NULL, dim = 0;
     Box part = *box;
     if (bound > q->most) {
         s->discarded[bound == INFINITY ? EMPTY : COSTLY]++;
@@ -188,7 +259,7 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
         q->open = fmin(q->open, bound);
         return;
     }
-    double large = widest(q, &part, &low, &high);
+    double large = widest(q, &part, bound, &dim, &low, &high);
     if (large <= SMALL && search_box(q, box, 0)) return;
     if (bound > q->most) return;
     if (large == 1) {
@@ -200,7 +271,7 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
     int *other_low = (int *)((char *)&other + ((char *)low - (char *)&part));
     *high = middle;
     *other_low = middle + 1;
-    double x = propagate(q, &part), y = propagate(q, &other);
+    double x = reduce(q, &part, propagate(q, &part, 1 << dim)), y = reduce(q, &other, propagate(q, &other, 1 << dim));
     if (x < y) search_boxes(q, &part, x);
     search_boxes(q, &other, y);
     if (x >= y) search_boxes(q, &part, x);
@@ -224,7 +295,7 @@ static double search_round_of_plans(S *s, double most) {
         Boxes q = {s, &s->setting[p->setting], p, p->form, s->best - 1, {{0}}, INFINITY};
         Box box;
         whole_box(s, p->form, &box);
-        double bound = propagate(&q, &box);
+        double bound = propagate(&q, &box, (1 << s->D) - 1);
         if (s->stopped) q.open = bound;
         else search_boxes(&q, &box, bound);
         open = fmin(open, q.open);
@@ -232,16 +303,17 @@ static double search_round_of_plans(S *s, double most) {
     return open;
 }
 
-/* The least value up to `most` of a nest without windows, with steps of any size: in rounds with a growing limit. */
+/* The least value up to `most`, with steps of any size: in rounds with a growing limit. */
 static void search_plans(S *s, double most) {
     qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
     double floor = s->nplans ? s->plan[0].bound : most + 1, limit = most, open = INFINITY;
-    if (floor > -INFINITY && !s->judge) limit = floor + ceil((most - floor) / 64);
+    if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / 64);
     s->lower = floor;
     while (!s->stopped) {
         limit = fmin(limit, most);
         open = search_round_of_plans(s, limit);
         s->lower = fmax(s->lower, fmin(s->best, ceil(open)));
+        most = fmin(most, s->worth);
         if (s->found || limit >= most) break;
         limit = floor + 2 * (limit - floor) + 1;
     }

@@ -1,16 +1,20 @@
 /* ---- slots: where the temporal loops of a dim may stand in an order of marks ---- */
 
-/* `any`: also between two marks that the dim is relevant to. */
-static void slots_of(const S *s, const Setting *t, const int *order, int dim, int any, Slots *out) {
+/* `any`: also between two marks that the dim is relevant to. `closed`: segments where the dim may not stand. `runs`: segments
+ * that it may not leave, see windows.h.
+ */
+static void slots_of(const S *s, const Setting *t, const int *order, int dim, int any, int closed, int runs, Slots *out) {
     memset(out, 0, sizeof *out);
     int before = PLAIN + 8; /* nothing before the first mark: allowed */
-    int open = 0;           /* the segments further in are inside all marks that the dim has to be inside of */
     for (int i = 0; i < t->nmarks; i++)
-        if (t->shut[order[i]] >> dim & 1) open = i + 1;
+        if (t->shut[order[i]] >> dim & 1) closed |= (2 << i) - 1; /* it has to be inside of the mark */
     for (int i = 0; i <= t->nmarks; i++) {
+        int needed = i == t->nmarks;
+        for (int k = i; k < t->nmarks && (k == i || closed >> k & 1); k++)
+            needed |= s->class[t->operand[order[k]]][dim] != IRRELEVANT;
         int after = i < t->nmarks ? s->class[t->operand[order[i]]][dim] : PLAIN;
-        if ((any || before != PLAIN) && after != IRRELEVANT && i >= open) {
-            out->inner[out->nslots] = before == PLAIN;
+        if ((any || before != PLAIN) && needed && !(closed >> i & 1)) {
+            out->inner[out->nslots] = before == PLAIN && !(runs >> i & 1) && !(i && closed >> (i - 1) & 1);
             out->segment[out->nslots++] = i;
         }
         if (i < t->nmarks) {
@@ -83,7 +87,7 @@ static double least_factor(const S *s, const Setting *t, int j, int group) {
         if (w >= 0) part *= s->relaxed ? window_at(&s->win[w], s->win[w].words, x->padding, 1, 1) : 1;
         return part;
     }
-    if (w < 0) return 1;
+    if (w < 0 || s->whole) return 1;
     double least = INFINITY;
     if (s->relaxed) return window_at(&s->win[w], s->win[w].words, t->term[j].padding, 1, 1);
     for (int a = 0; a < s->win[w].nd[0]; a++)

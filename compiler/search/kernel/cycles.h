@@ -165,7 +165,7 @@ static double judged(S *s, const Setting *t, const int *order, const double *z) 
     int setting;
     take_times(s, t, z, &x);
     PyObject *marks = marks_found(s, &setting), *answer;
-    double most = -1, energy = energy_of(t, z), cycles = cycles_of(s, t, order, z, &x);
+    double most = -1, energy = energy_of(t, z), cycles = s->timed ? cycles_of(s, t, order, z, &x) : 0;
     if (s->timed == FRONT) add_point(s, (Point){energy + t->price * cycles, cycles});
     answer = PyObject_CallFunction(s->judge, "iNNdd", setting, marks, loops_found(s), energy, cycles);
     if (answer) most = PyFloat_AsDouble(answer);

@@ -125,9 +125,14 @@ static void note_fanout(S *s, const int *level, int axis) {
     s->fanaxes[f] |= 1 << axis;
 }
 
+static void read_window(Win *x, const int64_t **at) {
+    x->dim[0] = take(at), x->dim[1] = take(at), x->modulus = take(at), x->reach = take(at);
+    x->touched[0] = (double)take(at), x->touched[1] = (double)take(at);
+}
+
 static void read_problem(S *s, const int64_t *at) {
     s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
-    s->relaxed = take(&at), s->timed = take(&at), s->ports = take(&at), s->fewest = (double)take(&at);
+    s->relaxed = take(&at), s->whole = s->relaxed == 2 || (s->relaxed && !s->W), s->timed = take(&at), s->ports = take(&at), s->fewest = (double)take(&at);
     for (int i = (int)take(&at); i > 0; i--) {
         double energy = take_double(&at), cycles = take_double(&at);
         add_point(s, (Point){energy, cycles});
@@ -145,6 +150,10 @@ static void read_problem(S *s, const int64_t *at) {
     for (int w = 0; w < s->W; w++) {
         Win *x = &s->win[w];
         x->outside = take(&at);
+        if (s->whole) {
+            read_window(x, &at);
+            continue;
+        }
         x->nd[0] = take(&at);
         x->nd[1] = take(&at);
         x->words = at;

@@ -1,14 +1,8 @@
-/* ---- nests without windows, steps of any size: what there is to choose ----
+/* ---- steps of any size: what there is to choose ----
  *
- * Every count of a plain dim follows from its own loops. A form says which counts a placement needs of a dim; a box says
+ * Every count of a dim follows from its own loops. A form says which counts a placement needs of a dim; a box says
  * within what limits its tiles and its trips on the axes are looked for.
  */
-
-typedef struct {
-    int tile;     /* of a tile: digits inside the boundary and on axes that are not fixed; else of events */
-    int boundary; /* slots outside */
-    int axes;     /* fixed (of a tile) or counted (of events), as bits */
-} Count;
 
 typedef struct {
     int D, K, dim, extra;         /* its bound, slots, and loops that may stand beside another of their slot */
@@ -16,6 +10,12 @@ typedef struct {
     int overflow;                 /* there are more counts than there is room for */
     Slots slots;
     int ncounts, of[MAXJ + MAXM]; /* which count each factor is, or -1: one */
+    int all[MAXJ];                /* which count is that of all pieces, or residues, if a sweep leaves less of them; or -1 */
+    int residues[MAXM];           /* which count is that of the residues in the tile of each mark */
+    const Win *win;               /* of dims that a window couples, and whether this is the inner one */
+    int inner;
+    unsigned must;                /* slots that need a loop: there sweeps begin */
+    unsigned several;             /* counts that are two at least: such a loop is outside */
     Count count[MAXV];
 } Form;
 
@@ -26,6 +26,7 @@ typedef struct {
 
 typedef struct Plan {
     int setting, order[MAXM];
+    Sweeps sweeps;
     Form *form; /* by dim */
     double bound;
     int number;
@@ -52,36 +53,81 @@ static int add_count(Form *form, int usable, Count c) {
     return i == MAXV ? -1 : i;
 }
 
-static void make_form(const S *s, const Setting *t, const int *order, int dim, Form *form) {
+/* The counts of a window that a transfer to a mark needs of one of its dims. */
+static void count_window(const S *s, const Setting *t, const Plan *plan, int j, Form *form) {
+    const Term *x = &t->term[j];
+    int b = x->mark < 0 ? form->K : form->slots.outside[x->mark], sweeps = x->mark < 0 ? 0 : plan->sweeps.dim[x->mark];
+    Count c = {0, b, x->win, form->inner ? RESIDUES : PIECES, b, 0}, all = c;
+    if (x->slide && sweeps && (form->win->dim[0] == sweeps - 1 || form->win->dim[1] == sweeps - 1)) {
+        int united = t->fixed[x->mark] & ~x->win;
+        if (sweeps == form->dim + 1) {
+            c.boundary = slots_before(&form->slots, plan->sweeps.start[x->mark]);
+            if (c.boundary < b && !form->inner) c.united = united & form->usable;
+        } else
+            all.axes |= united;
+    }
+    form->of[j] = add_count(form, form->usable, c);
+    form->all[j] = add_count(form, form->usable, all);
+}
+
+/* Where a window sweeps along the dim there is a loop to do so. */
+static void count_sweeps(const Setting *t, const Plan *plan, Form *form) {
+    for (int m = 0; m < t->nmarks; m++) {
+        if (plan->sweeps.dim[m] != form->dim + 1) continue;
+        int b = form->slots.outside[m];
+        Count events = {0, b, 0, DIGITS, b, 0};
+        form->must |= 1u << slots_before(&form->slots, plan->sweeps.start[m]);
+        int i = add_count(form, form->usable, events);
+        if (i >= 0) form->several |= 1u << i;
+    }
+}
+
+static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, Form *form) {
+    const int *order = plan->order;
     memset(form, 0, sizeof *form);
-    slots_of(s, t, order, dim, 1, &form->slots);
+    slots_of(s, t, order, dim, 1, closed_segments(t, order, &plan->sweeps, dim),
+             swept_segments(t, order, &plan->sweeps, dim), &form->slots);
+    for (int w = 0; w < s->W; w++)
+        for (int i = 0; i < 2; i++)
+            if (s->win[w].dim[i] == dim) form->win = &s->win[w], form->inner = i;
     form->dim = dim;
     form->D = s->bound[dim];
     form->K = form->slots.nslots;
     form->extra = s->F;
+    count_sweeps(t, plan, form);
     for (int a = 0; a < s->A; a++)
         if (s->size[a] > 1 && s->allowed[a] >> dim & 1) form->usable |= 1 << a;
     for (int j = 0; j < t->nterms; j++) {
         const Term *x = &t->term[j];
         int b = x->mark < 0 ? form->K : form->slots.outside[x->mark], own = spread(s, x, dim);
-        Count events = {0, x->kind == FIRST ? 0 : b, x->irr}, tile = {1, x->kind == FIRST ? b : 0, own};
-        form->of[j] = -1;
-        if (s->class[x->operand][dim] == IRRELEVANT) {
+        int outer = x->kind == FIRST ? 0 : b;
+        Count events = {0, outer, x->irr, DIGITS, outer, 0}, tile = {1, b - outer, own, DIGITS, b - outer, 0};
+        form->of[j] = form->all[j] = -1;
+        if (s->class[x->operand][dim] == WINDOW) count_window(s, t, plan, j, form);
+        else if (s->class[x->operand][dim] == IRRELEVANT) {
             if (x->kind != FIRST || x->irr & form->usable) form->of[j] = add_count(form, form->usable, events);
         } else if (x->kind == FIRST || (x->kind == BUSIEST && own))
             form->of[j] = add_count(form, form->usable, tile);
     }
+    if (form->win && s->gdims[s->group[dim]] > 1) {
+        Count scatter = {1, 0, 0, SCATTER, 0, 0};
+        add_count(form, form->usable, scatter);
+    }
     for (int m = 0; m < t->nmarks; m++) {
-        int relevant = s->class[t->operand[m]][dim] != IRRELEVANT;
-        Count c = {1, form->slots.outside[m], t->fixed[m]};
+        int kind = s->class[t->operand[m]][dim], relevant = kind != IRRELEVANT, b = form->slots.outside[m];
+        Count c = {1, b, t->fixed[m], DIGITS, b, 0}, residues = {1, b, t->fixed[m], RESIDUES, b, 0};
         form->of[t->nterms + m] = relevant ? add_count(form, form->usable, c) : -1;
+        form->residues[m] = kind == WINDOW && form->inner ? add_count(form, form->usable, residues) : -1;
         form->extra += !relevant;
     }
 }
 
 static void whole_box(const S *s, const Form *form, Box *box) {
     for (int d = 0; d < s->D; d++) {
-        for (int i = 0; i < form[d].ncounts; i++) box->low[d][i] = 1, box->high[d][i] = form[d].D;
+        for (int i = 0; i < form[d].ncounts; i++) {
+            box->low[d][i] = 1 + (i < 32 && form[d].several >> i & 1);
+            box->high[d][i] = form[d].D;
+        }
         for (int a = 0; a < s->A; a++) {
             int most = s->size[a] < form[d].D ? s->size[a] : form[d].D;
             box->least[d][a] = 1;
@@ -113,7 +159,7 @@ static int lower(int *value, double to) {
 
 /* The axes over which a tile must be counted to cover what one of the events does not tell apart, or -1. */
 static int cover(const Count *tile, const Count *events) {
-    return tile->tile && tile->boundary <= events->boundary ? tile->axes & ~events->axes : -1;
+    return tile->tile && tile->what == DIGITS && tile->boundary <= events->boundary ? tile->axes & ~events->axes : -1;
 }
 
 /* What a count of events is at least: each covers no more indices than a tile. */
@@ -134,7 +180,7 @@ static int relate_tiles(const S *s, const Form *form, Box *box, int d) {
     int changed = 0, *low = box->low[d], *high = box->high[d];
     for (int i = 0; i < form->ncounts; i++) {
         const Count *x = &form->count[i];
-        if (!x->tile) continue;
+        if (!x->tile || x->what != DIGITS) continue;
         if (!x->boundary) changed |= raise(&low[i], form->D / most_trips(s, box, d, x->axes));
         for (int a = 0; a < s->A; a++)
             if (form->usable & ~x->axes & 1 << a) {
@@ -143,7 +189,7 @@ static int relate_tiles(const S *s, const Form *form, Box *box, int d) {
             }
         for (int k = 0; k < form->ncounts; k++) {
             const Count *y = &form->count[k];
-            if (k == i || !y->tile) continue;
+            if (k == i || !y->tile || y->what != DIGITS) continue;
             if (y->boundary > x->boundary) continue; /* x is inside y, but for axes fixed for y alone */
             double n = most_trips(s, box, d, y->axes & ~x->axes);
             changed |= lower(&high[i], high[k] * n);
@@ -154,6 +200,17 @@ static int relate_tiles(const S *s, const Form *form, Box *box, int d) {
     return changed;
 }
 
+/* How many times the count x may have of the count y, of events further in, or -1: of pieces and residues there are no fewer,
+ * and as many where no axis has trips.
+ */
+static double within(const S *s, const Form *form, const Box *box, int d, const Count *x, const Count *y) {
+    if (x->boundary > y->boundary) return -1; /* all loops of x, but for axes, are of y */
+    double n = most_trips(s, box, d, x->axes & ~y->axes);
+    if (x->what == DIGITS) return n;
+    if (most_trips(s, box, d, form->usable) == 1 && (x->what == PIECES || form->win->modulus == 1)) return 1;
+    return n == 1 && x->what == y->what && x->until <= y->until ? 1 : -1;
+}
+
 /* Events within events. */
 static int relate_events(const S *s, const Form *form, Box *box, int d) {
     int changed = 0, *low = box->low[d], *high = box->high[d];
@@ -161,8 +218,8 @@ static int relate_events(const S *s, const Form *form, Box *box, int d) {
         const Count *x = &form->count[i];
         for (int k = 0; k < form->ncounts && !x->tile; k++) {
             const Count *y = &form->count[k];
-            if (k == i || y->tile || x->boundary > y->boundary) continue; /* all loops of x, but for axes, are of y */
-            double n = most_trips(s, box, d, x->axes & ~y->axes);
+            double n = k == i || y->tile ? -1 : within(s, form, box, d, x, y);
+            if (n < 0) continue;
             changed |= raise(&low[k], low[i] / n);
             changed |= lower(&high[i], high[k] * n);
         }
@@ -171,25 +228,68 @@ static int relate_events(const S *s, const Form *form, Box *box, int d) {
     return changed;
 }
 
-/* Tiles within capacities; returns -1 if the least ones are too large. */
+/* The tile of a mark in the window of its outer dim at least. */
+static double window_tile(const Boxes *q, const Box *box, int m, int outer) {
+    const Win *x = q->form[outer].win;
+    int i = x->dim[1], at = q->t->nterms + m;
+    double inner = i < 0 ? 1 : box->low[i][q->form[i].of[at]], residues = i < 0 ? 1 : box->low[i][q->form[i].residues[m]];
+    return tile_of(x, q->t->padded[m], box->low[outer][q->form[outer].of[at]], inner, residues);
+}
+
+/* What a dim makes of a tile at least; of a window the outer dim answers for both. */
+static double tile_factor(const Boxes *q, const Box *box, int m, int d) {
+    int i = q->form[d].of[q->t->nterms + m];
+    if (i < 0) return 1;
+    if (q->s->class[q->t->operand[m]][d] != WINDOW) return box->low[d][i];
+    return q->form[d].inner ? 1 : window_tile(q, box, m, d);
+}
+
+/* The words of a tile are `times` as many at most. Returns the dims that change, as bits. */
+static int limit_tile(const Boxes *q, Box *box, int m, int d, double times) {
+    const Form *form = &q->form[d];
+    int at = q->t->nterms + m, i = form->of[at], k;
+    if (i < 0 || (q->s->class[q->t->operand[m]][d] == WINDOW && form->inner)) return 0;
+    if (q->s->class[q->t->operand[m]][d] != WINDOW) return lower(&box->high[d][i], times * box->low[d][i]) << d;
+    double words = times * window_tile(q, box, m, d) + (q->t->padded[m] ? 0 : form->win->outside);
+    if ((k = form->win->dim[1]) < 0) return lower(&box->high[d][i], words) << d;
+    int *residues = &box->low[k][q->form[k].residues[m]], inner = q->form[k].of[at];
+    int changed = lower(&box->high[d][i], (words - box->low[k][inner]) / *residues + 1) << d;
+    return changed | lower(&box->high[k][inner], words - *residues * (box->low[d][i] - 1.0)) << k;
+}
+
+/* Tiles within capacities; returns the dims that change, or -1 if the least tiles are too large. */
 static int relate_capacities(const Boxes *q, Box *box) {
     const Setting *t = q->t;
-    int changed = 0, D = q->s->D, J = t->nterms;
+    int changed = 0, D = q->s->D;
     for (int k = 0; k < t->ncaps; k++) {
         double words[MAXM], sum = 0;
         for (int m = 0; m < t->nmarks; m++) {
             if (!(t->held[k] >> m & 1)) continue;
             words[m] = t->weight[m];
-            for (int d = 0; d < D; d++)
-                if (q->form[d].of[J + m] >= 0) words[m] *= box->low[d][q->form[d].of[J + m]];
+            for (int d = 0; d < D; d++) words[m] *= tile_factor(q, box, m, d);
             sum += words[m];
         }
         if (sum > t->limit[k]) return -1;
         for (int m = 0; m < t->nmarks; m++)
-            for (int d = 0; d < D && t->held[k] >> m & 1; d++) {
-                int i = q->form[d].of[J + m];
-                if (i >= 0) changed |= lower(&box->high[d][i], (t->limit[k] - sum + words[m]) * box->low[d][i] / words[m]);
-            }
+            for (int d = 0; d < D && t->held[k] >> m & 1; d++)
+                changed |= limit_tile(q, box, m, d, (t->limit[k] - sum + words[m]) / words[m]);
+    }
+    return changed;
+}
+
+/* Residues in tiles, and in all tiles, at least. */
+static int relate_residues(const S *s, const Form *form, Box *box, int d) {
+    int changed = 0, inner = inner_bound(s, form->win), alike = up(inner, least_residues(s, form->win));
+    for (int i = 0; i < form->ncounts && form->inner; i++) {
+        const Count *x = &form->count[i];
+        if (x->what != RESIDUES) continue;
+        if (!x->tile) changed |= raise(&box->low[d][i], least_residues(s, form->win));
+        for (int k = 0; k < form->ncounts && x->tile; k++) {
+            const Count *y = &form->count[k];
+            if (y->tile && y->what == DIGITS && y->boundary == x->boundary && y->axes == x->axes)
+                changed |= raise(&box->low[d][i], up(box->low[d][k], alike));
+        }
+        if (box->low[d][i] > box->high[d][i]) return -1;
     }
     return changed;
 }
@@ -200,7 +300,7 @@ static int relate_mesh(const Boxes *q, Box *box) {
         double n = 1;
         for (int d = 0; d < q->s->D; d++) n *= box->least[d][a];
         if (n > q->s->size[a]) return -1;
-        for (int d = 0; d < q->s->D; d++) changed |= lower(&box->most[d][a], q->s->size[a] * box->least[d][a] / n);
+        for (int d = 0; d < q->s->D; d++) changed |= lower(&box->most[d][a], q->s->size[a] * box->least[d][a] / n) << d;
     }
     return changed;
 }
@@ -223,6 +323,47 @@ static int need_cover(const S *s, const Form *form, Box *box, int d, const Count
     return changed;
 }
 
+/* What the counts of a dim are for the window of a term. */
+static Cuts cuts_of(const Form *form, int dim, int j, const int *count) {
+    Cuts one = {1, 1}, cuts;
+    if (dim < 0) return one;
+    cuts.left = count[form[dim].of[j]];
+    cuts.all = fmax(cuts.left, count[form[dim].all[j]]);
+    return cuts;
+}
+
+/* The words of a term's window of its outer dim at least. */
+static double window_words(const Boxes *q, const Box *box, int j, int outer) {
+    const Win *x = q->form[outer].win;
+    Cuts p = cuts_of(q->form, outer, j, box->low[outer]), r = cuts_of(q->form, x->dim[1], j, box->low[x->dim[1] < 0 ? 0 : x->dim[1]]);
+    return words_of(q->s, x, q->t->term[j].padding, p, r);
+}
+
+/* What a dim makes of a term at least; of a window the outer dim answers for both. */
+static double term_factor(const Boxes *q, const Box *box, int j, int d) {
+    int i = q->form[d].of[j];
+    if (i < 0) return 1;
+    if (q->s->class[q->t->term[j].operand][d] == WINDOW) return q->form[d].inner ? 1 : window_words(q, box, j, d);
+    return q->t->term[j].coefficient < 0 ? box->high[d][i] : box->low[d][i];
+}
+
+/* A factor of a term is `most` at most. */
+static int limit_factor(const Boxes *q, Box *box, int j, int d, double most) {
+    const Form *form = &q->form[d];
+    int i = form->of[j], padding = q->t->term[j].padding, k;
+    if (i < 0) return 0;
+    if (q->s->class[q->t->term[j].operand][d] != WINDOW) return lower(&box->high[d][i], most) << d;
+    if (form->inner || (k = form->win->dim[1]) < 0) return 0;
+    int other = q->form[k].of[j];
+    Cuts cuts[2];
+    most_cuts(q->s, form->win, padding, most * (1 + 1e-12), cuts_of(q->form, d, j, box->low[d]),
+              cuts_of(q->form, k, j, box->low[k]), cuts);
+    int changed = lower(&box->high[d][i], fmin(1e9, fmin(cuts[0].left, box->high[d][form->all[j]]))) << d;
+    changed |= lower(&box->high[k][other], fmin(1e9, fmin(cuts[1].left, box->high[k][q->form[k].all[j]]))) << k;
+    changed |= lower(&box->high[d][form->all[j]], fmin(1e9, cuts[0].all)) << d;
+    return changed | lower(&box->high[k][q->form[k].all[j]], fmin(1e9, cuts[1].all)) << k;
+}
+
 /* The bound of a box. */
 static double box_bound(Boxes *q, const Box *box) {
     double sum = q->t->constant, z[MAXJ];
@@ -230,8 +371,7 @@ static double box_bound(Boxes *q, const Box *box) {
         double value = q->t->term[j].coefficient;
         z[j] = 1;
         for (int d = 0; d < q->s->D; d++) {
-            int i = q->form[d].of[j];
-            q->f[d][j] = i < 0 ? 1 : value < 0 ? box->high[d][i] : box->low[d][i];
+            q->f[d][j] = term_factor(q, box, j, d);
             value *= q->f[d][j];
             z[j] *= q->f[d][j];
         }
@@ -299,7 +439,7 @@ static int relate_timed_cost(Boxes *q, Box *box) {
     for (int j = 0; j < q->t->nterms; j++)
         for (int d = 0; d < q->s->D && most[j] < INFINITY; d++) {
             int i = q->form[d].of[j];
-            if (i >= 0) changed |= lower(&box->high[d][i], most[j] * q->f[d][j] / z[j] * (1 + 1e-9));
+            if (i >= 0) changed |= lower(&box->high[d][i], most[j] * q->f[d][j] / z[j] * (1 + 1e-9)) << d;
         }
     return changed;
 }
@@ -314,29 +454,38 @@ static int relate_cost(Boxes *q, Box *box, double *bound) {
         double value = q->t->term[j].coefficient;
         if (value < 0) continue;
         for (int d = 0; d < q->s->D; d++) value *= q->f[d][j];
-        for (int d = 0; d < q->s->D; d++) {
-            int i = q->form[d].of[j];
-            if (i >= 0) changed |= lower(&box->high[d][i], (q->most - *bound + value) * q->f[d][j] / value);
-        }
+        for (int d = 0; d < q->s->D; d++)
+            changed |= limit_factor(q, box, j, d, (q->most - *bound + value) * q->f[d][j] / value);
     }
     return changed;
 }
 
-/* Tightens a box as far as it goes; returns its bound, infinite if nothing is left. */
-static double propagate(Boxes *q, Box *box) {
+/* Tightens what a dim has in a box; returns whether anything is left. */
+static int propagate_dim(const Boxes *q, Box *box, int d) {
+    const Form *form = &q->form[d];
+    for (int changed = 1, more; changed;) {
+        changed = more = relate_tiles(q->s, form, box, d);
+        if (more >= 0) changed |= more = relate_events(q->s, form, box, d);
+        if (more >= 0) changed |= more = relate_cover(q->s, form, box, d);
+        if (more >= 0 && form->win) changed |= more = relate_residues(q->s, form, box, d);
+        if (more < 0) return 0;
+        for (int a = 0; a < q->s->A; a++)
+            if (box->least[d][a] > box->most[d][a]) return 0;
+    }
+    return 1;
+}
+
+/* Tightens a box in which the dims given have changed, as far as it goes; returns its bound, infinite if nothing is left. */
+static double propagate(Boxes *q, Box *box, int changed) {
     double bound = 0;
-    for (int changed = 1; changed;) {
+    while (changed) {
+        for (int d = 0; d < q->s->D; d++)
+            if (changed >> d & 1 && !propagate_dim(q, box, d)) return INFINITY;
         int more = relate_capacities(q, box);
         changed = more;
-        if (more >= 0) more = relate_mesh(q, box), changed |= more;
-        for (int d = 0; d < q->s->D && more >= 0; d++) more = relate_tiles(q->s, &q->form[d], box, d), changed |= more;
-        for (int d = 0; d < q->s->D && more >= 0; d++) more = relate_events(q->s, &q->form[d], box, d), changed |= more;
-        for (int d = 0; d < q->s->D && more >= 0; d++) more = relate_cover(q->s, &q->form[d], box, d), changed |= more;
-        if (more >= 0) more = relate_cost(q, box, &bound), changed |= more;
+        if (more >= 0) changed |= more = relate_mesh(q, box);
+        if (more >= 0) changed |= more = relate_cost(q, box, &bound);
         if (more < 0) return INFINITY;
-        for (int d = 0; d < q->s->D; d++)
-            for (int a = 0; a < q->s->A; a++)
-                if (box->least[d][a] > box->most[d][a]) return INFINITY;
     }
     return bound;
 }
@@ -348,16 +497,21 @@ static int same_plan(const S *s, const Plan *x, const Plan *y) {
     return x->setting == y->setting && !memcmp(x->form, y->form, sizeof(Form) * s->D);
 }
 
-static void add_plan(S *s, int setting, const int *order) {
-    const Setting *t = &s->setting[setting];
-    Plan plan = {setting, {0}, malloc(sizeof(Form) * s->D), 0, s->nplans};
+static void add_plan(S *s, Plan plan) {
+    const Setting *t = &s->setting[plan.setting];
+    plan.form = malloc(sizeof(Form) * s->D);
+    plan.number = s->nplans;
     Boxes q = {s, t, &plan, plan.form, s->best, {{0}}, INFINITY};
     Box box;
-    memcpy(plan.order, order, sizeof plan.order);
-    for (int d = 0; d < s->D; d++) make_form(s, t, order, d, &plan.form[d]);
+    for (int d = 0; d < s->D; d++) make_form(s, t, &plan, d, &plan.form[d]);
+    for (int d = 0; d < s->D; d++)
+        if (plan.form[d].overflow) {
+            s->partial = 1;
+            free(plan.form);
+            return;
+        }
     whole_box(s, plan.form, &box);
-    plan.bound = propagate(&q, &box);
-    for (int d = 0; d < s->D; d++) s->partial |= plan.form[d].overflow;
+    plan.bound = propagate(&q, &box, (1 << s->D) - 1);
     int known = plan.bound == INFINITY;
     for (int i = 0; i < s->nplans && !known; i++) known = same_plan(s, &s->plan[i], &plan);
     if (known) {
@@ -367,4 +521,45 @@ static void add_plan(S *s, int setting, const int *order) {
     }
     if (s->nplans == s->cplans) s->plan = realloc(s->plan, sizeof(Plan) * (s->cplans = 2 * s->cplans + 64));
     s->plan[s->nplans++] = plan;
+}
+
+/* Whether windows further out sweep along the same loops as one at position `at`, if these reach past their marks. */
+static int agree(const Setting *t, const Plan *plan, int dim, int start, int at) {
+    for (int i = start; i < at; i++) {
+        int mark = plan->order[i];
+        if (slides(t, mark) && (plan->sweeps.dim[mark] != dim + 1 || plan->sweeps.start[mark] != start)) return 0;
+    }
+    return 1;
+}
+
+/* A plan for each choice of the dims that sweep at the marks from position `at` on. */
+static void choose_sweeps(S *s, Plan *plan, int at) {
+    const Setting *t = &s->setting[plan->setting];
+    while (at < t->nmarks && !slides(t, plan->order[at])) at++;
+    if (at == t->nmarks || ticked(s, 8)) {
+        if (at == t->nmarks) add_plan(s, *plan);
+        else s->partial = 1;
+        return;
+    }
+    int mark = plan->order[at];
+    choose_sweeps(s, plan, at + 1);
+    for (int d = 0; d < s->D; d++) {
+        if (s->class[t->operand[mark]][d] != WINDOW || s->gdims[s->group[d]] < 2) continue;
+        for (int start = at; start >= 0; start--) {
+            if (start < at && s->class[t->operand[plan->order[start]]][d] == IRRELEVANT) continue;
+            if (!agree(t, plan, d, start, at)) continue;
+            plan->sweeps.dim[mark] = d + 1;
+            plan->sweeps.start[mark] = start;
+            choose_sweeps(s, plan, at + 1);
+        }
+    }
+    plan->sweeps.dim[mark] = 0;
+}
+
+static void add_plans(S *s, int setting, const int *order) {
+    Plan plan;
+    memset(&plan, 0, sizeof plan);
+    plan.setting = setting;
+    memcpy(plan.order, order, sizeof plan.order);
+    choose_sweeps(s, &plan, 0);
 }

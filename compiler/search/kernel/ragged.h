@@ -1,4 +1,4 @@
-/* ---- ragged chains: the loops of a plain dim with steps of any size ----
+/* ---- ragged chains: the loops of a dim with steps of any size ----
  *
  * A chain is built from its innermost loop out: each loop's step is the extent inside it. For every choice of trips on
  * the axes, `front` keeps the chains found; a chain is not finished once what it costs at least is too much, its tiles
@@ -27,55 +27,12 @@ typedef struct {
     int low[MAXF], high[MAXF]; /* slots of the loops just outside and just inside each fan-out */
 } Ragged;
 
-enum { AXIS = 32, MOST_EXTRA = 20000 };
+enum { MOST_EXTRA = 20000 };
 
 /* Counts work; whether there was too much. */
 static int tired(Ragged *r) {
     if (r->q->s->work >= r->end) r->cut = 1;
     return spent(r->q->s) || r->cut;
-}
-
-static int most_of(int a, int b) { return a > b ? a : b; }
-
-/* Valid combinations of the digits in `counted` of the innermost `n` loops, on an extent; the others are zero. */
-static int valid_digits(const Ragged *r, int n, int extent, unsigned counted) {
-    int rest[MAXL + 2], times[MAXL + 2], size = 1, total = 0;
-    rest[0] = extent, times[0] = 1;
-    for (int i = n - 1; i >= 0; i--) {
-        int step = r->step[i], next = 0, full = 0, r2[MAXL + 2], t2[MAXL + 2];
-        for (int k = 0; k < size; k++) {
-            int trips = rest[k] > step ? up(rest[k], step) : 1;
-            if (!(counted >> i & 1)) {
-                if (rest[k] >= step) full += times[k];
-                else r2[next] = rest[k], t2[next++] = times[k];
-                continue;
-            }
-            int last = rest[k] - (trips - 1) * step;
-            full += times[k] * (trips - 1);
-            if (last == step) full += times[k];
-            else r2[next] = last, t2[next++] = times[k];
-        }
-        if (full) r2[next] = step, t2[next++] = full;
-        size = 0;
-        for (int k = 0; k < next; k++) { /* equal rests are one */
-            int at = 0;
-            while (at < size && rest[at] != r2[k]) at++;
-            if (at == size) rest[size] = r2[k], times[size++] = t2[k];
-            else times[at] += t2[k];
-        }
-    }
-    for (int k = 0; k < size; k++) total += times[k];
-    return total;
-}
-
-/* The loops among the innermost `n` that a count has: in time those inside (or outside) its boundary, and axes. */
-static unsigned loops_in(const Ragged *r, int n, int boundary, int inner, int axes) {
-    unsigned bits = 0;
-    for (int i = 0; i < n; i++) {
-        int at = r->station[i];
-        if (at >= AXIS ? axes >> (at - AXIS) & 1 : (at >= boundary) == inner) bits |= 1u << i;
-    }
-    return bits;
 }
 
 static int unplaced(const Ragged *r, int n) {
@@ -95,17 +52,18 @@ static int64_t trips_on(const Ragged *r, int axes, int less) {
 /* What a count is at least, whatever loops stand outside those placed, the extent of which is `extent`. */
 static int count_at_least(const Ragged *r, const Count *c, int extent) {
     int b = c->boundary, known = b >= r->crossed, n = known ? r->inside[b] : r->n, x = known ? r->extent[b] : extent;
+    if (c->tile && c->what != DIGITS) return 1;
     if (c->tile) {
-        int inner = valid_digits(r, n, x, loops_in(r, n, known ? b : 0, 1, ~c->axes));
+        int inner = valid_digits(r->step, n, x, loops_in(r->station, n, known ? b : 0, 1, ~c->axes));
         return (int)(inner * trips_on(r, unplaced(r, n) & ~c->axes, 1));
     }
-    int counted = valid_digits(r, r->n, extent, loops_in(r, r->n, b, 0, c->axes)), least = counted;
+    int counted = valid_digits(r->step, r->n, extent, loops_in(r->station, r->n, b, 0, c->axes)), least = counted;
     for (int a = 0; a < r->q->s->A; a++)
         if (c->axes >> a & 1) least = most_of(least, r->trips[a]);
     if (!known) return least;
     int64_t outer = extent * trips_on(r, unplaced(r, r->n) & ~c->axes, 0);
     least = most_of(least, counted - 1 + up(r->D, outer));
-    int64_t points = valid_digits(r, n, x, loops_in(r, n, b, 1, ~c->axes));
+    int64_t points = valid_digits(r->step, n, x, loops_in(r->station, n, b, 1, ~c->axes));
     return most_of(least, up(r->D, points * trips_on(r, unplaced(r, n) & ~c->axes, 0)));
 }
 
@@ -145,14 +103,26 @@ static int dominated(const Ragged *r) {
     return 0;
 }
 
+/* What the dim makes of a term; of a window with what the other dim makes of it at least. */
+static double factor_of(const Ragged *r, int j) {
+    const Form *form = r->form;
+    const Term *x = &r->q->t->term[j];
+    if (form->of[j] < 0) return 1;
+    if (r->q->s->class[x->operand][r->d] != WINDOW) return r->value[form->of[j]];
+    int o = form->win->dim[!form->inner];
+    Cuts mine = cuts_of(r->q->form, r->d, j, r->value), other = cuts_of(r->q->form, o, j, r->box->low[o < 0 ? 0 : o]);
+    return form->inner ? words_of(r->q->s, form->win, x->padding, other, mine)
+                       : words_of(r->q->s, form->win, x->padding, mine, other);
+}
+
 static double cost_of(const Ragged *r) {
     double sum = r->rest, z[MAXJ];
     if (r->q->s->timed) {
-        for (int j = 0; j < r->q->t->nterms; j++) z[j] = r->base[j] * (r->form->of[j] < 0 ? 1 : r->value[r->form->of[j]]);
+        for (int j = 0; j < r->q->t->nterms; j++) z[j] = r->base[j] * factor_of(r, j);
         return timed_cost(r->q->s, r->q->t, r->q->plan->order, z);
     }
     for (int j = 0; j < r->q->t->nterms; j++)
-        if (r->base[j] > 0) sum += r->base[j] * r->value[r->form->of[j]];
+        if (r->base[j] > 0) sum += r->base[j] * factor_of(r, j);
     return sum;
 }
 
@@ -174,12 +144,6 @@ static int hopeless(Ragged *r, int extent, int left) {
     return dominated(r) ? discarded[DOMINATED]++, HOPELESS : WORTH;
 }
 
-static int outside_box(const Ragged *r) {
-    for (int i = 0; i < r->form->ncounts; i++)
-        if (r->value[i] < r->box->low[r->d][i] || r->value[i] > r->box->high[r->d][i]) return 1;
-    return 0;
-}
-
 static void keep_chain(Ragged *r) {
     Rows *rows = r->rows;
     int A = r->q->s->A, C = r->form->ncounts;
@@ -194,22 +158,31 @@ static void keep_chain(Ragged *r) {
     for (int i = r->n - 1; i >= 0; i--) *at++ = r->step[i] * 64 + r->station[i];
 }
 
-static void finish_chain(Ragged *r) {
+/* Counts of digits, or all others, of the chain that is finished; whether they are in the box. */
+static int count_all(Ragged *r, const Chain *chain, int digits) {
     for (int i = 0; i < r->form->ncounts; i++) {
         const Count *c = &r->form->count[i];
-        unsigned loops = loops_in(r, r->n, c->boundary, c->tile, c->tile ? ~c->axes : c->axes);
-        r->value[i] = valid_digits(r, r->n, r->D, loops);
+        if ((c->what == DIGITS) != digits) continue;
+        r->value[i] = count_of(r->form, chain, c);
+        if (r->value[i] < r->box->low[r->d][i] || r->value[i] > r->box->high[r->d][i]) return 0;
+        if (!digits) spent(r->q->s);
     }
+    return 1;
+}
+
+static void finish_chain(Ragged *r) {
+    Chain chain = {r->D, r->n, r->station, r->step};
+    if (!count_all(r, &chain, 1) || !count_all(r, &chain, 0)) return;
     open_fanouts(r, 0);
-    if (cost_of(r) <= r->q->most && !outside_box(r) && !dominated(r)) keep_chain(r);
+    if (cost_of(r) <= r->q->most && !dominated(r)) keep_chain(r);
 }
 
 /* Whether tiles at the boundary that is to be crossed next stay too small, if no loop comes before it. */
 static int too_small(const Ragged *r, int slot, int extent) {
     for (int i = 0; i < r->form->ncounts; i++) {
         const Count *c = &r->form->count[i];
-        if (!c->tile || c->boundary != slot) continue;
-        double most = valid_digits(r, r->n, extent, loops_in(r, r->n, 0, 1, ~c->axes));
+        if (!c->tile || c->boundary != slot || c->what != DIGITS) continue;
+        double most = valid_digits(r->step, r->n, extent, loops_in(r->station, r->n, 0, 1, ~c->axes));
         if (most * trips_on(r, unplaced(r, r->n) & ~c->axes, 0) < r->box->low[r->d][i]) return 1;
     }
     return 0;
@@ -263,7 +236,7 @@ static void ragged_pars(Ragged *r, State at, int axes) {
 
 static void cross_mark(Ragged *r, State at) {
     int crossed = r->crossed, needed = r->form->slots.inner[at.slot] && at.loops;
-    if (at.must && !at.loops) return;
+    if ((at.must || r->form->must >> at.slot & 1) && !at.loops) return;
     r->crossed = at.slot;
     r->inside[at.slot] = r->n;
     r->extent[at.slot] = at.extent;
@@ -281,6 +254,19 @@ static void place_fanout(Ragged *r, State at, int f) {
         if (r->station[i] < AXIS) r->high[f] = r->station[i];
     at.left &= ~(1 << f);
     ragged_pars(r, at, r->with_trips & r->q->s->fanaxes[f]);
+}
+
+/* The least extent from one on with which events at marks further in may be few enough; the whole dim if none is. */
+static int few_events(const Ragged *r, int from) {
+    for (int i = 0; i < r->form->ncounts; i++) {
+        const Count *c = &r->form->count[i];
+        if (c->tile || c->boundary < r->crossed) continue;
+        int counted = valid_digits(r->step, r->n, from, loops_in(r->station, r->n, c->boundary, 0, c->axes));
+        int64_t left = r->box->high[r->d][i] - counted + 1;
+        if (left <= 0) return r->D;
+        from = most_of(from, up(r->D, left * trips_on(r, unplaced(r, r->n) & ~c->axes, 0)));
+    }
+    return from;
 }
 
 /* A loop whose step is the extent; the outermost one has the whole dim. */
@@ -306,6 +292,7 @@ static void place_loop(Ragged *r, State at) {
         }
         from = large;
     }
+    if (from < r->D) from = few_events(r, from);
     for (int x = from; x <= r->D && !tired(r); x++) {
         at.extent = x;
         int worth = x == r->D ? WORTH : hopeless(r, x, at.left);
@@ -319,6 +306,7 @@ static void place_loop(Ragged *r, State at) {
 
 static void ragged_slot(Ragged *r, State at) {
     if (at.extent == r->D) {
+        if (r->form->must & ((1u << (at.slot + !at.loops)) - 1)) return; /* slots further out, or this one */
         if (!at.left && !at.extra && (at.loops ? !r->form->slots.inner[at.slot] : !at.must)) finish_chain(r);
         return;
     }
@@ -387,8 +375,9 @@ static int ragged(Boxes *q, const Box *box, int d, int all, Rows *rows) {
     rows->width = r.form->ncounts + q->s->A + 2 * MAXF + 1 + MAXL;
     for (int j = 0; j < q->t->nterms; j++) {
         double value = q->s->timed ? 1 : q->t->term[j].coefficient;
+        int window = q->s->class[q->t->term[j].operand][d] == WINDOW && r.form->inner;
         for (int o = 0; o < q->s->D; o++)
-            if (o != d) value *= q->f[o][j];
+            if (o != d && !(window && o == r.form->win->dim[0])) value *= q->f[o][j];
         if (q->s->timed || (r.form->of[j] >= 0 && value > 0)) r.base[j] = value;
         else r.rest += value * q->f[d][j];
     }

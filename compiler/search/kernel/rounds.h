@@ -41,7 +41,7 @@ static void interleave(S *s, int setting, int *order, int placed, int used) {
         return;
     }
     if (placed == t->nmarks) {
-        if (s->relaxed && !s->W) add_plan(s, setting, order);
+        if (s->whole) add_plans(s, setting, order);
         else add_placement(s, setting, order);
         return;
     }

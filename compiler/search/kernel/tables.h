@@ -235,7 +235,7 @@ static Table *table_of(S *s, int setting, int group, const int *order) {
     group = s->gkind[group];
     int moves = 0;
     for (int d = 0; d < s->gdims[group]; d++) {
-        slots_of(s, t, order, s->gdim[group][d], 0, &y.slots[d]);
+        slots_of(s, t, order, s->gdim[group][d], 0, 0, 0, &y.slots[d]);
         moves |= windowed(s, s->gdim[group][d]);
     }
     y.setting = moves ? setting : t->family;

@@ -1,6 +1,7 @@
 /* The problem, and what the search keeps of it. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <limits.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,6 +27,9 @@ typedef struct {
     int outside;           /* words that a tile at the border may lack */
     const int64_t *words;  /* [padding][a][b] */
     const int64_t *largest;
+    int dim[2];            /* of the whole space, see windows.h: the outer dim, and the inner one or -1 */
+    int modulus, reach;    /* inner indices are alike modulo this; how far those of one residue reach in outer indices */
+    double touched[2];     /* words that are touched, by padding */
 } Win;
 
 typedef struct {
@@ -124,6 +128,7 @@ typedef struct {
     Point *front;  /* what is known, fewest cycles first, least energy last */
     int nfront, cfront;
     int relaxed; /* chains are bounds of all chains, steps of any size: see relax() */
+    int whole;   /* steps of any size, and all chains are looked at: see boxes.h */
     int bound[MAXD], group[MAXD];
     int gdims[MAXG], gdim[MAXG][2];
     int size[MAXA];
@@ -142,9 +147,10 @@ typedef struct {
     int nlists, clists;
     Placement *placement;
     int nplace, cplace;
-    struct Plan *plan; /* of nests without windows, steps of any size: see boxes.h */
+    struct Plan *plan; /* of the whole space */
     int nplans, cplans;
     int64_t *data;
+    double worth;    /* the least answer of the judge */
     PyObject *judge; /* asked what each schedule found costs, if bounds are all that is known here; see judged() */
     /* result */
     double best;

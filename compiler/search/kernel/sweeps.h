@@ -1,0 +1,203 @@
+/* ---- what the loops of a chain make of its counts ---- */
+
+typedef struct {
+    int D, n;                   /* the bound of the dim; its loops, inside out */
+    const int *station, *step;  /* a slot, or AXIS + an axis */
+} Chain;
+
+static int most_of(int a, int b) { return a > b ? a : b; }
+
+enum { AXIS = 32 };
+
+/* Valid combinations of the digits in `counted` of the innermost `n` loops, on an extent; the others are zero. */
+static int valid_digits(const int *loop, int n, int extent, unsigned counted) {
+    int rest[MAXL + 2], times[MAXL + 2], size = 1, total = 0;
+    rest[0] = extent, times[0] = 1;
+    for (int i = n - 1; i >= 0; i--) {
+        int step = loop[i], next = 0, full = 0, r2[MAXL + 2], t2[MAXL + 2];
+        for (int k = 0; k < size; k++) {
+            int trips = rest[k] > step ? up(rest[k], step) : 1;
+            if (!(counted >> i & 1)) {
+                if (rest[k] >= step) full += times[k];
+                else r2[next] = rest[k], t2[next++] = times[k];
+                continue;
+            }
+            int last = rest[k] - (trips - 1) * step;
+            full += times[k] * (trips - 1);
+            if (last == step) full += times[k];
+            else r2[next] = last, t2[next++] = times[k];
+        }
+        if (full) r2[next] = step, t2[next++] = full;
+        size = 0;
+        for (int k = 0; k < next; k++) { /* equal rests are one */
+            int at = 0;
+            while (at < size && rest[at] != r2[k]) at++;
+            if (at == size) rest[size] = r2[k], times[size++] = t2[k];
+            else times[at] += t2[k];
+        }
+    }
+    for (int k = 0; k < size; k++) total += times[k];
+    return total;
+}
+
+/* The loops among the innermost `n` that a count has: in time those inside (or outside) its boundary, and axes. */
+static unsigned loops_in(const int *station, int n, int boundary, int inner, int axes) {
+    unsigned bits = 0;
+    for (int i = 0; i < n; i++) {
+        int at = station[i];
+        if (at >= AXIS ? axes >> (at - AXIS) & 1 : (at >= boundary) == inner) bits |= 1u << i;
+    }
+    return bits;
+}
+
+/* ---- what they make of a window ---- */
+
+enum { FREE, UNITED, SWEEP, FIXED };
+
+/* What a loop is to a count. */
+static int role_of(const Chain *c, const Count *x, int i) {
+    int at = c->station[i];
+    if (at >= AXIS) {
+        int axis = at - AXIS;
+        return x->axes >> axis & 1 ? FIXED : x->united >> axis & 1 ? UNITED : FREE;
+    }
+    if (at >= x->until) return FREE;
+    return at < x->boundary ? FIXED : SWEEP;
+}
+
+typedef struct {
+    int64_t key;
+    int sweep, one, index; /* the step of the sweep; the instance; the index of the dim */
+} Index;
+
+static int by_digits(const void *x, const void *y) {
+    const Index *a = x, *b = y;
+    if (a->key != b->key) return a->key < b->key ? -1 : 1;
+    if (a->sweep != b->sweep) return a->sweep - b->sweep;
+    if (a->one != b->one) return a->one - b->one;
+    return a->index - b->index;
+}
+
+/* Every index of the dim with its digits, sorted; to be freed. */
+static Index *indices_of(const Chain *c, const Count *x) {
+    Index *p = calloc(c->D, sizeof *p);
+    int role[64];
+    for (int i = 0; i < c->n; i++) role[i] = role_of(c, x, i);
+    for (int index = 0; index < c->D; index++) {
+        int rest = index;
+        p[index].index = index;
+        for (int i = c->n - 1; i >= 0; i--) {
+            int trips = ((i + 1 < c->n ? c->step[i + 1] : c->D) + c->step[i] - 1) / c->step[i], digit = rest / c->step[i];
+            rest %= c->step[i];
+            if (role[i] == FIXED) p[index].key = p[index].key * trips + digit;
+            if (role[i] == SWEEP) p[index].sweep = p[index].sweep * trips + digit;
+            if (role[i] == UNITED) p[index].one = p[index].one * trips + digit;
+        }
+    }
+    qsort(p, c->D, sizeof *p, by_digits);
+    return p;
+}
+
+/* Whether, inside out, loops are free, then sweep, then are fixed: tiles and sweeps are of neighbours then. */
+static int in_order(const Chain *c, const Count *x) {
+    int last = FREE;
+    for (int i = 0; i < c->n; i++) {
+        int role = role_of(c, x, i);
+        if (role == UNITED || role < last) return 0;
+        last = role;
+    }
+    return 1;
+}
+
+/* Whether any instance goes on to a tile from which `reach` words further on one begins that it had a step before. */
+static int linked(const Index *last, int nlast, const Index *now, int nnow, int reach) {
+    for (int i = 0, k = 0; i < nnow; i++) {
+        if (i && now[i - 1].one == now[i].one) continue; /* the first index of an instance */
+        int most = -1;
+        for (; k < nlast && last[k].one <= now[i].one; k++)
+            if (last[k].one == now[i].one) most = last[k].index;
+        if (most >= 0 && now[i].index - most <= reach) return 1;
+    }
+    return 0;
+}
+
+static int by_index(const void *x, const void *y) { return ((const Index *)x)->index - ((const Index *)y)->index; }
+
+/* Runs of indices no further apart than windows reach. */
+static int clusters(Index *p, int n, int reach) {
+    int runs = 1;
+    qsort(p, n, sizeof *p, by_index);
+    for (int i = 1; i < n; i++) runs += p[i].index - p[i - 1].index > reach;
+    return runs;
+}
+
+/* The pieces of an outer dim: of each fixed tile and each unbroken sweep, the runs that share no words. */
+static int pieces_of(const Chain *c, const Count *x, int reach) {
+    Index *p = indices_of(c, x);
+    int pieces = 0, from = 0;
+    for (int i = 1, step = 0; i <= c->D; i++) {
+        if (i < c->D && p[i].key == p[i - 1].key && p[i].sweep == p[i - 1].sweep) continue;
+        int next = i; /* of the next step */
+        while (next < c->D && p[next].key == p[i].key && p[next].sweep == p[i].sweep) next++;
+        int goes_on = i < c->D && p[i].key == p[i - 1].key && linked(p + step, i - step, p + i, next - i, reach);
+        step = i;
+        if (goes_on) continue;
+        pieces += clusters(p + from, i - from, reach);
+        from = i;
+    }
+    free(p);
+    return pieces;
+}
+
+/* The residues of an inner dim: of each fixed tile, and of a sweep those that come anew. */
+static int residues_of(const Chain *c, const Count *x, int modulus) {
+    Index *p = indices_of(c, x);
+    int *seen = calloc(modulus, sizeof *seen), total = 0, forward = 1, number = 0;
+    for (int i = 1; i < c->D; i++) forward &= p[i].key != p[i - 1].key || p[i].index > p[i - 1].index;
+    for (int i = 0; i < c->D; i++) {
+        int fixed = !i || p[i].key != p[i - 1].key, step = fixed || p[i].sweep != p[i - 1].sweep;
+        if (fixed) number += 2;
+        else if (step && forward) number++;
+        int *last = &seen[p[i].index % modulus]; /* the step at which the residue was there last */
+        total += *last < number - forward;
+        *last = number;
+    }
+    free(seen);
+    free(p);
+    return total;
+}
+
+/* The most indices of a fixed tile, and the residues among them. */
+static int tile_residues(const Chain *c, const Count *x, int modulus) {
+    Index *p = indices_of(c, x);
+    int most = 0, residues = 0;
+    for (int from = 0, i = 1; i <= c->D; i++) {
+        if (i < c->D && p[i].key == p[from].key) continue;
+        int n = 0;
+        for (int r = 0; r < modulus; r++) {
+            int there = 0;
+            for (int k = from; k < i; k++) there |= p[k].index % modulus == r;
+            n += there;
+        }
+        if (i - from > most || (i - from == most && n > residues)) most = i - from, residues = n;
+        from = i;
+    }
+    free(p);
+    return residues;
+}
+
+/* Whether all tiles are of neighbours. */
+static int scattered(const Form *form, const Chain *c) {
+    for (int i = 0; i < form->ncounts; i++)
+        if ((form->count[i].tile || form->count[i].what != DIGITS) && !in_order(c, &form->count[i])) return 1;
+    return 0;
+}
+
+/* A count of a chain. */
+static int count_of(const Form *form, const Chain *c, const Count *x) {
+    const Win *w = form->win;
+    if (x->what == SCATTER) return 1 + scattered(form, c);
+    if (x->what == RESIDUES) return x->tile ? tile_residues(c, x, w->modulus) : residues_of(c, x, w->modulus);
+    if (x->what == PIECES && !in_order(c, x)) return pieces_of(c, x, w->reach);
+    return valid_digits(c->step, c->n, c->D, loops_in(c->station, c->n, x->boundary, x->tile, x->tile ? ~x->axes : x->axes));
+}
