@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 from cases import random_case
@@ -15,10 +16,11 @@ from effc.backends.accel.asm_parser import parse_program
 from effc.backends.accel.assembler import instruction_text, print_layer, print_program
 from effc.backends.accel.binary import decode_program, encode_program
 from effc.backends.accel.emit import emit
-from effc.backends.accel.isa import VERSION, Fill, Loop, Mac, NestLayer, NodeLayer, Program
+from effc.backends.accel.isa import VERSION, Fill, Instruction, Loop, Mac, NestLayer, NodeLayer, Program
 from effc.backends.accel.machine import graph_of
-from effc.compiler.target import load_target
+from effc.compiler.target import bundled_targets, load_target
 from effc.ir import nests
+from effc.ir.epilogue_rules import ELEMENTWISE, QUANTISED
 from effc.ir.errors import InputError
 from effc.ir.graph import NodeOp
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
@@ -179,8 +181,25 @@ def test_a_text_that_ends_early() -> None:
         assert count >= 3  # a program may have no layers
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "isa.md"
+
+
+def test_the_manual_names_every_operation() -> None:
+    """The instructions, and the operators of the vector units; of the latter those that are steps of epilogues."""
+    page = PAGE.read_text(encoding="utf-8")
+    instructions = {kind.__name__.lower() for kind in get_args(Instruction)}
+    headings = re.findall(r"^(`.*?) -- ", page, re.MULTILINE)
+    assert instructions == {name for heading in headings for name in re.findall(r"`([a-z]+)", heading)}
+    rows = re.findall(r"^\| \S[^|]*\| ([A-Z][^|]*) \| (yes|no|all but Where|the first four) \|$", page, re.MULTILINE)
+    named = {name: place for text, place in rows for name in re.findall(r"\b[A-Z][A-Za-z]+", text)}
+    units = [unit for name in bundled_targets() if (unit := load_target(name).vector) is not None]
+    assert set().union(*(unit.ops for unit in units)) <= named.keys()
+    steps = {name for name, place in named.items() if place != "no"} - {"Where"}
+    assert steps & {*ELEMENTWISE, *QUANTISED} == named.keys() & {*ELEMENTWISE, *QUANTISED}
+
+
 def test_the_manual_shows_what_is_emitted() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "isa.md").read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
     (text,) = re.findall(r"^```effc\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     nest = nests.conv2d(1, 32, 8, 16, 16, 3, 3, pad=1, h=16, w=16, name="conv")
     items = (
