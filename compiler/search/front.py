@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, repeat
 from math import ceil, frexp
 
 from effc.compiler.cost import Evaluation, evaluate
@@ -90,7 +90,8 @@ class _Front:
         if found is None:
             return False
         self.whole = found.whole
-        self.found += [Point(schedule, evaluation, False) for schedule, evaluation in found.schedules]
+        evaluations = (evaluate(self.nest, schedule, self.machine) for schedule in found.schedules)
+        self.found += map(Point, found.schedules, evaluations, repeat(False))
         return self.whole
 
     def searches(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from effc.compiler.cost import Evaluation, try_schedule
+from effc.compiler.cost import try_schedule
 from effc.compiler.search.clock import utc
 from effc.compiler.search.encode import Encoder, contiguous, groups_of
 from effc.compiler.search.exact import EFFORT, MOST, RAGGED, applies, kernel, plain, shared_tiles, written
@@ -26,7 +26,7 @@ Found = tuple[int, list[int], list[tuple[int, int, int, int]], float, float]
 class Others:
     """Schedules that are better than the points known, and whether there are no more of them."""
 
-    schedules: tuple[tuple[Schedule, Evaluation], ...]
+    schedules: tuple[Schedule, ...]
     whole: bool
 
 
@@ -87,5 +87,5 @@ def all_points(
             continue
         total = int(energy) + problem.prices.cycle * int(cycles)
         whole &= evaluation.energy * problem.prices.scale == total and evaluation.cycles == cycles
-        schedules.append((schedule, evaluation))
+        schedules.append(schedule)
     return Others(tuple(schedules), whole)

@@ -146,7 +146,7 @@ class Class:
 
 CLASSES = {
     "without windows": Class(
-        without_windows, 200, 1500, 0.9, {"ragged": 8, "bypass": 20, "groups": 20, "two axes": 5, "uneven": 3}
+        without_windows, 200, 1500, 0.9, {"ragged": 8, "bypass": 20, "groups": 20, "two axes": 5, "uneven": 2}
     ),
     "with windows": Class(
         with_windows, 160, 1500, 0.8, {"sliding": 3, "bypass": 15, "groups": 15, "two axes": 3, "uneven": 3}
