@@ -105,7 +105,7 @@ class Demands:
         for axis in range(len(child.operand.axes)):
             dims = child.axis_dims(axis)
             moved = partial(self._moved, child, parent, uses, axis, sweep, united)
-            tables.append(self._table(dims, child.loops, moved, self._is_padded(child.operand.axes[axis])))
+            tables.append(self._table(dims, child.loops, moved, child.operand.axes[axis]))
         for dim in self._others(child):
             tables.append(self._table([dim], child.loops, partial(self._busy, child, uses, dim, united)))
         return Demand(uses, tables)
@@ -148,7 +148,7 @@ class Demands:
         for axis in range(len(store.operand.axes)):
             dims = store.axis_dims(axis)
             points = partial(self._points, store, uses, axis, depth, united)
-            tables.append(self._table(dims, depth, points, self._is_padded(store.operand.axes[axis])))
+            tables.append(self._table(dims, depth, points, store.operand.axes[axis]))
         if not first:
             for dim in self._others(store):
                 tables.append(self._table([dim], depth, partial(self._lanes, uses, dim, depth, united)))
@@ -195,22 +195,16 @@ class Demands:
 
     # Parts
 
-    def _is_padded(self, axis: Axis) -> bool:
-        """Whether an index may lie in padding."""
-        spans = [factor * (self.dims[dim].bound - 1) for factor, dim in axis.terms]
-        low, high = (axis.offset + sum(f(span, 0) for span in spans) for f in (min, max))
-        return low < 0 or high >= axis.size
-
     def _others(self, store: Store) -> list[Dimension]:
         used = {name for axis in store.operand.axes for name in axis.dims}
         return [dim for dim in self.dims.values() if dim.name not in used]
 
     def _table(
-        self, dims: Sequence[Dimension], low: int, function: Callable[[list[int]], object], placed: bool = False
+        self, dims: Sequence[Dimension], low: int, function: Callable[[list[int]], object], axis: Axis | None = None
     ) -> Table:
         """A function of the registers below ``low`` that count some dims.
 
-        It depends on which indices are valid; if it is ``placed``, on where they are, too.
+        It depends on which indices are valid; and, where an ``axis`` has padding, on where they are.
         """
         registers = sorted(r for dim in dims for r in dim.registers if r < low)
         known: dict[tuple[int, ...], object] = {}
@@ -219,12 +213,14 @@ class Demands:
             running = [0] * len(self.trips)
             for register, digit in zip(registers, place):
                 running[register] = digit
-            for dim in dims if not placed else ():
-                dim.representative(running, low)
-            key = tuple([running[register] for register in registers])
-            if key not in known:
-                known[key] = function(running)
-            return known[key]
+            key = list(running)
+            inside = axis is None or _is_inside(axis, dims, running, low)
+            for dim in dims if inside else ():
+                dim.representative(key, low)
+            place = inside, *(key[register] for register in registers)
+            if place not in known:
+                known[place] = function(running)
+            return known[place]
 
         return Table(registers, self.trips, value)
 
@@ -245,6 +241,13 @@ class Demands:
         sizes = [prod(shape[p] for p in found) for found in places.values()]
         rows = np.unique(words.reshape(shape).transpose(order).reshape(sizes), axis=0)
         return max(served(row) for row in rows)
+
+
+def _is_inside(axis: Axis, dims: Sequence[Dimension], running: Sequence[int], low: int) -> bool:
+    """Whether no index along an axis lies in padding, the registers below ``low`` having their values."""
+    reaches = {dim.name: dim.reach(running, low) for dim in dims}
+    first, last = (axis.offset + sum(factor * reaches[dim][end] for factor, dim in axis.terms) for end in (0, 1))
+    return first >= 0 and last < axis.size
 
 
 def _kind(above: bool, united: bool, multicast: str) -> str:

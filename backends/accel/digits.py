@@ -131,6 +131,12 @@ class Dimension:
                 value = running[digit.register] = 1
             rests = {_rest(rest, digit.step, value) for rest in rests}
 
+    def reach(self, running: Sequence[int], low: int) -> tuple[int, int]:
+        """The first and the last index there can be, registers below ``low`` having their values."""
+        first = sum(running[digit.register] * digit.step for digit in self.digits if 0 <= digit.register < low)
+        free = sum((digit.trips - 1) * digit.step for digit in self.digits if not 0 <= digit.register < low)
+        return first, min(self.bound - 1, first + free)
+
     def trip_count(self, running: Sequence[int], register: int) -> int:
         """How many values a register takes, those outside it given and every mesh digit zero."""
         rest = self.bound
