@@ -50,13 +50,15 @@ def _step(step: NodeOp, op: NestOp, graph: Graph, known: set[str], made: set[str
         yield f"the result of step {step.name!r} is of another shape than the nest's", "make it an op of its own"
     if not known.intersection(step.inputs):
         yield f"step {step.name!r} reads nothing that is made on the way", "make it an op of its own"
-    if wide := next((name for name in step.inputs if name and not _fits(step, graph.tensors[name].shape, shape)), ""):
+    if wide := next(
+        (name for name in step.inputs if name and not fits_step(step, graph.tensors[name].shape, shape)), ""
+    ):
         yield f"{wide!r} cannot be broadcast to the shape of the nest's tensor", "make it an op of its own"
     if late := next((name for name in step.inputs if name in made and name not in known), ""):
         yield f"{late!r} is made by a later step", "order the steps"
 
 
-def _fits(step: NodeOp, shape: tuple[int, ...] | None, to: tuple[int, ...] | None) -> bool:
+def fits_step(step: NodeOp, shape: tuple[int, ...] | None, to: tuple[int, ...] | None) -> bool:
     """Whether a step may read a tensor: one that is broadcast, or a scale or zero point for each index of an axis."""
     along = step.op in QUANTISING and shape is not None and len(shape) == 1 and to is not None and shape[0] in to
     return along or _broadcasts(shape, to)

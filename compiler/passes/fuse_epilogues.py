@@ -10,7 +10,7 @@ from operator import itemgetter
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.dead_ops import reads
 from effc.compiler.passes.registry import register_pass
-from effc.ir.epilogue_rules import is_elementwise
+from effc.ir.epilogue_rules import fits_step, is_elementwise
 from effc.ir.graph import Graph, NestOp, NodeOp, Op
 from effc.ir.nest import OUTPUT_NAME
 
@@ -93,4 +93,6 @@ def _is_step(op: Op, tensor: str, graph: Graph) -> bool:
     """Whether an op that reads sums of the shape of ``tensor`` makes a word of that shape of each."""
     if not isinstance(op, NodeOp) or not is_elementwise(op) or op.where != "vector":
         return False
-    return len(op.outputs) == 1 and graph.tensors[op.outputs[0]].shape == graph.tensors[tensor].shape
+    shape, inputs = graph.tensors[tensor].shape, filter(None, op.inputs)
+    fits = all(fits_step(op, graph.tensors[name].shape, shape) for name in inputs)
+    return fits and len(op.outputs) == 1 and graph.tensors[op.outputs[0]].shape == shape

@@ -164,3 +164,9 @@ def test_faults() -> None:
 def test_emitted_again_it_is_the_same() -> None:
     program, made = program_of()
     assert emit(made.graph, made.target) == program
+
+
+def test_what_cannot_be_broadcast_is_no_step() -> None:
+    """A Clip whose bound is no scalar, which onnxruntime will refuse, does not break the graph."""
+    program = effc.compile(model("conv t = Conv x w", "clip y = Clip t w"), "eyeriss", time_limit=0.2)
+    assert [len(op.epilogue) for op in program.graph.nests] == [0]
