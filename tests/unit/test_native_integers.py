@@ -215,3 +215,22 @@ def test_additions_of_integers_are_steps_of_an_epilogue() -> None:
 def test_the_cpu_backend_refuses_integers_when_it_compiles() -> None:
     with pytest.raises(InputError, match="computes in int8, which the CPU backend cannot"):
         effc.compile(product(8), "gemmini", backend="cpu")
+
+
+def test_bytes_that_are_quantised_at_run_time() -> None:
+    """DynamicQuantizeLinear makes uint8 and its zero point: both are converted."""
+    known = {"w": RNG.integers(-128, 128, (6, 4)).astype(np.int8), "zw": np.int8(0)}
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], "quantise"),
+        helper.make_node("MatMulInteger", ["q", "w", "z", "zw"], ["y"], "product"),
+    ]
+    x = RNG.standard_normal((3, 6)).astype(np.float32)
+    program = same_as_onnxruntime(model(nodes, known, x, "INT32"), x, "gemmini")
+    assert types_of_products(program) == {"int8"}
+
+
+def test_sums_that_nothing_can_add_up_are_an_error() -> None:
+    """Without an Add on the vector unit the sums of 600 products are too large for int24."""
+    target = effc.parse_target(load_target("simba_chiplet").source.replace(" Add,", ""))
+    with pytest.raises(InputError, match="at most 8,388,607, which int24 holds"):
+        effc.compile(product(600), target, numeric="target")
