@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import effc
+from effc.backends.accel import Program, decode_program, encode_program, parse_program, print_program
 from effc.backends.accel.layer_clock import timings
 from effc.backends.accel.timing import Timing
 from effc.compiler.cost import evaluate_op
@@ -78,6 +80,17 @@ def test_both_modes(name: str, target: str) -> None:
     assert plain.counters.keys() == timed.counters.keys()
     assert not any(counters.difference(timed.counters[layer]) for layer, counters in plain.counters.items())
     check_latency(compiled, timed.timings)
+    assert compiled.program is not None
+    check_forms(compiled.program)
+
+
+def check_forms(program: Program) -> None:
+    """The text and the binary form hold all of it; a layer takes a few KB in either."""
+    text, binary = print_program(program), encode_program(program)
+    assert print_program(parse_program(text)) == print_program(decode_program(binary)) == text
+    for layer in program.layers:
+        alone = replace(program, layers=(layer,), slots=(), inputs=(), outputs=())
+        assert len(encode_program(alone)) < 4096 and len(print_program(alone)) < 8192
 
 
 def test_the_report_says_what_the_clock_says() -> None:
