@@ -16,8 +16,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -29,10 +29,11 @@ from effc.compiler.container import Buffer, Container, write_container
 from effc.compiler.cost import try_schedule
 from effc.compiler.original import Original
 from effc.compiler.program import CompiledProgram
+from effc.compiler.recipes import Recipe
 from effc.compiler.target import parse_target, print_target
 from effc.ir import parse_graph, print_graph
 from effc.ir.bodies import every_constant, every_nest, with_constants
-from effc.ir.constants import AbsentConstant, Scaled, digest, scaled, scaled_from
+from effc.ir.constants import AbsentConstant, Scaled, digest, scaled
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
 from effc.ir.types import is_narrow, storage
 
@@ -74,26 +75,6 @@ def save(compiled: CompiledProgram, path: Path) -> None:
     texts |= {"artefact.json": json.dumps(head), "target.hw": compiled.target.source or print_target(compiled.target)}
     encoded = {name: text.encode() for name, text in texts.items()} | {"model.onnx": compiled.original.shell}
     write_container(path, encoded, data)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a constant follows from tensors that an artefact holds: the digests of source and factors, their shapes."""
-
-    source: str
-    factors: str
-    made_of: Scaled
-
-    @classmethod
-    def of(cls, value: Array, data: Mapping[str, Buffer]) -> Recipe | None:
-        """The recipe of a constant whose source is in ``data`` already."""
-        how = scaled_from(value)
-        if how is None or digest(how.source) not in data:
-            return None
-        return cls(digest(how.source), digest(how.factors), how)
-
-    def to_json(self) -> list[Any]:
-        return [self.source, self.factors, list(self.made_of.shape), list(self.made_of.factors.shape)]
 
 
 def _texts(compiled: CompiledProgram, number: int) -> dict[str, str]:
