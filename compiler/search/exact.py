@@ -62,7 +62,7 @@ BUDGET = 2_000_000
 """The same for a lower bound of the whole space."""
 
 
-RAGGED = 10_000_000
+RAGGED = 16_000_000
 """The same for the whole space of a nest without windows."""
 
 

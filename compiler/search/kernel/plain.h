@@ -4,6 +4,11 @@
  * within what limits its tiles and its trips on the axes are looked for.
  */
 
+/* A relation of the counts x and y: by how many trips on axes they differ. */
+typedef struct {
+    short x, y, axes, only; /* `only`: it holds only where these axes have no trips */
+} Relation;
+
 typedef struct {
     int D, K, dim, extra;         /* its bound, slots, and loops that may stand beside another of their slot */
     int usable;                   /* axes, as bits */
@@ -16,6 +21,10 @@ typedef struct {
     int inner;
     unsigned must;                /* slots that need a loop: there sweeps begin */
     unsigned several;             /* counts that are two at least: such a loop is outside */
+    int ntiles, nevents, ncovers;
+    Relation tiles[MAXR], events[MAXR]; /* of tiles to those around them, of events to those further in */
+    Relation covers[MAXR];              /* of events to tiles that cover them */
+    int covered[MAXV + 1];              /* the first of these of each count */
     Count count[MAXV];
 } Form;
 
@@ -82,6 +91,43 @@ static void count_sweeps(const Setting *t, const Plan *plan, Form *form) {
     }
 }
 
+static void add_relation(Form *form, Relation *list, int *n, int x, int y, int axes, int only) {
+    if (*n == MAXR) form->overflow = 1;
+    else list[(*n)++] = (Relation){(short)x, (short)y, (short)(axes & form->usable), (short)(only & form->usable)};
+}
+
+/* Events within events: of pieces and residues there are no fewer, and as many where no axis has trips. */
+static void relate_pair(Form *form, int i, int k) {
+    const Count *x = &form->count[i], *y = &form->count[k];
+    int differ = x->axes & ~y->axes;
+    if (x->boundary > y->boundary) return; /* all loops of x, but for axes, are of y */
+    if (x->what == DIGITS) add_relation(form, form->events, &form->nevents, i, k, differ, 0);
+    else if (x->what == y->what && x->until <= y->until) add_relation(form, form->events, &form->nevents, i, k, 0, differ);
+    else if (x->what == PIECES || form->win->modulus == 1)
+        add_relation(form, form->events, &form->nevents, i, k, 0, form->usable);
+}
+
+/* The axes over which a tile must be counted to cover what one of the events does not tell apart, or -1. */
+static int cover(const Count *tile, const Count *events) {
+    return tile->tile && tile->what == DIGITS && tile->boundary <= events->boundary ? tile->axes & ~events->axes : -1;
+}
+
+static void relate(Form *form) {
+    for (int i = 0; i < form->ncounts; i++) {
+        const Count *x = &form->count[i];
+        form->covered[i] = form->ncovers;
+        for (int k = 0; k < form->ncounts; k++) {
+            const Count *y = &form->count[k];
+            if (k != i && !x->tile && !y->tile) relate_pair(form, i, k);
+            if (!x->tile && cover(y, x) >= 0) add_relation(form, form->covers, &form->ncovers, i, k, cover(y, x), 0);
+            if (k == i || !x->tile || !y->tile || x->what != DIGITS || y->what != DIGITS) continue;
+            if (y->boundary <= x->boundary) /* x is inside y, but for axes fixed for y alone */
+                add_relation(form, form->tiles, &form->ntiles, i, k, y->axes & ~x->axes, 0);
+        }
+    }
+    form->covered[form->ncounts] = form->ncovers;
+}
+
 static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, Form *form) {
     const int *order = plan->order;
     memset(form, 0, sizeof *form);
@@ -120,6 +166,7 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
         form->residues[m] = kind == WINDOW && form->inner ? add_count(form, form->usable, residues) : -1;
         form->extra += !relevant;
     }
+    relate(form);
 }
 
 static void whole_box(const S *s, const Form *form, Box *box) {
@@ -157,18 +204,15 @@ static int lower(int *value, double to) {
     return 1;
 }
 
-/* The axes over which a tile must be counted to cover what one of the events does not tell apart, or -1. */
-static int cover(const Count *tile, const Count *events) {
-    return tile->tile && tile->what == DIGITS && tile->boundary <= events->boundary ? tile->axes & ~events->axes : -1;
-}
-
 /* What a count of events is at least: each covers no more indices than a tile. */
-static double least_events(const S *s, const Form *form, const Box *box, int d, const Count *c) {
+static double least_events(const S *s, const Form *form, const Box *box, int d, int i) {
+    const Count *c = &form->count[i];
     double covered = form->D, least = 1;
     if (c->boundary == form->K) covered = fmin(covered, most_trips(s, box, d, form->usable & ~c->axes));
-    for (int i = 0; i < form->ncounts; i++) {
-        int axes = cover(&form->count[i], c);
-        if (axes >= 0) covered = fmin(covered, box->high[d][i] * most_trips(s, box, d, axes));
+    for (int r = form->covered[i]; r < form->covered[i + 1]; r++) {
+        const Relation *x = &form->covers[r];
+        double n = box->high[d][x->y];
+        if (n < covered) covered = fmin(covered, n * most_trips(s, box, d, x->axes));
     }
     for (int a = 0; a < s->A; a++)
         if (c->axes >> a & 1) least = fmax(least, box->least[d][a]);
@@ -187,44 +231,30 @@ static int relate_tiles(const S *s, const Form *form, Box *box, int d) {
                 changed |= raise(&low[i], box->least[d][a]);
                 changed |= lower(&box->most[d][a], high[i]);
             }
-        for (int k = 0; k < form->ncounts; k++) {
-            const Count *y = &form->count[k];
-            if (k == i || !y->tile || y->what != DIGITS) continue;
-            if (y->boundary > x->boundary) continue; /* x is inside y, but for axes fixed for y alone */
-            double n = most_trips(s, box, d, y->axes & ~x->axes);
-            changed |= lower(&high[i], high[k] * n);
-            changed |= raise(&low[k], low[i] / n);
-        }
-        if (low[i] > high[i]) return -1;
     }
+    for (int r = 0; r < form->ntiles; r++) {
+        const Relation *x = &form->tiles[r];
+        double n = most_trips(s, box, d, x->axes);
+        changed |= lower(&high[x->x], high[x->y] * n);
+        changed |= raise(&low[x->y], low[x->x] / n);
+    }
+    for (int i = 0; i < form->ncounts; i++)
+        if (low[i] > high[i]) return -1;
     return changed;
-}
-
-/* How many times the count x may have of the count y, of events further in, or -1: of pieces and residues there are no fewer,
- * and as many where no axis has trips.
- */
-static double within(const S *s, const Form *form, const Box *box, int d, const Count *x, const Count *y) {
-    if (x->boundary > y->boundary) return -1; /* all loops of x, but for axes, are of y */
-    double n = most_trips(s, box, d, x->axes & ~y->axes);
-    if (x->what == DIGITS) return n;
-    if (most_trips(s, box, d, form->usable) == 1 && (x->what == PIECES || form->win->modulus == 1)) return 1;
-    return n == 1 && x->what == y->what && x->until <= y->until ? 1 : -1;
 }
 
 /* Events within events. */
 static int relate_events(const S *s, const Form *form, Box *box, int d) {
     int changed = 0, *low = box->low[d], *high = box->high[d];
-    for (int i = 0; i < form->ncounts; i++) {
-        const Count *x = &form->count[i];
-        for (int k = 0; k < form->ncounts && !x->tile; k++) {
-            const Count *y = &form->count[k];
-            double n = k == i || y->tile ? -1 : within(s, form, box, d, x, y);
-            if (n < 0) continue;
-            changed |= raise(&low[k], low[i] / n);
-            changed |= lower(&high[i], high[k] * n);
-        }
-        if (low[i] > high[i]) return -1;
+    for (int r = 0; r < form->nevents; r++) {
+        const Relation *x = &form->events[r];
+        if (x->only && most_trips(s, box, d, x->only) > 1) continue;
+        double n = most_trips(s, box, d, x->axes);
+        changed |= raise(&low[x->y], low[x->x] / n);
+        changed |= lower(&high[x->x], high[x->y] * n);
     }
+    for (int i = 0; i < form->ncounts; i++)
+        if (low[i] > high[i]) return -1;
     return changed;
 }
 
@@ -306,15 +336,15 @@ static int relate_mesh(const Boxes *q, Box *box) {
 }
 
 /* Events must be few enough, so tiles and trips large enough. */
-static int need_cover(const S *s, const Form *form, Box *box, int d, const Count *c, double events) {
-    double covered = ceil(form->D / events);
-    int changed = 0;
-    for (int i = 0; i <= form->ncounts; i++) {
-        int last = i == form->ncounts, axes = last ? form->usable & ~c->axes : cover(&form->count[i], c);
-        if (last ? c->boundary != form->K : axes < 0) continue;
-        double all = most_trips(s, box, d, axes) * (last ? 1 : box->high[d][i]);
+static int need_cover(const S *s, const Form *form, Box *box, int d, int i) {
+    const Count *c = &form->count[i];
+    double events = box->high[d][i], covered = ceil(form->D / events);
+    int changed = 0, end = form->covered[i + 1] + (c->boundary == form->K);
+    for (int r = form->covered[i]; r < end; r++) {
+        int last = r == form->covered[i + 1], axes = last ? form->usable & ~c->axes : form->covers[r].axes;
+        double all = most_trips(s, box, d, axes) * (last ? 1 : box->high[d][form->covers[r].y]);
         if (all < covered) return -1;
-        if (!last) changed |= raise(&box->low[d][i], covered * box->high[d][i] / all);
+        if (!last) changed |= raise(&box->low[d][form->covers[r].y], covered * box->high[d][form->covers[r].y] / all);
         for (int a = 0; a < s->A; a++)
             if (axes >> a & 1) changed |= raise(&box->least[d][a], covered * box->most[d][a] / all);
     }
@@ -386,9 +416,9 @@ static int relate_cover(const S *s, const Form *form, Box *box, int d) {
     for (int i = 0; i < form->ncounts; i++) {
         const Count *c = &form->count[i];
         if (c->tile) continue;
-        changed |= raise(&box->low[d][i], least_events(s, form, box, d, c));
+        changed |= raise(&box->low[d][i], least_events(s, form, box, d, i));
         if (box->low[d][i] > box->high[d][i]) return -1;
-        int more = need_cover(s, form, box, d, c, box->high[d][i]);
+        int more = need_cover(s, form, box, d, i);
         if (more < 0) return -1;
         changed |= more;
     }

@@ -64,6 +64,10 @@ static int count_at_least(const Ragged *r, const Count *c, int extent) {
     int64_t outer = extent * trips_on(r, unplaced(r, r->n) & ~c->axes, 0);
     least = most_of(least, counted - 1 + up(r->D, outer));
     int64_t points = valid_digits(r->step, n, x, loops_in(r->station, n, b, 1, ~c->axes));
+    if (!unplaced(r, r->n)) { /* with n loops outside, one of n + 1 tiles of the extent is full */
+        int full = up(up(r->D, extent), r->crossed + r->form->extra + 1);
+        least = most_of(least, full * counted + up(r->D - (int64_t)full * extent, points));
+    }
     return most_of(least, up(r->D, points * trips_on(r, unplaced(r, n) & ~c->axes, 0)));
 }
 
@@ -324,7 +328,7 @@ static int best_known(Ragged *r) {
     for (int i = 0; i < r->form->ncounts; i++) {
         const Count *c = &r->form->count[i];
         r->value[i] = c->tile ? box->low[r->d][i]
-                              : most_of(box->low[r->d][i], (int)least_events(r->q->s, r->form, box, r->d, c));
+                              : most_of(box->low[r->d][i], (int)least_events(r->q->s, r->form, box, r->d, i));
     }
     free(box);
     r->n = 0;

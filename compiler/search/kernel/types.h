@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 96, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24, MAXF = 8, MAXL = 28, MAXV = 64 };
+enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 96, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24, MAXF = 8, MAXL = 28, MAXV = 64, MAXR = 512 };
 enum { MAXW = 32, MAXN = 8, MAXP = 24 };
 enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };
 enum { ALL = 0, BUSIEST, FIRST, EVENTS }; /* words: of all instances; of one; of one in the first event; none but events */
