@@ -131,6 +131,8 @@ def _explored(
     if not plain(nest, target):
         schedule, value, costed = polish(nest, target, objective, start.schedule, share(deadline, 3), allowed)
         start = Proof(schedule, value, Fraction(0), start.expanded + costed)
+    if start.value == lower_bound(nest, target, objective):
+        return replace(start, lower_bound=start.value)
     proof = ragged(nest, target, objective, start, share(deadline, 2))
     assert proof.schedule is not None
     if proof.value == proof.lower_bound:
