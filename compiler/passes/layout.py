@@ -83,6 +83,8 @@ def _slice_arguments(op: NodeOp, graph: Graph, rank: int) -> list[list[int]] | N
     values = [graph.constants.get(name) if name else None for name in (*op.inputs[1:], *[""] * (5 - len(op.inputs)))]
     if any(name and value is None for name, value in zip(op.inputs[1:], values)) or values[0] is None:
         return None
+    if any(value is not None and (value.ndim != 1 or value.dtype.kind not in "iu") for value in values):
+        return None
     starts = np.asarray(values[0]).tolist()
     defaults = [starts, starts, list(range(len(starts))), [1] * len(starts)]
     return [default if value is None else np.asarray(value).tolist() for value, default in zip(values, defaults)]

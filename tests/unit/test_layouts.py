@@ -16,10 +16,10 @@ import effc
 from effc.backends.accel import Machine, MachineFault, decode_program, encode_program, parse_program, print_program
 from effc.backends.cpu import CpuProgram
 from effc.compiler.frontend.from_onnx import lower
-from effc.compiler.passes.layout import LAYOUT_OPS, Layout, through
+from effc.compiler.passes.layout import LAYOUT_OPS, Layout, layouts, through
 from effc.compiler.pipeline import standard_passes
 from effc.compiler.report.metrics import programmability
-from effc.ir.graph import Graph, View
+from effc.ir.graph import Graph, NodeOp, Tensor, View
 from effc.ir.nest import BIAS_NAME
 from effc.ir.parser import parse_graph
 from effc.ir.printer import print_graph
@@ -387,3 +387,14 @@ def test_faults_of_parts() -> None:
         mutant = replace(program, slots=tuple(other if slot is part else slot for slot in program.slots))
         with pytest.raises(MachineFault, match=message):
             Machine(made.target).run(mutant, {"x": random((2, 4, 5, 6))}, made.graph.constants)
+
+
+def test_a_slice_of_a_table_of_starts_is_none() -> None:
+    """Starts are a row; what onnxruntime will refuse is no layout, and no error of the compiler."""
+    for starts in (np.array([[1]]), np.array(1), np.array([1.0], np.float32)):
+        proto = helper.make_node("Slice", ["x", "s", "e"], ["y"])
+        op = NodeOp("slice", "Slice", ("x", "s", "e"), ("y",), proto.SerializeToString(), version=13)
+        shapes = {"x": (3, 4), "y": (2, 4), "s": starts.shape, "e": (1,)}
+        tensors = {name: Tensor(name, "float32", shape) for name, shape in shapes.items()}
+        graph = Graph("g", ("x",), ("y",), tensors, (op,), {"s": starts, "e": np.array([3])})
+        assert layouts(op, graph) == {}
