@@ -49,8 +49,8 @@ zero points, each behind its scale. Without one it is zero. QLinearConcat has as
 class SignedBytes(Pass):
     """Shift unsigned bytes that nests read by 128, their zero points, too: what they stand for stays the same.
 
-    Only where the MACs of the target multiply int8 but not uint8. What comes from or goes to other operators is
-    converted.
+    Only where the MACs of the target multiply int8 but not uint8, and before `fuse-epilogues`. What comes from or goes
+    to other operators is converted.
 
     op QuantizeLinear "quantise" (t, s, zx) -> (x)                                        x, zx: uint8
     nest conv1 ... uses I = x ... zero zx ..., W = w, O = y
@@ -64,7 +64,7 @@ class SignedBytes(Pass):
 
     def run(self, graph: Graph) -> Graph:
         types = self.target.numeric.types
-        if SIGNED not in types or UNSIGNED in types:
+        if SIGNED not in types or UNSIGNED in types or any(op.epilogue for op in graph.nests):
             return graph
         shifted = _shifted(graph)
         return without_unused_tensors(_Shift(graph, shifted).run()) if shifted else graph
