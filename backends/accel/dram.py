@@ -54,11 +54,20 @@ class Dram:
         box.view(self.valid, 0)[...] = False
 
     def layer(self, layer: NestLayer, slots: Mapping[str, Slot]) -> Memory:
-        """What a layer on the array sees: the words of floating point, or a copy of integers without zero points."""
+        """What a layer on the array sees: words of floating point, or a copy of integers without zero points.
+
+        Operands of 64 bits are rounded to the words of the machine.
+        """
         reads = [slots[operand.tensor].dtype for operand in layer.operands if operand.kind != "write"]
         whole = [self.dtype == np.float32 and integer_bits(dtype) is not None for dtype in reads]
         if not any(whole):
-            return self.plane("float32")
+            memory = self.plane("float32")
+            for operand in layer.operands:
+                plane = self.plane(slots[operand.tensor].dtype)
+                if operand.kind != "write" and plane is not memory:
+                    box = setting_box(operand)
+                    box.view(memory.data, 0)[...] = box.view(plane.data, 0)
+            return memory
         if not all(whole):
             raise MachineFault(f"operands of {', '.join(reads)}", expected="all of integers, or all of floating point")
         words = {o.name: self._centred(o, slots) for o in layer.operands if o.kind != "write"}
@@ -82,12 +91,16 @@ class Dram:
         return centred
 
     def keep(self, layer: NestLayer, memory: Memory, dtype: str) -> None:
-        """Put the sums of a layer of integers where they belong, in the type of sums."""
+        """Put the sums of a layer where they belong, in the type of sums."""
         written = next(operand for operand in layer.operands if operand.kind == "write")
         box, plane = setting_box(written), self.plane(dtype)
         if memory is plane:
             return
-        sums, limit = box.view(memory.data, 0), 1 << (integer_bits(dtype) or 64) - 1
+        sums = box.view(memory.data, 0)
+        if integer_bits(dtype) is None:
+            box.view(plane.data, 0)[...] = sums
+            return
+        limit = 1 << (integer_bits(dtype) or 64) - 1
         if sums.size and not -limit <= sums.min() <= sums.max() < limit:
             raise MachineFault(f"sums of {written.name} do not fit {dtype}", level=self.level, expected="wider sums")
         box.view(plane.data, 0)[...] = sums
