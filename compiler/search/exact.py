@@ -62,8 +62,11 @@ BUDGET = 2_000_000
 """The same for a lower bound of the whole space."""
 
 
-RAGGED = 16_000_000
+RAGGED = 10_000_000
 """The same for the whole space of a nest without windows."""
+
+SWEPT = 11_000_000
+"""The same for that of a nest with windows."""
 
 
 Solution = tuple[bool, float, float, int, list[int], list[tuple[int, int, int, int]], dict[str, int]]
@@ -247,7 +250,7 @@ def _swept(problem: Problem, objective: str, encoder: Encoder, start: Proof, dea
     assert start.schedule is not None
     decode = partial(written, problem, encoder)
     judge = Judge(problem, objective, decode, (start.value, start.schedule), thorough=True)
-    _, _, lower, *_, statistics = kernel(encoder.encode(), judge.most(start.value), RAGGED, utc(deadline), judge)
+    _, _, lower, *_, statistics = kernel(encoder.encode(), judge.most(start.value), SWEPT, utc(deadline), judge)
     bound = min(_bound(problem, lower), judge.lower_bound)
     return Proof(judge.schedule, judge.value, bound, start.expanded + statistics["nodes"] + judge.costed, statistics)
 
