@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from effc.compiler.cost import try_schedule
-from effc.compiler.search.clock import utc
+from effc.compiler.search.clock import left, utc
 from effc.compiler.search.encode import Encoder, contiguous, groups_of
 from effc.compiler.search.exact import EFFORT, MOST, RAGGED, applies, kernel, plain, shared_tiles, written
 from effc.compiler.search.problem import Problem
@@ -67,7 +67,7 @@ def all_points(
         return None
     problem, groups = Problem(nest, target, "pareto"), groups_of(Problem(nest, target, "pareto"))
     exact = (
-        nest.bias is None and contiguous(problem) and not shared_tiles(problem)
+        nest.bias is None and contiguous(problem, left(deadline) > 1) and not shared_tiles(problem)
         if perfect_factors
         else plain(nest, target)
     )
