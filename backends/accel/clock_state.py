@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import inf
 
-from effc.backends.accel.demands import Demands, Use, summed_registers
+from effc.backends.accel.demands import Demands, Table, Use, summed_registers
 from effc.backends.accel.digits import Dimension
 from effc.backends.accel.finishing import Finishing
 from effc.backends.accel.isa import NestLayer
@@ -21,7 +21,7 @@ class State:
     that the epilogue of the layer reads, and their bits.
 
     ``slots``: the ticks at which engines and tokens are ready; beside it the calendars of the ports, and sums of what
-    was waited for.
+    was waited for. ``counts``: how often each loop runs.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class State:
         self.slots: list[int] = []
         self.calendars: dict[str, Calendar] = {}
         self.sums: dict[str, int] = {}
+        self.counts: dict[int, Table] = {}
         self.running = [0] * len(self.trips)
         self.first_pass: int | None = None
         self.earliest = inf  # at which a port was asked for, in the loop at hand

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from effc.backends.accel.clock_state import State, engine
 from effc.backends.accel.clock_transfers import Step, Transfers
 from effc.backends.accel.demands import Demand, Table, Use
-from effc.backends.accel.isa import Drain, End, Fill, Give, Instruction, Loop, Mac, NestLayer, Open, Take
+from effc.backends.accel.isa import Drain, End, Fill, Give, Instruction, Loop, Mac, Open, Take
 from effc.backends.accel.ports import Calendar
 from effc.backends.accel.stores import Store
-from effc.backends.accel.trace import ARRAY, Recorder
-from effc.compiler.target.model import Target
+from effc.backends.accel.trace import ARRAY
 
 OF_THE_ARRAY = " of the array"
 """Behind the name of a port that the words of the array's own passes have to wait for."""
@@ -36,18 +33,8 @@ class Block:
 class Steps(Transfers):
     """The code of a layer as blocks of steps."""
 
-    def __init__(
-        self,
-        layer: NestLayer,
-        target: Target,
-        recorder: Recorder | None = None,
-        work: Fraction = Fraction(1),
-        others: Iterable[tuple[int, Fraction]] = (),
-    ) -> None:
-        super().__init__(layer, target, recorder, work, others)
-        self.code = self._parse()
-
-    def _parse(self) -> Block:
+    def parse(self) -> Block:
+        """The code of the layer."""
         root = Block(-1, 0)
         stack = [root]
         for pc, instruction in enumerate(self.layer.code):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from effc.backends.accel.clock_state import State, engine
 from effc.backends.accel.demands import Table, Use
-from effc.backends.accel.isa import NestLayer
 from effc.backends.accel.stores import Store
-from effc.backends.accel.trace import Recorder
-from effc.compiler.target.model import Target
 
 
 @dataclass(frozen=True)
@@ -25,18 +21,7 @@ class Step:
 
 
 class Transfers(State):
-    """The steps that move tiles. ``counts``: how often each loop runs."""
-
-    def __init__(
-        self,
-        layer: NestLayer,
-        target: Target,
-        recorder: Recorder | None = None,
-        work: Fraction = Fraction(1),
-        others: Iterable[tuple[int, Fraction]] = (),
-    ) -> None:
-        super().__init__(layer, target, recorder, work, others)
-        self.counts: dict[int, Table] = {}
+    """The steps that move tiles."""
 
     def _load(self, child: Store, parent: Store, sweep: bool) -> Step:
         """A fill, or an open: words of partial sums come only if they were there before."""

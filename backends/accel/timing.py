@@ -79,6 +79,7 @@ class Clock(Steps):
         others: Iterable[tuple[int, Fraction]] = (),
     ) -> None:
         super().__init__(layer, target, recorder, work, others)
+        self.code = self.parse()
         self.memo: dict[object, Effect] = {}
         self.runs: dict[object, list[tuple[object, int, int]]] = {}
 

@@ -65,7 +65,8 @@ def all_points(
     """
     if not applies(nest, target):
         return None
-    problem, groups = Problem(nest, target, "pareto"), groups_of(Problem(nest, target, "pareto"))
+    problem = Problem(nest, target, "pareto")
+    groups = groups_of(problem)
     exact = (
         nest.bias is None and contiguous(problem, left(deadline) > 1) and not shared_tiles(problem)
         if perfect_factors
@@ -73,7 +74,7 @@ def all_points(
     )
     if problem.judged or groups is None or not exact:
         return None
-    encoder = Encoder(problem, groups, relaxed=not perfect_factors, known=known, fewest=known[0][1])
+    encoder = Encoder(problem, groups, whole=not perfect_factors, known=known, fewest=known[0][1])
     if not encoder.monotone or any(energy * problem.prices.scale > MOST for energy, _ in known):
         return None
     points = Points()
