@@ -16,4 +16,7 @@ def _missing() -> str:
     return ""
 
 
-needs_compiler = pytest.mark.skipif(bool(_missing()), reason=_missing() or "there is one")
+missing = _missing()
+"""Why C cannot be compiled; empty if it can."""
+
+needs_compiler = pytest.mark.skipif(bool(missing), reason=missing or "there is one")

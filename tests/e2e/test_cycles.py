@@ -8,17 +8,22 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import native_stepper
 import numpy as np
 import pytest
+from c_compiler import missing
 
 import effc
 from effc.backends.accel import Program, decode_program, encode_program, parse_program, print_program
 from effc.backends.accel.layer_clock import timings
+from effc.backends.accel.machine import run_nest
+from effc.backends.accel.stepper import Finish
 from effc.backends.accel.timing import Timing
 from effc.compiler.cost import evaluate_op
 from effc.compiler.inputs import random_inputs
 from effc.compiler.target import bundled_targets
-from effc.ir.graph import NestOp
+from effc.ir.counters import Counters
+from effc.ir.graph import Graph, NestOp
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "models"))  # a folder of scripts, not a package
@@ -41,6 +46,9 @@ def test_latency_is_that_of_the_clock(name: str, target: str) -> None:
     compiled = effc.compile(build(name, weights=False), target)
     assert compiled.program is not None
     check_latency(compiled, timings(compiled.program, compiled.target))
+    if not missing:
+        costs = {op.name: evaluate_op(op, compiled.graph, compiled.target) for op in compiled.graph.nests}
+        check_stepper(compiled, {layer: cost.counters for layer, cost in costs.items()})
 
 
 def check_latency(compiled: effc.CompiledProgram, clock: Mapping[str, Timing]) -> None:
@@ -68,7 +76,9 @@ def is_uneven(op: NestOp, predicted: int, followed: int) -> bool:
 @pytest.mark.validate
 @pytest.mark.parametrize(("name", "target"), BOTH_MODES)
 def test_both_modes(name: str, target: str) -> None:
-    """Products on the array; in both modes onnxruntime's values and the cost model's counters; cycles as predicted."""
+    """Products on the array; in both modes onnxruntime's values and the cost model's counters, which are those of the
+    stepper; cycles as predicted.
+    """
     model = build(name)
     compiled = effc.compile(model, target, time_limit=60)
     products = sum(node.op_type in ("Conv", "Gemm", "MatMul") for node in model.graph.node)
@@ -82,6 +92,33 @@ def test_both_modes(name: str, target: str) -> None:
     check_latency(compiled, timed.timings)
     assert compiled.program is not None
     check_forms(compiled.program)
+    if missing:
+        pytest.skip(f"the stepper was left out: {missing}")
+    check_stepper(compiled, plain.counters)
+
+
+def check_stepper(compiled: effc.CompiledProgram, counters: Mapping[str, Counters]) -> None:
+    """The stepper counts the same in every layer, word by word, and computes what the machine computes from small
+    integers, whose sums are exact.
+    """
+    generator = np.random.default_rng(0)
+    for op in compiled.graph.nests:
+        nest, schedule, target = op.nest, op.schedule, compiled.target
+        assert schedule is not None
+        shapes = {name: operand.shape for name, operand in nest.operands.items() if operand is not nest.output}
+        arrays = {name: generator.integers(-4, 5, shape).astype(np.float32) for name, shape in shapes.items()}
+        sums, steps = native_stepper.run(nest, schedule, target, arrays, finish_of(op, compiled.graph))
+        assert steps.difference(counters[op.name]) == [], op.name
+        assert np.array_equal(sums, run_nest(nest, schedule, target, arrays)[0]), op.name
+
+
+def finish_of(op: NestOp, graph: Graph) -> Finish | None:
+    """The epilogue of a nest; of the tensors that it reads beside the sums the shapes matter alone."""
+    view = op.uses[op.nest.output.name]
+    shapes = {name: tensor.shape for name, tensor in graph.tensors.items()}
+    names = {name for step in op.epilogue for name in step.inputs if name}
+    others = {name: np.empty(shapes[name], np.bool_) for name in names}
+    return Finish(op.epilogue, view, shapes[view.tensor], others) if op.epilogue else None
 
 
 def check_forms(program: Program) -> None:
