@@ -352,6 +352,7 @@ def _wrap(value: Value, onnx_type: str) -> Value:
 def _unwrap(value: Value) -> Value:
     if isinstance(value, NoValue):
         return None
-    if isinstance(value, np.ndarray) and not value.flags.c_contiguous:
-        return np.ascontiguousarray(value).reshape(value.shape)  # which would make a scalar one-dimensional
+    if isinstance(value, np.ndarray) and not (value.flags.c_contiguous and value.flags.aligned):
+        plain = np.require(value, requirements=("C", "A"))
+        return plain.reshape(value.shape)  # it made a scalar one-dimensional
     return list(value) if isinstance(value, Sequence) else value

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -27,7 +27,7 @@ from effc.compiler.search import Best
 from effc.compiler.target import bundled_targets, load_target
 from effc.compiler.target.model import Target
 from effc.ir.bodies import every_constant
-from effc.ir.constants import digest, is_fixed
+from effc.ir.constants import digest
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
 
@@ -230,28 +230,33 @@ def bindings(dims: Mapping[str, int | Sequence[int]]) -> list[dict[str, int]]:
 
 
 class _Model:
-    """A model as the user gives it: a file, or a message."""
+    """A model as the user gives it: a file, or a message. Digests are taken beside what else is done."""
 
     def __init__(self, given: str | Path | onnx.ModelProto) -> None:
-        from effc.compiler.frontend.read import check, content_of, load_onnx
+        from effc.compiler.frontend.read import content_of, model_of, read_model
 
         self.path = Path(given) if isinstance(given, (str, Path)) else None
+        second = ThreadPoolExecutor(1)
         if self.path is not None:
             content = content_of(self.path)
-            with ThreadPoolExecutor(1) as second:  # both leave Python's lock to others
-                sha256 = second.submit(hashlib.sha256, content)
-                self.proto: onnx.ModelProto = load_onnx(self.path, content)
-            self.sha256 = sha256.result().hexdigest()
+            self._hash = second.submit(sha256, content)
+            self.model = read_model(self.path, content)
         else:
             assert not isinstance(given, (str, Path))
-            check(given)
-            self.proto = type(given)()
-            self.proto.CopyFrom(given)  # it will lose its weights
-            self.sha256 = hashlib.sha256(self.proto.SerializeToString(deterministic=True)).hexdigest()
+            content = memoryview(given.SerializeToString(deterministic=True))
+            self._hash = second.submit(sha256, content)
+            self.model = model_of(content)
+        self._weights = second.submit(lambda: [digest(value) for value in self.model.weights.values()])
+        second.shutdown(wait=False)
 
     @property
     def name(self) -> str:
         return self.path.stem if self.path is not None else ""
+
+    def sha256(self) -> str:
+        """The digest of the file, or of the message. Those of the weights are known after it."""
+        self._weights.result()
+        return self._hash.result().hexdigest()
 
 
 def _compile(
@@ -266,9 +271,9 @@ def _compile(
     """The program for the first options, with those for the others."""
     results = []
     for options in variants:
-        compiled = compile_model(model.proto, target, options, instruments, watch, model.name, cache)
+        compiled = compile_model(model.model, target, options, instruments, watch, model.name, cache)
         report = build_report(
-            model=model_info(compiled.graph, model.sha256, None if model.path is None else str(model.path)),
+            model=model_info(compiled.graph, model.sha256(), None if model.path is None else str(model.path)),
             target=target,
             objective=options.objective,
             graph=compiled.graph,
@@ -280,9 +285,7 @@ def _compile(
         )
         results.append((compiled, report))
     known = [{digest(value) for value in every_constant(compiled.graph).values()} for compiled, _ in results]
-    constants = results[0][0].graph.constants
-    fixed = {name: digest(value) for name, value in constants.items() if is_fixed(value)}
-    shell = original(model.proto, set.intersection(*known), fixed)
+    shell = original(model.model, set.intersection(*known))
     first, *others = (
         CompiledProgram(c.graph, target, report, options.backend, c.program, shell, sizes_text(options.dims))
         for (c, report), options in zip(results, variants)

@@ -13,7 +13,6 @@ data/SHA-256    constants and tensors, row-major, little end first; of constants
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from effc.compiler.container import Buffer, Container, write_container
+from effc.compiler.container import Container, write_container
 from effc.compiler.cost import try_schedule
 from effc.compiler.original import Original
 from effc.compiler.program import CompiledProgram
@@ -33,7 +32,7 @@ from effc.compiler.recipes import Recipe
 from effc.compiler.target import parse_target, print_target
 from effc.ir import parse_graph, print_graph
 from effc.ir.bodies import every_constant, every_nest, with_constants
-from effc.ir.constants import AbsentConstant, Scaled, digest, scaled
+from effc.ir.constants import AbsentConstant, Buffer, Scaled, array_bytes, digest, scaled
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
 from effc.ir.types import is_narrow, storage
 
@@ -220,7 +219,7 @@ class _Reader:
         known = {digest(value) for value in every_constant(graph).values()}
         known |= {recipe[1] for recipe in self.recipes.values()}
         rest = [entry for entry in self.container.digests if entry not in known] if data else []
-        return Original(shell, {entry: self.checked(entry) for entry in rest})
+        return Original(shell, {entry: self.container.data(entry) for entry in rest})
 
     @cached_property
     def recipes(self) -> dict[str, list[Any]]:
@@ -236,7 +235,7 @@ class _Reader:
         assert isinstance(constant, AbsentConstant)
         if constant.sha256 in (recipes := self.recipes):
             return self.scaled(constant, *recipes[constant.sha256])
-        content = self.checked(constant.sha256)
+        content = self.container.data(constant.sha256)
         try:
             array = (
                 _strings(content) if constant.dtype == "object" else np.frombuffer(content, dtype_of(constant.dtype))
@@ -250,31 +249,14 @@ class _Reader:
     def scaled(self, constant: AbsentConstant, source: str, factors: str, *shapes: tuple[int, ...]) -> Array:
         """A constant that follows from others."""
         try:
-            words = np.frombuffer(self.checked(source), dtype_of(constant.dtype)).reshape(constant.shape)
-            known = np.frombuffer(self.checked(factors), np.float64).reshape(shapes[1])
+            words = np.frombuffer(self.container.data(source), dtype_of(constant.dtype)).reshape(constant.shape)
+            known = np.frombuffer(self.container.data(factors), np.float64).reshape(shapes[1])
             value = scaled(Scaled(words, shapes[0], known))
         except (ValueError, TypeError, AttributeError) as error:
             raise self.container.damaged(f"constant {constant.name!r}: {error}") from None
         if digest(value) != constant.sha256:
             raise self.container.damaged(f"constant {constant.name!r} is not what its digest says")
         return value
-
-    def checked(self, sha256: str) -> bytes:
-        """A data entry that is what its name says."""
-        content = self.container.data(sha256)
-        if hashlib.sha256(content).hexdigest() != sha256:
-            raise self.container.damaged(f"the entry data/{sha256} is not what its name says")
-        return content
-
-
-def array_bytes(array: Array) -> Buffer:
-    """The bytes that the digest of a constant is over."""
-    if array.dtype.kind in "OSU":
-        items = [item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogatepass") for item in array.flat]
-        return b"".join(len(item).to_bytes(8, "little") + item for item in items)
-    if array.dtype.byteorder == ">":
-        array = array.astype(array.dtype.newbyteorder("<"))
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def dtype_of(name: str) -> np.dtype[Any]:

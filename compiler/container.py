@@ -1,13 +1,14 @@
-"""The container of a ``.effx``: a zip file of named entries, sealed with a checksum over every byte before it.
+"""The container of a ``.effx``: a zip file of named entries, sealed with a checksum.
 
     manifest.json     format, schema, and the SHA-256 of every entry but those that are named by theirs
     graph.txt, ...    texts, deflated
     data/SHA-256      arrays, stored: the bytes whose digest is the name
     effx sha256 ...   the seal: the comment of the zip, which ends the file
 
-The seal detects damage: truncation, appended bytes, a flipped bit anywhere. It is no signature, so a sealed file is
-still not trusted: names, counts, sizes and methods of compression are checked before an entry is read, and nothing is
-ever extracted to a path that the file chooses.
+The seal is over every byte before it but the contents of ``data/``, for which their names stand. It detects damage:
+truncation, appended bytes, a flipped bit anywhere. It is no signature, so a sealed file is still not trusted: names,
+counts, sizes and methods of compression are checked before an entry is read, and nothing is ever extracted to a path
+that the file chooses.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import hashlib
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from effc.compiler.errors import InputError
 from effc.compiler.files import atomic_file, reading
+from effc.ir.constants import Buffer
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 DATA = "data/"
 
@@ -35,11 +38,11 @@ MAX_TEXT = 2**28
 WHAT = "a .effx file, as `effc compile -o` writes it"
 AGAIN = "compile the model again"
 
-Buffer = bytes | memoryview
-
 _SEAL = b"effx sha256 "
 _SEALED = len(_SEAL) + 64
 _CHUNK = 2**20
+_HEADER = 30
+"""Bytes before the name of an entry, which says at 26 and 28 how long it is and what else follows."""
 _NAME = re.compile(r"[a-z]+(?:_[0-9]{1,2})?\.[a-z]+|data/[0-9a-f]{64}", re.ASCII)
 
 
@@ -61,9 +64,9 @@ def write_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str, B
             for digest, content in sorted(data.items()):
                 _add(archive, DATA + digest, content, zipfile.ZIP_STORED)
         size = file.tell()
-        digest = _digest(file, size - 64)
+        seal = _digest(file, 0, size - 64, _contents(file, archive.infolist()))
         file.seek(size - 64)
-        file.write(digest.encode())
+        file.write(seal.encode())
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: Buffer, method: int) -> None:
@@ -83,7 +86,11 @@ class Container:
         with reading(path, WHAT):
             self._file = path.open("rb")
         try:
-            self._check_seal()
+            seal = self._seal()
+            with self._unzipping():
+                self._archive = zipfile.ZipFile(self._file)
+                contents = _contents(self._file, self._archive.infolist())
+            self._check(seal, contents)
             self._entries = self._list()
             self._sha256 = self._manifest()
         except BaseException:
@@ -109,29 +116,34 @@ class Container:
         return content
 
     def data(self, digest: str) -> bytes:
-        """The bytes of a data entry, whose digest the reader has yet to compare."""
+        """The bytes of a data entry."""
         return self._read(DATA + digest)
 
     def damaged(self, message: str) -> InputError:
         """The error for a file that is not as effc writes it."""
         return InputError(f"damaged file: {message}", str(self.path), WHAT, AGAIN)
 
-    def _check_seal(self) -> None:
+    def _seal(self) -> str:
+        """The digest in the seal."""
         size = self._file.seek(0, 2)
         self._file.seek(max(0, size - _SEALED))
         seal = self._file.read()
         if not seal.startswith(_SEAL) or len(seal) != _SEALED:
             raise InputError("this is no .effx file, or its end is damaged", str(self.path), WHAT, AGAIN)
+        return seal[len(_SEAL) :].decode("latin-1")
+
+    def _check(self, seal: str, contents: Mapping[str, range]) -> None:
+        """Compare the seal, and the contents of data with their names."""
         with reading(self.path, WHAT):
-            digest = _digest(self._file, size - 64)
-        if digest.encode() != seal[len(_SEAL) :]:
-            raise self.damaged("its checksum does not fit its contents")
+            if _digest(self._file, 0, self._file.seek(0, 2) - 64, contents) != seal:
+                raise self.damaged("its checksum does not fit its contents")
+            for name, place in contents.items():
+                if _digest(self._file, place.start, place.stop) != name.removeprefix(DATA):
+                    raise self.damaged(f"the entry {name} is not what its name says")
 
     def _list(self) -> dict[str, zipfile.ZipInfo]:
         """The entries by name, each of a name, method and size that this format has."""
-        with self._unzipping():
-            self._archive = zipfile.ZipFile(self._file)
-            infos = self._archive.infolist()
+        infos = self._archive.infolist()
         if len(infos) > MAX_ENTRIES:
             raise self.damaged(f"it has {len(infos)} entries; {MAX_ENTRIES} are read at most")
         for info in infos:
@@ -185,11 +197,29 @@ def _fault(info: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _digest(file: BinaryIO, size: int) -> str:
-    """The SHA-256 of the first ``size`` bytes of a file."""
+def _contents(file: BinaryIO, infos: Iterable[zipfile.ZipInfo]) -> dict[str, range]:
+    """Where the contents of the data entries lie in a file, in this order; BadZipFile if they overlap."""
+    found, end = {}, 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if not info.filename.startswith(DATA):
+            continue
+        file.seek(info.header_offset)
+        header = file.read(_HEADER)
+        start = info.header_offset + _HEADER + sum(int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+        if info.header_offset < end or info.filename in found:
+            raise zipfile.BadZipFile("its entries overlap")
+        end = start + info.compress_size
+        found[info.filename] = range(start, end)
+    return found
+
+
+def _digest(file: BinaryIO, start: int, end: int, without: Mapping[str, range] = MappingProxyType({})) -> str:
+    """The SHA-256 of the bytes of a file from ``start`` to ``end`` but those ``without``, which are in order."""
     sha = hashlib.sha256()
-    file.seek(0)
-    while size > 0 and (chunk := file.read(min(_CHUNK, size))):
-        sha.update(chunk)
-        size -= len(chunk)
+    for hole in (*without.values(), range(end, end)):
+        file.seek(start)
+        while start < min(hole.start, end) and (chunk := file.read(min(_CHUNK, hole.start - start, end - start))):
+            sha.update(chunk)
+            start += len(chunk)
+        start = hole.stop
     return sha.hexdigest()

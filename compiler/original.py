@@ -12,13 +12,15 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from effc.compiler.errors import InputError
+from effc.ir.constants import Buffer, array_bytes, digest
 
 if TYPE_CHECKING:
     import onnx
+
+    from effc.compiler.frontend.weights import Model
 
 LARGE = 1024
 """Bytes of a tensor that is taken out."""
@@ -31,7 +33,7 @@ INTEGERS = "onnxruntime with quantised operators in integers"
 
 _LOCATION = re.compile(r"data/([0-9a-f]{64})", re.ASCII)
 
-Data = Callable[[str], bytes | memoryview]
+Data = Callable[[str], Buffer]
 """The bytes of a tensor by their digest."""
 
 
@@ -40,7 +42,7 @@ class Original:
     """``shell`` is the model without its large tensors; ``data`` are those that the compiled graph has not."""
 
     shell: bytes = field(repr=False)
-    data: Mapping[str, bytes] = field(repr=False)
+    data: Mapping[str, Buffer] = field(repr=False)
 
     def run(self, inputs: Mapping[str, Any], data: Data) -> tuple[dict[str, Any], str]:
         """The outputs of the model by name, and whose they are; ``data`` has the tensors that ``self.data`` has not.
@@ -54,7 +56,7 @@ class Original:
         integers = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
         ort = INTEGERS if integers else ORT
 
-        def content(digest: str) -> bytes | memoryview:
+        def content(digest: str) -> Buffer:
             return self.data[digest] if digest in self.data else data(digest)
 
         if sum(sizes.values()) <= IN_MEMORY:
@@ -83,31 +85,28 @@ class Original:
         return model, {_digest(tensor): _length(tensor) for tensor in _external(model)}
 
 
-def original(
-    model: onnx.ModelProto, known: Container[str], digests: Mapping[str, str] = MappingProxyType({})
-) -> Original:
-    """The model without its large tensors, which it loses; ``known`` are the digests of those held elsewhere.
-
-    ``digests``: those of initializers that are known, by name.
-    """
+def original(model: Model, known: Container[str]) -> Original:
+    """The model without its large tensors, which it loses; ``known`` are the digests of those held elsewhere."""
     from onnx import TensorProto
 
     from effc.compiler.frontend.read import tensors
 
-    data: dict[str, bytes] = {}
-    top = len(model.graph.initializer)  # they come first
-    for position, tensor in enumerate(tensors(model)):
-        if (content := _content(tensor)) is None:
+    data: dict[str, Buffer] = {}
+    top = len(model.proto.graph.initializer)  # they come first
+    for position, tensor in enumerate(tensors(model.proto)):
+        weight = model.weights.get(position) if position < top else None
+        content = _content(tensor) if weight is None else array_bytes(weight)
+        if content is None:
             continue
-        digest = (digests.get(tensor.name) if position < top else None) or hashlib.sha256(content).hexdigest()
-        if digest not in known:
-            data[digest] = content
+        sha256 = hashlib.sha256(content).hexdigest() if weight is None else digest(weight)
+        if sha256 not in known:
+            data[sha256] = content
         tensor.ClearField("raw_data")
         tensor.ClearField("float_data")
         tensor.data_location = TensorProto.EXTERNAL
-        tensor.external_data.add(key="location", value=f"data/{digest}")
+        tensor.external_data.add(key="location", value=f"data/{sha256}")
         tensor.external_data.add(key="length", value=str(len(content)))
-    return Original(model.SerializeToString(deterministic=True), data)
+    return Original(model.proto.SerializeToString(deterministic=True), data)
 
 
 def _content(tensor: onnx.TensorProto) -> bytes | None:
@@ -149,8 +148,8 @@ def _reference(model: onnx.ModelProto, inputs: Mapping[str, Any], refusal: Input
 def _unpacked(shell: bytes, sizes: Mapping[str, int], data: Data, folder: Path) -> Path:
     """The model as files in ``folder``."""
     (folder / "data").mkdir()
-    for digest in sizes:
-        (folder / "data" / digest).write_bytes(data(digest))
+    for name in sizes:
+        (folder / "data" / name).write_bytes(data(name))
     path = folder / "model.onnx"
     path.write_bytes(shell)
     return path

@@ -17,9 +17,8 @@ from effc.ir.bodies import every_nest, everywhere
 from effc.ir.graph import Graph
 
 if TYPE_CHECKING:
-    import onnx
-
     from effc.backends.accel import Program
+    from effc.compiler.frontend.weights import Model
     from effc.compiler.passes.type_sums import NumericMode
     from effc.compiler.search.cache import Cache
     from effc.compiler.search.result import Best
@@ -57,7 +56,7 @@ class Compiled:
 
 
 def compile_model(
-    model: onnx.ModelProto,
+    model: Model,
     target: Target,
     options: Options,
     instruments: Instruments,
@@ -174,7 +173,7 @@ class _Run:
         self.instruments = instruments
         self.number = 0
 
-    def lower(self, model: onnx.ModelProto, options: Options, host: Mapping[str, str], name: str) -> Graph:
+    def lower(self, model: Model, options: Options, host: Mapping[str, str], name: str) -> Graph:
         from effc.compiler.frontend.from_onnx import lower
 
         return self._stage(FIRST, partial(lower, model, batch=options.batch, dims=options.dims, name=name, host=host))

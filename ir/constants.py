@@ -11,10 +11,13 @@ import weakref
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from mmap import mmap
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+
+Buffer = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,45 +42,37 @@ _known: dict[int, tuple[weakref.ref[Any], str]] = {}
 
 
 def digest(value: npt.NDArray[Any] | AbsentConstant) -> str:
-    """The SHA-256 of the values: of their bytes in row-major order, little end first."""
+    """The SHA-256 of the values."""
     if isinstance(value, AbsentConstant):
         return value.sha256
     if (known := _known.get(id(value))) is not None and known[0]() is value:
         return known[1]
-    sha256 = _digest(value)
+    sha256 = hashlib.sha256(array_bytes(value)).hexdigest()
     if is_fixed(value):
         _known[id(value)] = weakref.ref(value, partial(_forget, id(value))), sha256
     return sha256
 
 
 def is_fixed(value: npt.NDArray[Any]) -> bool:
-    """Whether an array is a view of bytes, as initializers of a model are: nothing can change it."""
+    """Whether an array is a view of bytes, as initializers of a model are, or of a file: nothing here can change it."""
     base: object = value
     while isinstance(base, np.ndarray):
         base = base.base
-    return isinstance(base, bytes)
+    return isinstance(base.obj if isinstance(base, memoryview) and base.readonly else base, (bytes, mmap))
 
 
 def _forget(key: int, gone: object) -> None:
     _known.pop(key, None)
 
 
-def _digest(value: npt.NDArray[Any]) -> str:
+def array_bytes(value: npt.NDArray[Any]) -> Buffer:
+    """The bytes that a digest is over: row-major, little end first; of every string its length in 8 bytes before it."""
     if value.dtype.kind in "OSU":
-        return _digest_of_strings(value)
+        items = [item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogatepass") for item in value.flat]
+        return b"".join(len(item).to_bytes(8, "little") + item for item in items)
     if value.dtype.byteorder == ">" or (value.dtype.byteorder == "=" and not _LITTLE):
         value = value.astype(value.dtype.newbyteorder("<"))
-    contiguous = np.ascontiguousarray(value)
-    return hashlib.sha256(contiguous.reshape(-1).view(np.uint8).data).hexdigest()
-
-
-def _digest_of_strings(value: npt.NDArray[Any]) -> str:
-    """Of every string its length in 8 bytes and its bytes."""
-    sha = hashlib.sha256()
-    for item in value.reshape(-1).tolist():
-        data = item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogatepass")
-        sha.update(len(data).to_bytes(8, "little") + data)
-    return sha.hexdigest()
+    return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -106,11 +106,11 @@ class _Source:
             message = f"the text has {len(self.text)} characters"
             raise InputError(message, self.filename, f"at most {self.limit}", "give a part of it")
         try:
-            return _lark().parse(self.text, start)  # type: ignore[return-value]
+            return _lark(start).parse(self.text, start)  # type: ignore[return-value]
         except TextError as error:
             raise self.located(error) from None
         except UnexpectedInput as unexpected:
-            raise self.at(*explain(self.text, unexpected, literals())) from None
+            raise self.at(*explain(self.text, unexpected, literals(start))) from None
 
     def schedule(self, root: At, nest: Nest | None) -> Schedule:
         """The parsed schedule, after its checks."""
@@ -181,17 +181,16 @@ class _Source:
 
 
 @cache
-def literals() -> dict[str, str]:
-    """The words and signs of the grammar, by the names of their terminals."""
-    return {terminal.name: terminal.pattern.value for terminal in _lark().terminals}
+def literals(start: str) -> dict[str, str]:
+    """The words and signs of the grammar from ``start`` on, by the names of their terminals."""
+    return {terminal.name: terminal.pattern.value for terminal in _lark(start).terminals}
 
 
 @cache
-def _lark() -> Lark:
+def _lark(start: str) -> Lark:
     from lark import Lark
 
     from effc.ir.builder import Builder
 
     grammar = Path(__file__).with_name("ir.lark").read_text(encoding="utf-8")
-    starts = ["nest", "schedule", "graph"]
-    return Lark(grammar, parser="lalr", lexer="basic", start=starts, transformer=Builder())
+    return Lark(grammar, parser="lalr", lexer="basic", start=start, transformer=Builder())

@@ -52,9 +52,9 @@ class Table:
             numbers[place] = known[value]
         self.prefixes = [numbers]
         while self.prefixes[0].ndim:
-            inner = self.prefixes[0]
-            _, ids = np.unique(inner.reshape(-1, inner.shape[-1]), axis=0, return_inverse=True)
-            self.prefixes.insert(0, ids.reshape(inner.shape[:-1]))
+            inner, rows = self.prefixes[0], dict[bytes, int]()
+            ids = [rows.setdefault(row.tobytes(), len(rows)) for row in inner.reshape(-1, inner.shape[-1])]
+            self.prefixes.insert(0, np.array(ids, np.int64).reshape(inner.shape[:-1]))
 
     def at(self, running: Sequence[int]) -> object:
         """The value for these registers."""
@@ -207,20 +207,17 @@ class Demands:
         It depends on which indices are valid; and, where an ``axis`` has padding, on where they are.
         """
         registers = sorted(r for dim in dims for r in dim.registers if r < low)
-        known: dict[tuple[int, ...], object] = {}
+        known: dict[object, object] = {}
 
         def value(place: tuple[int, ...]) -> object:
             running = [0] * len(self.trips)
             for register, digit in zip(registers, place):
                 running[register] = digit
-            key = list(running)
             inside = axis is None or _is_inside(axis, dims, running, low)
-            for dim in dims if inside else ():
-                dim.representative(key, low)
-            place = inside, *(key[register] for register in registers)
-            if place not in known:
-                known[place] = function(running)
-            return known[place]
+            key = inside, *(dim.representative(running, low) if inside else dim.key(running, low) for dim in dims)
+            if key not in known:
+                known[key] = function(running)
+            return known[key]
 
         return Table(registers, self.trips, value)
 
@@ -239,8 +236,8 @@ class Demands:
         places = {k: [p for p in range(len(kinds)) if kinds[p] == k] for k in ("above", "none", "tiles", "words")}
         order = [place for found in places.values() for place in found]
         sizes = [prod(shape[p] for p in found) for found in places.values()]
-        rows = np.unique(words.reshape(shape).transpose(order).reshape(sizes), axis=0)
-        return max(served(row) for row in rows)
+        rows = {row.tobytes(): row for row in words.reshape(shape).transpose(order).reshape(sizes)}
+        return max(served(row) for row in rows.values())
 
 
 def _is_inside(axis: Axis, dims: Sequence[Dimension], running: Sequence[int], low: int) -> bool:

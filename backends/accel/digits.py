@@ -8,7 +8,7 @@ level's instance, or of a register further out, are a prefix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -67,6 +67,8 @@ class Dimension:
                 self.digits.append(Digit(digit.step, trips, -1, level, digit.axis, digit.stride, multicast))
             extent = digit.step
         self._points: dict[tuple[int, ...], Points] = {}
+        self._representatives: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._reaches: dict[tuple[int, ...], tuple[int, int]] = {}
 
     @cached_property
     def registers(self) -> list[int]:
@@ -116,11 +118,17 @@ class Dimension:
         shape = (self.batch(low, high), self.lanes(), -1)
         return Points(index.transpose(order).reshape(shape), valid.transpose(order).reshape(shape))
 
-    def representative(self, running: list[int], low: int) -> None:
-        """Set each running register below ``low`` to 1 if it is above, and the same digits are valid behind it then.
+    def representative(self, running: Sequence[int], low: int) -> tuple[int, ...]:
+        """The values of the registers that run, each 1 if it is above, and the same digits are valid behind it then.
 
         Of most registers, only the first and the last value are left.
         """
+        key = (low, *self.key(running, low))
+        if key not in self._representatives:
+            self._representatives[key] = tuple(self._representative(running, low))
+        return self._representatives[key]
+
+    def _representative(self, running: Sequence[int], low: int) -> Iterator[int]:
         rests = {self.bound}
         for digit in self.digits:
             if not 0 <= digit.register < low:
@@ -128,14 +136,18 @@ class Dimension:
                 continue
             value = running[digit.register]
             if value > 1 and all(_rest(r, digit.step, 1) == _rest(r, digit.step, value) for r in rests):
-                value = running[digit.register] = 1
+                value = 1
+            yield value
             rests = {_rest(rest, digit.step, value) for rest in rests}
 
     def reach(self, running: Sequence[int], low: int) -> tuple[int, int]:
         """The first and the last index there can be, registers below ``low`` having their values."""
-        first = sum(running[digit.register] * digit.step for digit in self.digits if 0 <= digit.register < low)
-        free = sum((digit.trips - 1) * digit.step for digit in self.digits if not 0 <= digit.register < low)
-        return first, min(self.bound - 1, first + free)
+        key = (low, *self.key(running, low))
+        if key not in self._reaches:
+            first = sum(running[digit.register] * digit.step for digit in self.digits if 0 <= digit.register < low)
+            free = sum((digit.trips - 1) * digit.step for digit in self.digits if not 0 <= digit.register < low)
+            self._reaches[key] = first, min(self.bound - 1, first + free)
+        return self._reaches[key]
 
     def trip_count(self, running: Sequence[int], register: int) -> int:
         """How many values a register takes, those outside it given and every mesh digit zero."""

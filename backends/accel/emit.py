@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from math import prod
 
 from effc.backends.accel.digits import Dimension
@@ -59,10 +60,14 @@ def emit(graph: Graph, target: Target) -> Program:
     slots, words = place_tensors(graph)
     addresses = {slot.name: slot.address for slot in slots}
     layers: list[Layer] = []
+    known: dict[object, _Mapped] = {}
     for op in graph.ops:
         if isinstance(op, NestOp):
             widths = Widths.of_nest(op, graph.tensors)
-            layers.append(emit_nest(op, target.with_widths(widths), addresses, graph))
+            key = replace(op.nest, name=""), op.schedule, widths
+            if key not in known:
+                known[key] = _Mapped.of(op, target.with_widths(widths))  # equal nests have equal code
+            layers.append(emit_nest(op, known[key], addresses, graph))
         elif isinstance(op, ControlOp):
             layers.append(ControlLayer(plain_node(op), tuple(emit(body, target) for body in op.bodies)))
         else:
@@ -85,15 +90,9 @@ def epilogue_of(op: NestOp, graph: Graph) -> Epilogue | None:
     return Epilogue(sums.name, sums.dtype, op.epilogue)
 
 
-def emit_nest(op: NestOp, target: Target, addresses: dict[str, int | None], graph: Graph) -> NestLayer:
+def emit_nest(op: NestOp, mapped: _Mapped, addresses: dict[str, int | None], graph: Graph) -> NestLayer:
     """The layer of one nest, the tensors of the graph being at ``addresses``."""
-    if op.schedule is None:
-        raise ValueError(f"{op.name} has no schedule")
-    nest = op.nest
-    if nest.bias is not None and not nest.bias.dims <= nest.output.dims:
-        raise ValueError(f"the bias of {op.name} has a dim that the output does not have")
-    mapped = _Mapped.of(nest, op.schedule, target)
-    operands = []
+    nest, operands = op.nest, []
     for name, operand in nest.operands.items():
         view, kind = op.uses[name], "write" if operand is nest.output else "bias" if operand is nest.bias else "read"
         tensor = op.outputs[0] if kind == "write" else view.tensor
@@ -105,15 +104,14 @@ def emit_nest(op: NestOp, target: Target, addresses: dict[str, int | None], grap
         operands.append(
             OperandSetting(name, kind, operand.axes, tensor, address + place.offset, place.strides, zero)  # type: ignore[arg-type]
         )
-    regions = mapped.regions()
     return NestLayer(
         op.name,
         op.op,
         op.origin,
         mapped.dims,
         tuple(operands),
-        tuple(regions),
-        tuple(mapped.code(regions)),
+        mapped.regions,
+        mapped.code,
         epilogue_of(op, graph),
     )
 
@@ -135,7 +133,12 @@ class _Mapped:
     registers: tuple[tuple[int, For], ...]  # (position in the schedule, loop) of every register
 
     @classmethod
-    def of(cls, nest: Nest, schedule: Schedule, target: Target) -> _Mapped:
+    def of(cls, op: NestOp, target: Target) -> _Mapped:
+        nest, schedule = op.nest, op.schedule
+        if schedule is None:
+            raise ValueError(f"{op.name} has no schedule")
+        if nest.bias is not None and not nest.bias.dims <= nest.output.dims:
+            raise ValueError(f"the bias of {op.name} has a dim that the output does not have")
         digits: dict[str, list[LoopDigit | MeshDigit]] = {dim.name: [] for dim in nest.dims}
         registers: list[tuple[int, For]] = []
         loops = [(position, loop, trips(extent, loop.step)) for position, loop, extent in schedule.loops(nest)]
@@ -153,7 +156,8 @@ class _Mapped:
 
     # Regions
 
-    def regions(self) -> list[Region]:
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
         """A region for every keep mark, one after the other in each bank."""
         generators = {setting.name: Dimension(setting, self.target) for setting in self.dims}
         regions = []
@@ -173,7 +177,7 @@ class _Mapped:
             used[bank] = base + int(prod(extents) * self.target.bits(place, operand.name))
             window = self._window(operand, loops) if level.sliding else 0
             regions.append(Region(level.name, operand.name, base, tuple(extents), loops, window))
-        return [replace(region, buffers=self._buffers(region, regions)) for region in regions]
+        return tuple(replace(region, buffers=self._buffers(region, regions)) for region in regions)
 
     def _buffers(self, region: Region, regions: list[Region]) -> int:
         """How many tiles may be on their way or in use at a time: as many as have room, within reason."""
@@ -208,10 +212,14 @@ class _Mapped:
 
     # Code
 
-    def code(self, regions: list[Region]) -> Iterator[Instruction]:
+    @cached_property
+    def code(self) -> tuple[Instruction, ...]:
         """The instructions, each with the item of the schedule that it comes from."""
-        ordered = sorted(regions, key=lambda region: self.target.index[region.level])
-        depth = max((region.loops for region in regions), default=0)
+        return tuple(self._code())
+
+    def _code(self) -> Iterator[Instruction]:
+        ordered = sorted(self.regions, key=lambda region: self.target.index[region.level])
+        depth = max((region.loops for region in self.regions), default=0)
         yield from self._starts(ordered, 0)
         for register in range(depth):
             yield Loop(register, self._note(self.registers[register][0]))

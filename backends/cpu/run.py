@@ -57,7 +57,7 @@ class NestProgram:
         held = []
         for name in op.nest.operands:
             view = op.uses[name]
-            array = result if name == output.name else np.ascontiguousarray(tensors[view.tensor])
+            array = result if name == output.name else np.require(tensors[view.tensor], requirements=("C", "A"))
             _check_array(op, name, array)
             held.append(array)
         self.functions[number](*(array.ctypes.data_as(ctypes.c_void_p) for array in held))

@@ -24,18 +24,19 @@ from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.control import CONTROL
 from effc.compiler.frontend.lowerings import EXPANSIONS, LOWERINGS, REASONS, load_offered, multiplies
 from effc.compiler.frontend.node import Node, NotANest
-from effc.compiler.frontend.read import check, guard, load_onnx, skeleton
+from effc.compiler.frontend.read import check, guard, read_model, skeleton
 from effc.compiler.frontend.shell import initializers, plain_domain, with_plain_domain, without_functions
 from effc.compiler.frontend.subgraphs import captured, defined, spliced, subgraphs
 from effc.compiler.frontend.trial import require_survival
+from effc.compiler.frontend.weights import Model
 from effc.ir.graph import Array, ControlOp, Graph, NestOp, NodeOp, Op
 from effc.ir.rules import LIMIT
 
-__all__ = ["check", "load_onnx", "lower"]
+__all__ = ["check", "lower", "read_model"]
 
 
 def lower(
-    model: onnx.ModelProto,
+    model: onnx.ModelProto | Model,
     *,
     batch: int = 1,
     dims: Mapping[str, int] | None = None,
@@ -48,13 +49,16 @@ def lower(
     nodes that ``host`` names become no nests; it says why.
     """
     load_offered()
+    given = model if isinstance(model, Model) else Model(model)
+    graph = given.proto.graph
     walk = partial(_lowered, batch=batch, dims=dims or {}, host=host or {})
-    seconds = 10 + len(model.graph.node) // 100
-    require_survival(partial(walk, skeleton(model)), "infer the shapes of the model", seconds=seconds)
-    return walk(model).graph(name or model.graph.name or "model")
+    seconds = 10 + len(graph.node) // 100
+    small = Model(skeleton(given.proto, given.weights))
+    require_survival(partial(walk, small), "infer the shapes of the model", seconds=seconds)
+    return walk(given).graph(name or graph.name or "model")
 
 
-def _lowered(model: onnx.ModelProto, batch: int, dims: Mapping[str, int], host: Mapping[str, str]) -> _Frontend:
+def _lowered(model: Model, batch: int, dims: Mapping[str, int], host: Mapping[str, str]) -> _Frontend:
     with guard("the local functions of the model cannot be inlined"):
         shell = without_functions(model)
     frontend = _Frontend(model, shell, host)
@@ -69,10 +73,11 @@ class _Frontend:
     ``shell`` is the model with its local functions inlined; only ``model`` is sure to have the initializers' data.
     """
 
-    def __init__(self, model: onnx.ModelProto, shell: onnx.ModelProto, host: Mapping[str, str]) -> None:
-        constants = dict(initializers(model.graph))
-        self.inputs = [value for value in model.graph.input if value.name not in constants]
-        self.outputs = tuple(dict.fromkeys(value.name for value in model.graph.output))
+    def __init__(self, model: Model, shell: onnx.ModelProto, host: Mapping[str, str]) -> None:
+        graph = model.proto.graph
+        constants = dict(initializers(graph, model.weights))
+        self.inputs = [value for value in graph.input if value.name not in constants]
+        self.outputs = tuple(dict.fromkeys(value.name for value in graph.output))
         outputs = (name for node in shell.graph.node for name in node.output)
         self.build = Builder([*constants, *(value.name for value in self.inputs), *outputs])
         self.budget = fold.Budget()
@@ -84,7 +89,7 @@ class _Frontend:
         self.narrow: dict[str, str] = {}  # types of integers that ONNX has not, by the names of tensors
         self.host_reasons: dict[str, str] = {}  # of nodes that could not be expanded
         self.types: dict[str, onnx.TypeProto] = {}
-        self.declared = {value.name: value.type for value in (*shell.graph.value_info, *model.graph.output)}
+        self.declared = {value.name: value.type for value in (*shell.graph.value_info, *graph.output)}
         for name, array in constants.items():
             self._add(name, infer.array_type(array), array)
 
@@ -234,7 +239,7 @@ class _Frontend:
         for value, kind in zip(graph.input, given):
             inner.build.constants.pop(value.name, None)
             inner._add(value.name, kind)
-        for name, array in initializers(graph):
+        for name, array in initializers(graph, {}):
             inner._add(name, infer.array_type(array), array)
         inner.lower(graph.node)
         inner._require([value.name for value in graph.output], graph.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -13,6 +13,7 @@ import onnx.checker
 
 from effc.backends.host import one_line
 from effc.compiler.errors import InputError
+from effc.compiler.frontend.weights import LARGE, TYPES, Model, array, mapped, split
 
 MAX_FILE = (2 << 30) - 1
 """Bytes of a model; protobuf reads no more."""
@@ -22,24 +23,30 @@ MAX_DATA = 16 << 30
 
 DOMAIN = "com.microsoft"
 
-LARGE = 1024
-"""Bytes of an initializer that ONNX's checker need not see."""
 
-
-def load_onnx(path: str | Path, content: bytes | None = None) -> onnx.ModelProto:
+def read_model(path: str | Path, content: memoryview | None = None) -> Model:
     """The checked model in a file, with its external data, which has to lie in the folder of the file.
 
     ``content``: what is in the file, if it is known.
     """
-    path = Path(path)
-    model = _parsed(content_of(path) if content is None else content, path)
-    _load_external(model, path)
-    check(model, str(path))
-    return model
+    return model_of(content_of(Path(path)) if content is None else content, Path(path))
 
 
-def check(model: onnx.ModelProto, place: str = "") -> None:
-    """Raise an InputError unless ``model`` is valid ONNX."""
+def model_of(content: memoryview, path: Path | None = None) -> Model:
+    """The checked model that a message holds; ``path`` is that of its file, if it has one."""
+    place = "" if path is None else str(path)
+    message, parts = split(content)
+    proto = _parsed(message, place)
+    if path is not None:
+        parts |= _load_external(proto, path)
+    with guard("the model is not valid ONNX", place):
+        weights = {position: array(proto.graph.initializer[position], part) for position, part in parts.items()}
+    check(proto, place, weights)
+    return Model(proto, weights)
+
+
+def check(model: onnx.ModelProto, place: str = "", without: Container[int] = ()) -> None:
+    """Raise an InputError unless ``model`` is valid ONNX; it may be ``without`` the data of some initializers."""
     if not model.graph.output:
         raise InputError("the model has no outputs", place)
     newest = onnx.defs.onnx_opset_version()
@@ -51,7 +58,7 @@ def check(model: onnx.ModelProto, place: str = "") -> None:
                 remedy="install a newer onnx and onnxruntime, or export the model for an older operator set",
             )
     with guard("the model is not valid ONNX", place):
-        small = _with_domains(skeleton(model))
+        small = _with_domains(skeleton(model, without))
         _require_text(small)
         for value in (*small.graph.input, *small.graph.output):
             if value.type.HasField("tensor_type"):
@@ -73,12 +80,15 @@ def _with_domains(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without the data of large initializers, which become inputs: small enough for ONNX's C++."""
+def skeleton(model: onnx.ModelProto, without: Container[int] = ()) -> onnx.ModelProto:
+    """The model without the data of large initializers, which become inputs: small enough for ONNX's C++.
+
+    ``without``: the positions of those whose data the model lacks anyway.
+    """
     copy = onnx.ModelProto()
     _copy_fields(model, copy, "graph")
     _copy_fields(model.graph, copy.graph, "initializer")
-    _copy_initializers(model.graph, copy.graph)
+    _copy_initializers(model.graph, copy.graph, without)
     return copy
 
 
@@ -103,14 +113,14 @@ def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield from _tensors_of_graph(training.algorithm)
 
 
-def content_of(path: Path) -> bytes:
-    """What is in the file of a model."""
+def content_of(path: Path) -> memoryview:
+    """What is in the file of a model, mapped: it must not be cut as long as the bytes are used."""
     try:
         if not path.is_file():
             raise InputError("there is no such file" if not path.exists() else "this is not a file", str(path))
         if (size := path.stat().st_size) > MAX_FILE:
             raise InputError(f"the file has {size} bytes", str(path), f"at most {MAX_FILE}", "use external data")
-        data = path.read_bytes()
+        data = mapped(path)
     except (OSError, ValueError) as error:
         raise InputError(f"the file cannot be read: {one_line(error)}", str(path)) from error
     if not data:
@@ -118,14 +128,14 @@ def content_of(path: Path) -> bytes:
     return data
 
 
-def _parsed(data: bytes, path: Path) -> onnx.ModelProto:
+def _parsed(data: bytes, place: str) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
     except Exception as error:
-        raise InputError(f"this is not an ONNX model, or a damaged one: {one_line(error)}", str(path)) from error
+        raise InputError(f"this is not an ONNX model, or a damaged one: {one_line(error)}", place) from error
     if not model.HasField("graph"):
-        raise InputError("this is not an ONNX model: it has no graph", str(path))
+        raise InputError("this is not an ONNX model: it has no graph", place)
     return model
 
 
@@ -151,10 +161,11 @@ def _copy_fields(source: Any, target: Any, without: str) -> None:
                 setattr(target, field.name, value)
 
 
-def _copy_initializers(source: onnx.GraphProto, target: onnx.GraphProto) -> None:
+def _copy_initializers(source: onnx.GraphProto, target: onnx.GraphProto, without: Container[int]) -> None:
     inputs = {value.name for value in source.input}
-    for tensor in source.initializer:
-        if len(tensor.raw_data) <= LARGE and tensor.ByteSize() <= LARGE:  # protobuf measures no more than 2 GiB
+    for position, tensor in enumerate(source.initializer):
+        small = len(tensor.raw_data) <= LARGE and tensor.ByteSize() <= LARGE  # protobuf measures no more than 2 GiB
+        if small and position not in without:
             target.initializer.append(tensor)
         elif tensor.name not in inputs:
             kind = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
@@ -184,21 +195,31 @@ def _tensors_of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorPr
 # External data
 
 
-def _load_external(model: onnx.ModelProto, path: Path) -> None:
-    """Read every tensor whose data is in another file."""
-    total = 0
-    for tensor in tensors(model):
+def _load_external(model: onnx.ModelProto, path: Path) -> dict[int, memoryview]:
+    """Read every tensor whose data is in another file; the large initializers of the graph stay there."""
+    total, top = 0, len(model.graph.initializer)  # they come first
+    files: dict[Path, memoryview] = {}
+    weights: dict[int, memoryview] = {}
+    for position, tensor in enumerate(tensors(model)):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         place = f"{path}: tensor '{tensor.name}'"
         with guard("its external data cannot be read", place):
-            tensor.raw_data = _external(tensor, path.parent, MAX_DATA - total, place)
-        total += len(tensor.raw_data)
+            content = _external(tensor, path.parent, MAX_DATA - total, place, files)
+        total += len(content)
         tensor.ClearField("external_data")
         tensor.data_location = onnx.TensorProto.DEFAULT
+        if position < top and len(content) > LARGE and onnx.TensorProto.DataType.Name(tensor.data_type) in TYPES:
+            weights[position] = content
+        else:
+            tensor.raw_data = bytes(content)
+    return weights
 
 
-def _external(tensor: onnx.TensorProto, folder: Path, limit: int, place: str) -> bytes:
+def _external(
+    tensor: onnx.TensorProto, folder: Path, limit: int, place: str, files: dict[Path, memoryview]
+) -> memoryview:
+    """The data of a tensor, from one of the ``files``, which are mapped once."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     file = _inside(entries.get("location", ""), folder, place)
     size = file.stat().st_size
@@ -211,9 +232,9 @@ def _external(tensor: onnx.TensorProto, folder: Path, limit: int, place: str) ->
         raise InputError(f"its external data ends at byte {offset + length} of a file of {size}", place)
     if length > limit:
         raise InputError("the model has too much external data", place, f"at most {MAX_DATA} bytes in all")
-    with file.open("rb") as stream:
-        stream.seek(offset)
-        return stream.read(length)
+    if file not in files:
+        files[file] = mapped(file)
+    return files[file][offset : offset + length]
 
 
 def _inside(location: str, folder: Path, place: str) -> Path:

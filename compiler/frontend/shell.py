@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 import numpy as np
@@ -13,14 +13,15 @@ from onnx import numpy_helper
 
 from effc.compiler.frontend import fold
 from effc.compiler.frontend.read import guard, skeleton
+from effc.compiler.frontend.weights import Model
 from effc.ir.graph import Array
 
 
-def without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without local functions, as far as they can be inlined."""
-    if not model.functions:
-        return model
-    shell = onnx.inliner.inline_local_functions(skeleton(model))
+def without_functions(model: Model) -> onnx.ModelProto:
+    """The message of a model without local functions, as far as they can be inlined."""
+    if not model.proto.functions:
+        return model.proto
+    shell = onnx.inliner.inline_local_functions(skeleton(model.proto, model.weights))
     if shell.functions:  # written for another operator set than the model
         with suppress(Exception):  # not every operator can be converted; then the function stays
             return onnx.inliner.inline_local_functions(_with_types(shell), convert_version=True)
@@ -38,10 +39,12 @@ def _with_types(model: onnx.ModelProto) -> onnx.ModelProto:
     return typed
 
 
-def initializers(graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
-    for tensor in graph.initializer:
+def initializers(graph: onnx.GraphProto, weights: Mapping[int, Array]) -> Iterator[tuple[str, Array]]:
+    """The initializers of a graph; of some the values are known, by their positions."""
+    for position, tensor in enumerate(graph.initializer):
         with guard(f"the initializer '{tensor.name}' cannot be read"):
-            yield tensor.name, np.asarray(numpy_helper.to_array(tensor))
+            known = weights.get(position)
+            yield tensor.name, np.asarray(numpy_helper.to_array(tensor)) if known is None else known
     for sparse in graph.sparse_initializer:
         with guard(f"the initializer '{sparse.values.name}' cannot be read"):
             yield sparse.values.name, fold.dense(sparse)

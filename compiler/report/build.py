@@ -14,7 +14,7 @@ from effc.compiler.cost.energy import hop_energy, operand_energy, to_pj
 from effc.compiler.cost.epilogue import evaluate_op, op_target
 from effc.compiler.cost.epilogue import saved_words as fused_words
 from effc.compiler.cost.evaluate import Evaluation
-from effc.compiler.cost.vector import INPUT, OUTPUT, evaluate_vector, vector_target
+from effc.compiler.cost.vector import INPUT, OUTPUT, counted_words, evaluate_vector, vector_target
 from effc.compiler.report.model import (
     SCHEMA,
     Access,
@@ -84,9 +84,10 @@ def on_host(op: NodeOp) -> bool:
 
 def layers_of(graph: Graph, target: Target, results: Mapping[str, Best]) -> Iterator[Layer]:
     """A layer for every op of the graph, those of bodies behind the op that they belong to."""
+    known: dict[object, Evaluation] = {}
     for op, scope in every_op(graph):
         if isinstance(op, NestOp):
-            layer = nest_layer(results[op.name], target, op, scope.graph)
+            layer = nest_layer(results[op.name], target, op, scope.graph, known)
         elif on_host(op):
             layer = host_layer(op, scope.graph)
         else:
@@ -127,23 +128,39 @@ def in_all_runs(layer: Layer, runs: int | None) -> Layer:
     )
 
 
-def nest_layer(best: Best, target: Target, op: NestOp | None = None, graph: Graph | None = None) -> Layer:
-    """The layer of a nest; without an op, of a nest on its own."""
+def nest_layer(
+    best: Best,
+    target: Target,
+    op: NestOp | None = None,
+    graph: Graph | None = None,
+    known: dict[object, Evaluation] | None = None,
+) -> Layer:
+    """The layer of a nest; without an op, of a nest on its own. ``known``: what equal ones cost."""
     nest = best.nest if op is None else op.nest
     operands = {}
     for name, operand in nest.operands.items():
         tensor = op.uses[name].tensor if op is not None else name
         operands[name] = OperandInfo(tensor, operand.shape, operand.words)
     if op is not None and graph is not None and op.epilogue:
-        return _fused_layer(best, op_target(op, graph, target), op, graph, operands)
+        return _fused_layer(best, op_target(op, graph, target), op, graph, operands, {} if known is None else known)
     return _nest_layer(best, best.evaluation, best.target, op, operands)
 
 
-def _fused_layer(best: Best, target: Target, op: NestOp, graph: Graph, operands: dict[str, OperandInfo]) -> Layer:
+def _fused_layer(
+    best: Best,
+    target: Target,
+    op: NestOp,
+    graph: Graph,
+    operands: dict[str, OperandInfo],
+    known: dict[object, Evaluation],
+) -> Layer:
     """The layer of a nest with an epilogue."""
+    alike = replace(op.nest, name=""), target.widths, counted_words(graph, op.epilogue_inputs), len(op.epilogue)
 
     def cost(schedule: Schedule) -> Evaluation:
-        return evaluate_op(replace(op, schedule=schedule), graph, target)
+        if (alike, schedule) not in known:
+            known[alike, schedule] = evaluate_op(replace(op, schedule=schedule), graph, target)
+        return known[alike, schedule]
 
     output = op.nest.output
     operands[output.name] = OperandInfo(op.outputs[0], output.shape, output.words)

@@ -438,7 +438,7 @@ def test_names_are_quoted_only_where_they_must_be() -> None:
 def test_the_keywords_are_those_of_the_grammar() -> None:
     from effc.ir.parser import literals
 
-    assert {literal for literal in literals().values() if literal.isalnum()} == KEYWORDS
+    assert {literal for literal in literals("graph").values() if literal.isalnum()} == KEYWORDS
 
 
 # Constants

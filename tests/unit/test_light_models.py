@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from effc.backends.reference import reference_run
-from effc.compiler.frontend.from_onnx import load_onnx, lower
+from effc.compiler.frontend.from_onnx import lower, read_model
 from effc.compiler.passes.fold_batchnorm import FoldBatchNorm
 from effc.ir.graph import Graph
 from effc.ir.verify import verify_graph
@@ -32,7 +32,7 @@ NESTS = {
 
 
 def light(name: str) -> Graph:
-    graph = lower(load_onnx(LIGHT / f"{name}.onnx"))
+    graph = lower(read_model(LIGHT / f"{name}.onnx"))
     verify_graph(graph)
     return graph
 

@@ -21,7 +21,7 @@ from effc.backends.host import run_model
 from effc.backends.reference import reference_run
 from effc.compiler.errors import InputError
 from effc.compiler.frontend import trial
-from effc.compiler.frontend.from_onnx import load_onnx, lower
+from effc.compiler.frontend.from_onnx import lower, read_model
 from effc.compiler.frontend.trial import require_survival
 from effc.ir.verify import verify_graph
 
@@ -64,15 +64,15 @@ def saved(folder: Path, made: onnx.ModelProto | bytes) -> Path:
 def message(path: Path) -> str:
     """The error for a file, without the folder it is in."""
     with pytest.raises(InputError) as caught:
-        lower(load_onnx(path))
+        lower(read_model(path))
     return str(caught.value).replace(f"{path.parent}/", "")
 
 
 def test_the_model_is_fine(tmp_path: Path) -> None:
-    made = load_onnx(saved(tmp_path, small_model()))
+    made = read_model(saved(tmp_path, small_model()))
     graph = lower(made, batch=2)
     inputs = random_inputs(graph)
-    assert_close(reference_run(graph, inputs)["y"], run_model(made, inputs)["y"])
+    assert_close(reference_run(graph, inputs)["y"], run_model(made.proto, inputs)["y"])
 
 
 def test_no_file(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def external(folder: Path, **entries: str) -> Path:
 
 
 def test_external_data(tmp_path: Path) -> None:
-    made = load_onnx(external(tmp_path))
+    made = read_model(external(tmp_path))
     graph = lower(made)
     inputs = random_inputs(graph)
     assert_close(reference_run(graph, inputs)["y"], run_model(small_model(), inputs)["y"])
@@ -307,7 +307,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 def attempt(path: Path) -> str:
     """What becomes of a file: a graph, or one message."""
     try:
-        graph = lower(load_onnx(path))
+        graph = lower(read_model(path))
     except InputError as error:
         assert len(str(error)) < 1000
         return "refused"

@@ -226,7 +226,7 @@ def test_demands_are_worked_out_for_the_first_and_the_last_tiles_alone(
     """They are those of all tiles, one by one."""
     case = random_case(Random(seed), macs=3000)
     quick = demanded(case, monkeypatch)
-    monkeypatch.setattr(Dimension, "representative", lambda *_: None)
+    monkeypatch.setattr(Dimension, "representative", Dimension.key)
     assert demanded(case, monkeypatch) == quick
 
 
