@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from effc.backends.accel.boxes import Box
-from effc.backends.accel.digits import Dimension
 from effc.backends.accel.memory import ZERO, Memory
-from effc.backends.accel.moves import Addresses, Move, MoveLists
-from effc.backends.accel.stores import Store
+from effc.backends.accel.moves import Addresses, MoveLists
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +34,8 @@ class FillList:
             child.bits(base)[self.to] = True
 
 
-class FillLists(MoveLists):
+class FillLists(MoveLists[FillList]):
     """The lists of one fill instruction."""
-
-    def __init__(self, child: Store, parent: Store, dims: dict[str, Dimension], batch: int, sweep: bool) -> None:
-        super().__init__(child, parent, dims, batch, sweep)
-        self._known: dict[tuple[int, ...], FillList] = {}
-
-    def __call__(self, running: Sequence[int]) -> tuple[Move, FillList]:
-        move = self.move(running)
-        if move.key not in self._known:
-            self._known[move.key] = self._build(move.key)
-        return move, self._known[move.key]
 
     def _build(self, key: tuple[int, ...]) -> FillList:
         parts, busy = self._split(key)

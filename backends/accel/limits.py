@@ -28,11 +28,13 @@ class Limits:
     """``words``: of the DRAM, and of all other memories of a layer together; ``table``: entries of a table of indices.
 
     ``work``: words moved and products added by a layer, idle ones included; each instruction executed counts STEP.
+    ``trips``: how often bodies run, all together.
     """
 
     words: int = 2**31
     table: int = 2**27
     work: int = 2**45
+    trips: int = 2**24
 
 
 def over_size(layer: NestLayer) -> Iterator[MachineFault]:

@@ -7,10 +7,12 @@ contributing the length of its own list.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,7 @@ from effc.backends.accel.parts import ABSENT, Arrays, Memo, Patterns, rebased
 from effc.backends.accel.stores import Store
 
 Addresses = npt.NDArray[np.intp]
+List = TypeVar("List")
 
 TO, SOURCE, MOVED, LISTED = range(4)
 """The arrays of the part of an axis: addresses at child and parent, the words that move, and those that are listed."""
@@ -50,8 +53,10 @@ class Move:
     read: int
 
 
-class MoveLists:
-    """Parts of each axis and dim. ``sweep``: only new words move."""
+class MoveLists(ABC, Generic[List]):
+    """The lists of an instruction, and the parts of each axis and dim that they are built of. ``sweep``: only new words
+    move.
+    """
 
     def __init__(
         self, child: Store, parent: Store, dims: dict[str, Dimension], batch: int, sweep: bool = False
@@ -64,6 +69,18 @@ class MoveLists:
         self.patterns = Patterns()
         self._parts = [Memo(partial(self._part, axis), child.axis_dims(axis), low) for axis in axes]
         self._busy = [Memo(partial(self._lanes, dim, dim.name in relevant), [dim], low) for dim in dims.values()]
+        self._known: dict[tuple[int, ...], List] = {}
+
+    def __call__(self, running: Sequence[int]) -> tuple[Move, List]:
+        """The move for these register values, and its list."""
+        move = self.move(running)
+        if move.key not in self._known:
+            self._known[move.key] = self._build(move.key)
+        return move, self._known[move.key]
+
+    @abstractmethod
+    def _build(self, key: tuple[int, ...]) -> List:
+        """The list of a move with these patterns."""
 
     def move(self, running: Sequence[int]) -> Move:
         """The move for these register values."""

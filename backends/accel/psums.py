@@ -5,7 +5,6 @@ Lanes that share a word (reduction digits between parent and child) stand last i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from effc.backends.accel.boxes import Box, BoxMaker
 from effc.backends.accel.digits import Bools, Dimension, Ints
 from effc.backends.accel.frame import Frame, Name
 from effc.backends.accel.memory import ZERO, Memory
-from effc.backends.accel.moves import Addresses, Move, MoveLists
+from effc.backends.accel.moves import Addresses, MoveLists
 from effc.backends.accel.stores import Store
 
 
@@ -93,7 +92,7 @@ class PsumList:
         parent.bits(parent_base)[self.parent] = True
 
 
-class PsumLists(MoveLists):
+class PsumLists(MoveLists[PsumList]):
     """The lists of the open and drain instructions of one region."""
 
     def __init__(
@@ -101,13 +100,6 @@ class PsumLists(MoveLists):
     ) -> None:
         super().__init__(child, parent, dims, batch)
         self.reduced = reduced
-        self._known: dict[tuple[int, ...], PsumList] = {}
-
-    def __call__(self, running: Sequence[int]) -> tuple[Move, PsumList]:
-        move = self.move(running)
-        if move.key not in self._known:
-            self._known[move.key] = self._build(move.key)
-        return move, self._known[move.key]
 
     def _build(self, key: tuple[int, ...]) -> PsumList:
         parts, busy = self._split(key)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import count
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,10 @@ class Run:
         program: Program,
         constants: Mapping[str, Array],
         keep: Collection[str],
+        trips: Iterator[int] | None = None,
     ) -> None:
         self.machine, self.program, self.keep, self.constants = machine, program, keep, constants
+        self.trips = trips or count()  # how often bodies ran, those in bodies included
         self.tensors = Tensors(program, machine.target, machine.dtype)
         self.slots, self.dram = self.tensors.slots, self.tensors.dram
         written = {name for layer in program.layers for name in written_by(layer)} | {*program.inputs}
@@ -233,6 +236,8 @@ class Run:
         captured = {name: self.tensors.fetch(name) for name in node.captures}
 
         def trip(position: int, given: Sequence[Value]) -> list[Value]:
+            if next(self.trips) == self.machine.limits.trips:
+                raise MachineFault(f"bodies ran {self.machine.limits.trips} times", node.name, expected="an end")
             body, prefix = self.body(layer, position), prefix_of(layer.name, position)
             names = body.program.inputs
             body.result = RunResult({})
@@ -259,7 +264,7 @@ class Run:
         if prefix not in self.bodies:
             keep = {name.removeprefix(prefix) for name in self.keep if name.startswith(prefix)}
             constants = Inside(self.constants, prefix)
-            self.bodies[prefix] = Run(self.machine, layer.bodies[position], constants, keep)
+            self.bodies[prefix] = Run(self.machine, layer.bodies[position], constants, keep, self.trips)
         return self.bodies[prefix]
 
     def node_results(self, node: NodeOp, values: list[Value]) -> list[Value]:

@@ -20,7 +20,7 @@ from effc.compiler.cli import main
 from effc.compiler.container import write_container
 from effc.ir.errors import InputError
 
-LIMITS = Limits(words=2**16, table=2**14, work=2**21)
+LIMITS = Limits(words=2**16, table=2**14, work=2**21, trips=50)
 FAMILY = 25
 """How many mutants of each form a program has."""
 
