@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import zipfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +27,10 @@ FAMILY = 25
 """How many mutants of each form a program has."""
 
 
-def outcome(machine: Machine, text: str, arrays: dict[str, object]) -> str:
+Values = Mapping[str, Any]
+
+
+def outcome(machine: Machine, text: str, constants: Values, inputs: Values = {}) -> str:  # noqa: B006 - not written
     """What becomes of the text of a program: rejected by the assembler, a fault of the machine, or a result."""
     try:
         program = parse_program(text)
@@ -33,14 +38,20 @@ def outcome(machine: Machine, text: str, arrays: dict[str, object]) -> str:
         assert str(error)
         return "rejected"
     try:
-        machine.run(program, {}, arrays)  # type: ignore[arg-type]
+        machine.run(program, inputs, constants)
     except MachineFault as fault:
         assert str(fault).startswith("fault: ")
         return "faulted"
     return "ran"
 
 
-def binary_outcome(machine: Machine, text: str, arrays: dict[str, object], random: Random) -> str:
+def binary_outcome(
+    machine: Machine,
+    text: str,
+    constants: Values,
+    random: Random,
+    inputs: Values = {},  # noqa: B006 - not written
+) -> str:
     """The same of the binary form of a program, some of its bytes changed."""
     data = bytearray(encode_program(parse_program(text)))
     for _ in range(random.choice([1, 1, 2, 5])):
@@ -50,7 +61,7 @@ def binary_outcome(machine: Machine, text: str, arrays: dict[str, object], rando
     except InputError as error:
         assert str(error)
         return "rejected"
-    return outcome(machine, mutant, arrays)
+    return outcome(machine, mutant, constants, inputs)
 
 
 def outcomes(seeds: range) -> Counter[str]:
@@ -62,8 +73,8 @@ def outcomes(seeds: range) -> Counter[str]:
         for number in range(FAMILY):
             mutant = mutated(text, random)
             try:
-                found[outcome(machine, mutant, dict(case.arrays))] += 1
-                found[binary_outcome(machine, text, dict(case.arrays), random)] += 1
+                found[outcome(machine, mutant, case.arrays)] += 1
+                found[binary_outcome(machine, text, case.arrays, random)] += 1
             except Exception:
                 print(f"mutant {number} of seed {seed}:\n{mutant}", file=sys.stderr)
                 raise
