@@ -236,7 +236,7 @@ class _Model:
         from effc.compiler.frontend.read import content_of, model_of, read_model
 
         self.path = Path(given) if isinstance(given, (str, Path)) else None
-        second = ThreadPoolExecutor(1)
+        second = ThreadPoolExecutor(2)
         if self.path is not None:
             content = content_of(self.path)
             self._hash = second.submit(sha256, content)

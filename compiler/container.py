@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 from effc.compiler.errors import InputError
-from effc.compiler.files import atomic_file, reading
+from effc.compiler.files import Outflow, atomic_file, reading
 from effc.ir.constants import Buffer
 
 SCHEMA = 2
@@ -56,26 +56,27 @@ def write_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str, B
         "sha256": {name: hashlib.sha256(text).hexdigest() for name, text in sorted(texts.items())},
     }
     with atomic_file(path) as file:
-        with zipfile.ZipFile(file, "w") as archive:
+        with zipfile.ZipFile(file, "w") as archive, Outflow(file) as outflow:
             archive.comment = _SEAL + b"0" * 64
             _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode(), zipfile.ZIP_DEFLATED)
             for name, text in sorted(texts.items()):
                 _add(archive, name, text, zipfile.ZIP_DEFLATED)
             for digest, content in sorted(data.items()):
-                _add(archive, DATA + digest, content, zipfile.ZIP_STORED)
+                _add(archive, DATA + digest, content, zipfile.ZIP_STORED, outflow)
         size = file.tell()
         seal = _digest(file, 0, size - 64, _contents(file, archive.infolist()))
         file.seek(size - 64)
         file.write(seal.encode())
 
 
-def _add(archive: zipfile.ZipFile, name: str, content: Buffer, method: int) -> None:
+def _add(archive: zipfile.ZipFile, name: str, content: Buffer, method: int, outflow: Outflow | None = None) -> None:
     """Add an entry without any trace of when and where it was written."""
     info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     info.compress_type, info.create_system, info.external_attr = method, 3, 0o644 << 16
     info.file_size = len(content) if isinstance(content, bytes) else content.nbytes
     with archive.open(info, "w") as entry:
-        entry.write(content)
+        for part in [content] if outflow is None else outflow.parts(content):
+            entry.write(part)
 
 
 class Container:

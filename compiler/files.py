@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO
 
 from effc.compiler.errors import InputError
@@ -34,6 +36,51 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         if not done:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+
+class Outflow:
+    """Brings a large file to the disk while it is written, in parts, so that it does not fill the memory before.
+
+    A context manager; it raises an ``OSError`` at the end, if not earlier, if a part could not be written.
+    """
+
+    PART = 2**26
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._plain = hasattr(os, "posix_fadvise") and S_ISREG(os.fstat(file.fileno()).st_mode)
+        self._second = ThreadPoolExecutor(1)
+        self._part: Future[None] | None = None
+        self._waiting = 0
+
+    def __enter__(self) -> Outflow:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._second.shutdown()
+        if self._part is not None and exception[0] is None:
+            self._part.result()
+
+    def parts(self, content: bytes | memoryview) -> Iterator[memoryview]:
+        """What to write, one part after the other."""
+        whole = memoryview(content)
+        for start in range(0, len(whole), self.PART):
+            yield (part := whole[start : start + self.PART])
+            self._waiting += len(part)
+            if self._plain and self._waiting >= self.PART:
+                self._go()
+
+    def _go(self) -> None:
+        """What was written goes its way; it need not be at hand after that."""
+        if self._part is not None:
+            self._part.result()
+        self._file.flush()
+        self._part, self._waiting = self._second.submit(_to_disk, self._file.fileno()), 0
+
+
+def _to_disk(file: int) -> None:
+    os.fdatasync(file)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def write_text(path: Path, text: str) -> None:

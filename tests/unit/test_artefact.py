@@ -24,7 +24,7 @@ from small import TINY, remembered_search, small_model, write_small
 import effc
 from effc.compiler import container, original
 from effc.compiler.container import Container, write_container
-from effc.compiler.files import atomic_file
+from effc.compiler.files import Outflow, atomic_file
 from effc.ir.constants import array_bytes
 
 Entries = dict[str, bytes]
@@ -327,6 +327,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(saved: Path, tmp_path: P
     assert [entry.name for entry in tmp_path.iterdir()] == ["kept.effx"]
     with pytest.raises(effc.InputError, match="cannot be written"):
         effc.load(saved).save(tmp_path / "no folder" / "x.effx")
+
+
+def test_a_large_file_goes_to_the_disk_in_parts(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Outflow, "PART", 50)
+    effc.load(saved).save(tmp_path / "parts.effx")
+    assert (tmp_path / "parts.effx").read_bytes() == saved.read_bytes()
+    if hasattr(os, "fdatasync"):
+        monkeypatch.setattr(os, "fdatasync", lambda file: os.write(-1, b""))
+        with pytest.raises(effc.InputError, match="cannot be written"):
+            effc.load(saved).save(tmp_path / "full.effx")
+        assert [path.name for path in tmp_path.iterdir()] == ["parts.effx"]
 
 
 def test_the_container_lists_what_it_holds(saved: Path) -> None:
