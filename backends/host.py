@@ -337,6 +337,7 @@ def _in_integers(options: Any) -> Any:
 
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.add_session_config_entry("session.qdqisint8allowed", "1")
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")  # float32: no bytes of its own
     return options
 
 

@@ -128,10 +128,25 @@ COUNTED = "counted"
 def compare_outputs(graph: Graph, found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[Check]:
     """The outputs of the program with those of onnxruntime."""
     scales = {name: SCALES[last_operator(op)] for op in graph.ops for name in op.outputs if last_operator(op) in SCALES}
+    coarse = coarseness(graph)
     return [
-        compare(name, "output", "output", found[name], expected[name], OUTPUT_LIMIT, scales.get(name, 0.0))
+        compare(
+            name, "output", "output", found[name], expected[name], coarse[name] * OUTPUT_LIMIT, scales.get(name, 0.0)
+        )
         for name in graph.outputs
     ]
+
+
+def coarseness(graph: Graph) -> dict[str, int]:
+    """How much wider the limit is for each tensor: that of a type with fewer bits which its words went through."""
+    found = {name: WIDER.get(tensor.dtype, 1) for name, tensor in graph.tensors.items()}
+    for op in graph.ops:
+        inside = [factor for body in getattr(op, "bodies", ()) for factor in coarseness(body).values()]
+        read = (*op.inputs, *getattr(op, "captures", ()), *getattr(op, "inner", ()))
+        worst = max([1, *inside, *(found[name] for name in read if name)])
+        for name in filter(None, op.outputs):
+            found[name] = max(found[name], worst)
+    return {name: 1 if graph.tensors[name].dtype in WIDER else factor for name, factor in found.items()}
 
 
 def has_numbers(value: Any) -> bool:

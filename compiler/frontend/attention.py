@@ -74,7 +74,7 @@ def multi_head_attention(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
         form.heads(name, shape, form.count) if len(shape) == 3 else name for name, (_, shape) in zip(names, parts)
     )
     k, v = form.joined(k, v, 6, 7)
-    past = 0 if not form.given(6) else node.operand(6)[1][2]
+    past = form.before(6)
     length = past + (parts[1][1][1] if len(parts[1][1]) == 3 else parts[1][1][2])
     form.put(k, 1)
     form.put(v, 2)
@@ -86,7 +86,7 @@ def group_query_attention(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """Several heads of queries for each of keys and values, which have a cache; the data say how much of it is full."""
     form = _Form.of(node, fresh)
     write, attributes = form.write, node.attributes
-    plain = {"local_window_size": -1, "softcap": 0.0, "smooth_softmax": 0, "kv_cache_bit_width": 0, "qk_output": 0}
+    plain = {"smooth_softmax": 0, "kv_cache_bit_width": 0, "qk_output": 0}
     if odd := [name for name, value in plain.items() if attributes.get(name, value) not in (value, 0)]:
         raise NotANest(f"the attribute {odd[0]}")
     if any(form.given(position) for position in range(10, 14)) or attributes.get("causal", 1) != 1:
@@ -110,7 +110,7 @@ def group_query_attention(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
         positions = form.given(9) or write("Add", start, write.integers(*range(steps)), hint="positions")
         interleaved = bool(attributes.get("rotary_interleaved", 0))
         q, k = (rotated(write, x, positions, form.given(7), form.given(8), size, interleaved) for x in (q, k))
-    past = node.operand(3)[1][2] if form.given(3) else 0
+    past = form.before(3)
     length = max(past, int(total.item()))
     k, v = (
         form.written(x, form.given(position), (batch, groups, past, size), steps, length, start)
@@ -120,7 +120,7 @@ def group_query_attention(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     form.put(v, 2)
     if groups < form.count:
         k, v = (form.repeated(x, (batch, groups, length, size)) for x in (k, v))
-    hidden = write("Greater", write.integers(*range(length)), form.column(start, steps, batch), hint="later")
+    hidden = form.out_of_sight(length, form.column(start, steps, batch), int(attributes.get("local_window_size", -1)))
     mask = write("Where", hidden, write.scalar(NEVER), write.scalar(0.0), hint="mask")
     return form.finish(form.attended(q, k, v, size, mask, -1))
 
@@ -176,7 +176,7 @@ class _Form:
     def joined(self, k: str, v: str, *positions: int) -> tuple[str, str]:
         """Keys and values behind those of the past, if there are such."""
         k, v = (
-            self.write("Concat", self.given(p), x, axis=2) if self.given(p) else x for x, p in zip((k, v), positions)
+            self.write("Concat", self.given(p), x, axis=2) if self.before(p) else x for x, p in zip((k, v), positions)
         )
         return k, v
 
@@ -186,6 +186,8 @@ class _Form:
         scale = float(self.node.attributes.get("scale", 0.0)) or 1 / sqrt(size)
         scores = write("MatMul", q, write("Transpose", k, perm=[0, 1, 3, 2]), hint="scores")
         scores = write("Mul", scores, write.scalar(scale))
+        if cap := float(self.node.attributes.get("softcap", 0.0)):
+            scores = write("Mul", write("Tanh", write("Div", scores, write.scalar(cap))), write.scalar(cap))
         for added in (mask, self.given(bias)):
             scores = write("Add", scores, added) if added else scores
         return write("MatMul", write("Softmax", scores, axis=-1), v, hint="mixed")
@@ -235,6 +237,22 @@ class _Form:
 
     # Caches
 
+    def before(self, position: int) -> int:
+        """The steps in a cache that is given, [batch, heads, steps, words]; it may be empty."""
+        tensor = self.node.input(position)
+        if tensor is None or tensor.shape == ():
+            return 0
+        return tensor.shape[2] if tensor.shape and tensor.words == 0 else self.node.operand(position)[1][2]
+
+    def out_of_sight(self, length: int, places: str, window: int) -> str:
+        """Whether keys are hidden from the steps at ``places``: later ones, and those before a window."""
+        write, keys = self.write, self.write.integers(*range(length))
+        later = write("Greater", keys, places, hint="later")
+        if window <= 0:
+            return later
+        first = write("Sub", places, write.integers(window - 1))
+        return write("Or", later, write("Less", keys, first), hint="hidden")
+
     def column(self, start: str, steps: int, batch: int) -> str:
         """The place of every step, [batch, 1, steps, 1]."""
         places = self.write("Add", start, self.write.integers(*range(steps)), hint="places")
@@ -250,7 +268,7 @@ class _Form:
         clipped = write("Min", write("Max", offset, write.integers(0)), write.integers(steps - 1))
         index = write("Expand", clipped, write.integers(batch, groups, length, size))
         moved = write("GatherElements", new, index, axis=2)
-        if not past:
+        if not past or not before:
             return moved
         if length > before:
             pads = write.integers(0, 0, 0, 0, 0, 0, length - before, 0)

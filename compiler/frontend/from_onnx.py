@@ -285,7 +285,8 @@ class _Frontend:
         types = {name: self.types[name] for name in (*node.proto.input, *outside) if name}
         inferred = infer.infer(node.proto, self.context, types, self.build.constants, node.place)
         merged = infer.merged(inferred, (self.declared.get(name) for name in node.proto.output))
-        if node.proto.domain and not all(map(infer.is_known, merged)) and all(map(infer.is_known, types.values())):
+        whole = all(map(infer.is_known, merged))
+        if not whole and not infer.is_inferred(node) and all(map(infer.is_known, types.values())):
             given = [self.types[name] if name else None for name in node.proto.input]
             return infer.merged(merged, output_types(self._op(node, outside), given), infer.is_known)
         return merged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ from onnx import numpy_helper
 
 from effc.backends.onnx_types import element_type, type_name
 from effc.compiler.errors import InputError
+from effc.compiler.frontend.node import Node
 from effc.ir.graph import Array, Tensor
 
 SMALL = 1024
@@ -128,6 +130,14 @@ def is_typed(kind: onnx.TypeProto) -> bool:
 def is_known(kind: onnx.TypeProto) -> bool:
     """Whether everything is, the shape of a tensor included."""
     return is_typed(kind) and (not kind.HasField("tensor_type") or shape_of(kind) is not None)
+
+
+def is_inferred(node: Node) -> bool:
+    """Whether ONNX has a shape inference of its own for an operator: those of other domains have none."""
+    with suppress(onnx.defs.SchemaError):
+        schema = onnx.defs.get_schema(node.proto.op_type, node.version, node.proto.domain)
+        return bool(schema.has_type_and_shape_inference_function)
+    return False
 
 
 def merged(

@@ -84,7 +84,7 @@ def _own(function: Callable[[Node, Fresh], list[onnx.NodeProto]]) -> Callable[[N
 _RECURRENT = Expansion(_written(recurrent), "any steps; a nest for all inputs, and a loop over that of the states")
 _BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
 
-_KNOWN_LENGTH = "causal, a cache of known length, rotary positions; no window, no softcap"
+_KNOWN_LENGTH = "causal, a cache of known length, rotary positions, a window, a softcap"
 
 _TRANSFORMERS = {
     "Attention": Expansion(_written(attention.attention), "masks of up to 3 axes, a past; no rotary positions"),

@@ -118,6 +118,7 @@ HEADS: dict[str, Any] = {
     "new": random((B, S, D), 3),
     "pk": random((B, N, PAST, H), 4),
     "pv": random((B, N, PAST, H), 5),
+    "nothing": np.zeros((B, N, 0, H), np.float32),
 }
 
 
@@ -130,6 +131,7 @@ HEADS: dict[str, Any] = {
         ("q k v . . bias", "y", {}),
         ("q k4 v4", "y", {}),
         ("q new new . . . pk pv", "y present_key present_value", {}),
+        ("q new new . . . nothing nothing", "y present_key present_value", {}),
         ("q new new b . . pk pv", "y present_key present_value", {"unidirectional": 1}),
     ],
 )
@@ -162,6 +164,8 @@ GROUPED: dict[str, Any] = {
     "one_k": random((B, 1, 2 * WIDE), 1),
     "uneven": np.array([PAST, PAST - 1], np.int32),
     "next": np.array(PAST + 1, np.int32),
+    "nothing": np.zeros((1, 2, 0, WIDE), np.float32),
+    "all": np.array([S - 1], np.int32),
 }
 
 
@@ -174,6 +178,9 @@ GROUPED: dict[str, Any] = {
         ("q1 k1 v1 pk1 pv1 full total cos sin", "total cos sin", {"do_rotary": 1, "rotary_interleaved": 1}),
         ("qkv . . pk1 pv1 full total cos sin", "total cos sin", {"do_rotary": 1}),
         ("one one_k one_k pk pv uneven next cos sin", "next cos sin", {"do_rotary": 1}),
+        ("q1 k1 v1 pk1 pv1 full total", "total", {"local_window_size": 2}),
+        ("q k v . . first steps", "steps", {"local_window_size": 3, "softcap": 2.0}),
+        ("qkv . . nothing nothing all steps", "steps", {}),
     ],
 )
 def test_group_query_attention(inputs: str, known: str, attributes: dict[str, Any]) -> None:

@@ -1,0 +1,58 @@
+"""Idioms of exporters and quantisers that once went wrong: compiled, run and verified."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnx_models import model, node
+
+import effc
+from effc.compiler.frontend.from_onnx import lower
+from effc.compiler.verify import coarseness
+
+TARGET = "eyeriss_like"
+
+
+def random(*shape: int, dtype: Any = np.float32) -> Any:
+    return np.random.default_rng(7).standard_normal(shape).astype(dtype)
+
+
+def test_what_onnx_infers_no_shape_of() -> None:
+    """GroupNormalization: what is behind it is still a nest."""
+    nodes = [
+        node("GroupNormalization", "x s b", "n", num_groups=2),
+        node("Conv", "n w", "y", kernel_shape=[3, 3]),
+    ]
+    made = model(nodes, {"x": (1, 4, 5, 5)}, {"s": random(4), "b": random(4), "w": random(2, 4, 3, 3)}, opset=21)
+    assert [op.op for op in lower(made).nests] == ["Conv"]
+
+
+def test_outputs_that_went_through_fewer_bits() -> None:
+    """A model of float16 whose inputs and outputs were kept in float32: its limit is that of float16."""
+    nodes = [
+        node("Cast", "x", "h", to=TensorProto.FLOAT16),
+        node("Gemm", "h w b", "g"),
+        node("Cast", "g", "y", to=TensorProto.FLOAT),
+        node("Neg", "x", "z"),
+    ]
+    constants = {"w": random(8, 4, dtype=np.float16), "b": random(4, dtype=np.float16)}
+    made = model(nodes, {"x": (2, 8)}, constants, "y z")
+    assert coarseness(lower(made)) | {"y": 20, "z": 1, "g": 1} == coarseness(lower(made))
+    assert effc.compile(made, TARGET, time_limit=0.2).verify().ok
+
+
+def test_weights_of_four_bits_in_blocks() -> None:
+    """What is compared with does not round activations, which onnxruntime would."""
+    words = helper.make_tensor("w", TensorProto.INT4, [32, 8], np.random.default_rng(1).integers(-8, 8, 256).tolist())
+    graph = helper.make_graph(
+        [node("DequantizeLinear", "w s", "d", axis=0, block_size=16), node("MatMul", "x d", "y")],
+        "blocks",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 8])],
+        [words, numpy_helper.from_array(np.abs(random(2, 8)) + np.float32(0.1), "s")],
+    )
+    made: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    assert effc.compile(made, TARGET, time_limit=0.2).verify().ok
