@@ -59,9 +59,22 @@ def multi_head_attention(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     if form.given(8) or form.given(9):
         raise NotANest("a cache that is written in place")
     query = node.operand(0)[1]
-    if not form.given(1) or not form.given(2) or len(query) != 3:
-        raise NotANest("queries, keys and values in one tensor")
-    parts = [node.operand(position) for position in range(3)]
+    if len(query) == 3 and form.given(2):
+        (q, k, v), size = _projected(form), query[2] // form.count
+    else:
+        (q, k, v), size = _side_by_side(form), query[-1] if len(query) == 5 else query[2] // form.count
+    source = node.operand(1)[1] if form.given(1) else query
+    k, v = form.joined(k, v, 6, 7)
+    past = form.before(6)
+    length = past + (source[2] if len(source) == 4 else source[1])
+    form.put(k, 1)
+    form.put(v, 2)
+    return form.finish(form.attended(q, k, v, size, form.mask(4, query[1], length, past), 5))
+
+
+def _projected(form: _Form) -> list[str]:
+    """Queries, keys and values in heads, of three tensors; keys and values may be in heads already."""
+    parts = [form.node.operand(position) for position in range(3)]
     names = [name for name, _ in parts]
     if form.given(3):
         sizes = [shape[-1] if len(shape) == 3 else shape[1] * shape[3] for _, shape in parts]
@@ -70,16 +83,18 @@ def multi_head_attention(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
             form.write("Add", name, bias) if len(shape) == 3 else name
             for name, (_, shape), bias in zip(names, parts, biases)
         ]
-    q, k, v = (
-        form.heads(name, shape, form.count) if len(shape) == 3 else name for name, (_, shape) in zip(names, parts)
-    )
-    k, v = form.joined(k, v, 6, 7)
-    past = form.before(6)
-    length = past + (parts[1][1][1] if len(parts[1][1]) == 3 else parts[1][1][2])
-    form.put(k, 1)
-    form.put(v, 2)
-    result = form.attended(q, k, v, parts[0][1][2] // form.count, form.mask(4, query[1], length, past), 5)
-    return form.finish(result)
+    return [form.heads(name, shape, form.count) if len(shape) == 3 else name for name, (_, shape) in zip(names, parts)]
+
+
+def _side_by_side(form: _Form) -> list[str]:
+    """The same of one tensor [batch, steps, heads, 3, words]; or of the queries, and one with 2 in the place of 3."""
+    last, write = int(bool(form.given(1))), form.write
+    name, shape = form.node.operand(last)
+    if len(shape) != 5 or shape[3] != 3 - last or form.given(3):
+        raise NotANest("queries, keys and values in tensors of this form")
+    parts = write.many("Split", name, write.integers(*[1] * shape[3]), outputs=form.names("part", shape[3]), axis=3)
+    heads = [write("Transpose", write("Squeeze", x, write.integers(3)), perm=[0, 2, 1, 3], hint="heads") for x in parts]
+    return [form.heads(*form.node.operand(0), form.count), *heads] if last else heads
 
 
 def group_query_attention(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:

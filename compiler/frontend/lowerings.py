@@ -89,7 +89,9 @@ _KNOWN_LENGTH = "causal, a cache of known length, rotary positions, a window, a 
 _TRANSFORMERS = {
     "Attention": Expansion(_written(attention.attention), "masks of up to 3 axes, a past; no rotary positions"),
     "QAttention": Expansion(_written(attention.quantised_attention), "as Attention, a product of integers"),
-    "MultiHeadAttention": Expansion(_written(attention.multi_head_attention), "queries, keys, values apart; a past"),
+    "MultiHeadAttention": Expansion(
+        _written(attention.multi_head_attention), "queries, keys, values apart or in one; a past"
+    ),
     "GroupQueryAttention": Expansion(_written(attention.group_query_attention), _KNOWN_LENGTH),
     "RotaryEmbedding": Expansion(_written(rotary.rotary_embedding), "any but packed batches"),
     "MatMulNBits": Expansion(_written(fused.matmul_nbits), "2, 4, 8 bits, known weights: written out"),
