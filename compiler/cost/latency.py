@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import product
-from math import ceil
+from itertools import chain, groupby
+from math import ceil, lcm
 
 from effc.compiler.cost.counts import Counts, Crossing, Epilogue, Transfer
 from effc.compiler.target.model import VECTOR, WAYS, Port, Target, Way
@@ -78,7 +78,7 @@ def loads(target: Target, transfer: Transfer, epilogue: Epilogue | None = None) 
         yield from bank_loads(target, transfer.child, operand, inner, words.busiest_writes, first.busiest_writes)
 
 
-def each_port(loads: Iterable[Load]) -> Iterable[Load]:
+def each_port(loads: Iterable[Load]) -> list[Load]:
     """One load for each port: what an epilogue reads may pass the port that its results take."""
     found: dict[str, Load] = {}
     for load in loads:
@@ -86,7 +86,7 @@ def each_port(loads: Iterable[Load]) -> Iterable[Load]:
         found[load.port] = (
             load if old is None else replace(load, cycles=old.cycles + load.cycles, first=old.first + load.first)
         )
-    return found.values()
+    return list(found.values())
 
 
 def busiest(loads: Iterable[Load], cycles: int) -> tuple[Fraction, str, dict[str, Fraction]]:
@@ -116,8 +116,8 @@ class Work:
     begins: str = ""  # the operand whose first tile is waited for, all further ones being fetched beforehand
 
     @classmethod
-    def of(cls, target: Target, transfer: Transfer, epilogue: Epilogue | None = None) -> Work:
-        passed = list(each_port(loads(target, transfer, epilogue)))
+    def of(cls, target: Target, transfer: Transfer, passed: list[Load]) -> Work:
+        """The work of a transfer that passes some ports."""
         busy = {load.port: load.cycles for load in passed}
         if transfer.child == len(target.levels) or not passed:
             return cls(transfer.fill, busy)
@@ -137,66 +137,109 @@ class Work:
 
 def first_updates(target: Target, transfers: Iterable[Transfer], compute: int) -> Iterator[Work]:
     """The bias as the MACs read it. Where it takes longer than other iterations do, it stops them."""
-    bottom = len(target.levels)
-    arrays = [Work.of(target, each) for each in transfers if each.child == bottom and each.operand != BIAS_NAME]
-    pace = max((busy for work in arrays for busy in work.busy.values()), default=Fraction(0)) / max(1, compute)
-    for each in transfers:
-        if each.child == bottom and each.operand == BIAS_NAME:
-            work = Work.of(target, each)
-            stop = max(work.busy.values(), default=Fraction(0)) - each.events * max(pace, Fraction(1))
-            if stop > 0:
-                yield Work(work.fill, {}, stop, {port: min(stop, busy) for port, busy in work.busy.items()})
+    macs = [(each, each_port(loads(target, each))) for each in transfers if each.child == len(target.levels)]
+    busy = (load.cycles for each, passed in macs for load in passed if each.operand != BIAS_NAME)
+    pace = max(busy, default=Fraction(0)) / max(1, compute)
+    for each, passed in macs:
+        taken = {load.port: load.cycles for load in passed if each.operand == BIAS_NAME}
+        stop = max(taken.values(), default=Fraction(0)) - each.events * max(pace, Fraction(1))
+        if stop > 0:
+            yield Work(each.fill, {}, stop, {port: min(stop, cycles) for port, cycles in taken.items()})
 
 
-def alone(port: str, work: Work, works: list[Work], others: list[Work], compute: int) -> Fraction:
-    """What goes on inside the tiles of a transfer that begin a phase or end it: compute, or the busiest port of those
-    ``others`` that do not come beforehand; less what keeps the port of the transfer busy meanwhile: in all tiles but
-    the last also fills to come, where these wait in a FIFO.
-    """
-    if not work.busy.get(port):
-        return Fraction(0)
-    longest = max([Fraction(compute), *inside(work, others).values()])
-    idle = max(longest - inside(work, works).get(port, Fraction(0)), Fraction(0))
-    if port not in work.ahead:
-        return work.share * idle
-    coming = work.busy[port] - work.stopped[port]
-    return work.last * idle + (work.share - work.last) * max(idle - coming, Fraction(0))
+Busy = dict[str, int]
+"""Ticks by port."""
 
 
-def inside(work: Work, works: Iterable[Work]) -> dict[str, Fraction]:
-    """The busy cycles of ports for what moves further in than a transfer."""
-    found: dict[str, Fraction] = {}
-    for other in works:
-        for port, busy in other.busy.items() if other.fill > work.fill else ():
-            found[port] = found.get(port, Fraction(0)) + busy
+@dataclass(frozen=True)
+class Timed:
+    """A work in ticks, of which a cycle has so many that all times of a layer are whole numbers."""
+
+    fill: int
+    busy: Busy
+    stop: int
+    stopped: Busy
+    ahead: frozenset[str]
+    share: Fraction
+    last: Fraction
+    begins: str
+
+
+def in_ticks(works: list[Work]) -> tuple[int, list[Timed]]:
+    """The works in ticks, and how many a cycle has."""
+    times = [time for work in works for time in (work.stop, *work.busy.values(), *work.stopped.values())]
+    ticks = lcm(*(time.denominator for time in times))
+
+    def whole(time: Fraction) -> int:
+        return time.numerator * (ticks // time.denominator)
+
+    def each(times: dict[str, Fraction]) -> Busy:
+        return {port: whole(time) for port, time in times.items()}
+
+    return ticks, [
+        Timed(w.fill, each(w.busy), whole(w.stop), each(w.stopped), w.ahead, w.share, w.last, w.begins) for w in works
+    ]
+
+
+class Inside:
+    """What goes on inside the tiles of a fill position: of all ``works``, and of those that do not come beforehand."""
+
+    def __init__(self, works: list[Timed], others: list[Timed], compute: int) -> None:
+        self.all, self.longest = {}, {}
+        for fill in {work.fill for work in works}:
+            self.all[fill] = inside(fill, works)
+            self.longest[fill] = max([compute, *inside(fill, others).values()])
+
+    def alone(self, port: str, work: Timed) -> Fraction:
+        """What goes on inside the tiles of a transfer that begin a phase or end it: compute, or the busiest port; less
+        what keeps the port of the transfer busy meanwhile: in all tiles but the last also fills to come, where these
+        wait in a FIFO.
+        """
+        if not work.busy.get(port):
+            return Fraction(0)
+        idle = max(self.longest[work.fill] - self.all[work.fill].get(port, 0), 0)
+        if port not in work.ahead:
+            return work.share * idle
+        coming = work.busy[port] - work.stopped[port]
+        return work.last * idle + (work.share - work.last) * max(idle - coming, 0)
+
+
+def inside(fill: int, works: Iterable[Timed]) -> Busy:
+    """The busy ticks of ports for what moves further in than a fill position."""
+    found: Busy = {}
+    for work in works:
+        for port, busy in work.busy.items() if work.fill > fill else ():
+            found[port] = found.get(port, 0) + busy
     return found
 
 
-def beginning(works: Iterable[Work]) -> Fraction:
+def beginning(works: Iterable[Timed]) -> int:
     """How long the first tiles of several operands take: each through its levels, one after another in each port."""
-    times: dict[tuple[str, str], Fraction] = {}
+    times: dict[tuple[str, str], int] = {}
     for work in works:
         for key, time in (("operand", work.begins), work.stop), *((("port", p), t) for p, t in work.stopped.items()):
-            times[key] = times.get(key, Fraction(0)) + time
-    return max(times.values(), default=Fraction(0))
+            times[key] = times.get(key, 0) + time
+    return max(times.values(), default=0)
 
 
-def begin_time(port: str, begins: list[Work], fill: int) -> Fraction:
-    """The cycles of a port for first tiles further out and for all tiles from a fill position inward, and those in
+def begin_time(port: str, begins: list[Timed], fill: int) -> int | Fraction:
+    """The ticks of a port for first tiles further out and for all tiles from a fill position inward, and those in
     which it waits for other first tiles. Two of each of its own tiles come meanwhile.
     """
+    if not begins:
+        return 0
     outer = [work for work in begins if work.fill <= fill]
-    own = [(work, work.busy.get(port, Fraction(0))) for work in begins if work.fill >= fill]
-    before = sum((work.stopped.get(port, Fraction(0)) for work in outer if work.fill < fill), Fraction(0))
+    own = [(work, work.busy.get(port, 0)) for work in begins if work.fill >= fill]
+    before = sum(work.stopped.get(port, 0) for work in outer if work.fill < fill)
     ahead = sum((min(2 * work.share, Fraction(1)) * busy for work, busy in own), Fraction(0))
     return before + max(beginning(outer) - before - ahead, Fraction(0)) + sum(busy for _, busy in own)
 
 
-def port_time(port: str, works: list[Work], fill: int) -> Fraction:
-    """The cycles of a port for what moves at a fill position or inside it, and what it has to stop for meanwhile."""
-    time = Fraction(0)
+def port_time(port: str, works: list[Timed], fill: int) -> int:
+    """The ticks of a port for what moves at a fill position or inside it, and what it has to stop for meanwhile."""
+    time = 0
     for work in works:
-        busy = work.busy.get(port, Fraction(0))
+        busy = work.busy.get(port, 0)
         if work.fill > fill or (work.fill == fill and port in work.ahead):
             time += busy
         else:
@@ -217,17 +260,25 @@ def _prefetched(target: Target, transfer: Transfer) -> tuple[int, Fraction]:
 def latency(target: Target, counts: Counts, density: Fraction = Fraction(1)) -> Latency:
     """The cycles of one layer; of those of compute, the share ``density`` where zeros are skipped."""
     compute = ceil(counts.counters.cycles * density) if target.mac.skips else counts.counters.cycles
-    _, bound_by, ports = busiest(
-        (load for each in counts.transfers for load in loads(target, each, counts.epilogue)), compute
-    )
-    works = [Work.of(target, transfer, counts.epilogue) for transfer in counts.transfers]
-    works += first_updates(target, counts.transfers, compute)
+    passed = [each_port(loads(target, each, counts.epilogue)) for each in counts.transfers]
+    _, bound_by, ports = busiest(chain.from_iterable(passed), compute)
+    given = [Work.of(target, each, its) for each, its in zip(counts.transfers, passed)]
+    if any(each.operand == BIAS_NAME for each in counts.transfers):
+        given += first_updates(target, counts.transfers, compute)
+    ticks, works = in_ticks(given)
     inner = [each for each in counts.transfers if each.child < len(target.levels)]
     stops = any(not target.levels[each.child].overlaps(each.operand) for each in inner)
     begins = [] if stops else [work for work in works if work.begins]  # in one phase they come together
     others = works if stops else [work for work in works if not work.begins]
-    times = [compute + beginning(begins) + sum((work.stop for work in others), Fraction(0))]
-    for port, fill in product(ports, {work.fill for work in works}):
-        time = begin_time(port, begins, fill) + port_time(port, others, fill)
-        times.append(time + max(alone(port, work, works, others, compute) for work in works if work.fill >= fill))
-    return Latency(ceil(max(times)), bound_by, ports)
+    most: int | Fraction = compute * ticks + beginning(begins) + sum(work.stop for work in others)
+    tiles = Inside(works, others, compute * ticks)
+    for port in ports:
+        alone = Fraction(0)
+        for fill, here in groupby(sorted(works, key=fill_of, reverse=True), fill_of):
+            alone = max(alone, *(tiles.alone(port, work) for work in here))
+            most = max(most, begin_time(port, begins, fill) + port_time(port, others, fill) + alone)
+    return Latency(ceil(Fraction(most, ticks)), bound_by, ports)
+
+
+def fill_of(work: Timed) -> int:
+    return work.fill
