@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
-from effc.compiler.cost.evaluate import Evaluation, evaluate
-from effc.compiler.dataflows.row_stationary import FILTER, IFMAP, chip_of, grid_of, roles_of, row_stationary
+from effc.compiler.cost.evaluate import Evaluation, try_schedule
+from effc.compiler.dataflows.row_stationary import FILTER, IFMAP, chip_of, grid_of, mapping, roles_of
 from effc.compiler.target.model import Target
 from effc.ir.errors import InputError
 from effc.ir.nest import OUTPUT_NAME, Nest
@@ -83,10 +83,12 @@ def _best(
     """The best mapping with one of the parameters given, or ``best``."""
     for chosen in parameters:
         try:
-            schedule = row_stationary(nest, **chosen, target=target)
+            schedule = mapping(nest, **chosen, target=target)
         except InputError:
             continue
-        found = evaluate(nest, schedule, target)
+        found = try_schedule(nest, schedule, target)
+        if isinstance(found, list):
+            continue
         if best is None or found.value(objective) < best.evaluation.value(objective):
             best = RowStationary(chosen, schedule, found)
     return best

@@ -67,6 +67,14 @@ def row_stationary(nest: Nest, m: int, n: int, e: int, p: int, q: int, r: int, t
     An ``InputError`` if the parameters exceed the nest, the array or a memory, or if the target is not built like
     Eyeriss: a buffer, an array of PEs whose first axis adds psums up, a scratchpad in each PE.
     """
+    schedule = mapping(nest, m, n, e, p, q, r, t, target)
+    if isinstance(found := try_schedule(nest, schedule, target), list):
+        raise _misfit(nest, found[0])
+    return schedule
+
+
+def mapping(nest: Nest, m: int, n: int, e: int, p: int, q: int, r: int, t: int, target: Target) -> Schedule:
+    """The same, which may not be legal on the target: of its limits only the rows of the array are looked at."""
     chip, names, table = chip_of(target), roles_of(nest), _Table(m, n, e, p, q, r, t)
     extents = {role: nest.bounds[name] for role, name in names.items()}
     _check_extents(nest, table, extents)
@@ -76,10 +84,7 @@ def row_stationary(nest: Nest, m: int, n: int, e: int, p: int, q: int, r: int, t
         raise _misfit(nest, f"{sets} take {rows} rows of the array, {target.name} has {chip.rows}")
     bias = nest.bias is not None and target.level(chip.buffer).bank(BIAS_NAME) is not None
     groups = [For(dim.name, 1) for dim in nest.dims if dim.role == "G"]
-    schedule = Schedule((*_repeating(nest, [*groups, *_named(names, _items(table, chip, grid, bias))]),))
-    if isinstance(found := try_schedule(nest, schedule, target), list):
-        raise _misfit(nest, found[0])
-    return schedule
+    return Schedule((*_repeating(nest, [*groups, *_named(names, _items(table, chip, grid, bias))]),))
 
 
 def active_pes(nest: Nest, schedule: Schedule) -> int:

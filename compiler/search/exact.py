@@ -58,12 +58,15 @@ INFINITE = 1e300
 EFFORT = 16_000_000
 """Chains, rows and nodes that a search may look at: a number that, unlike seconds, is the same on every machine."""
 
-BUDGET = 2_000_000
+BUDGET = 200_000
 """The same for a lower bound of the whole space."""
 
 
 RAGGED = 10_000_000
 """The same for the whole space of a nest without windows."""
+
+BOUNDED = 1_500_000
+"""The same where ports are limited: more work seldom finds more there, or a better bound."""
 
 SWEPT = 11_000_000
 """The same for that of a nest with windows."""
@@ -116,7 +119,8 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     counted = contiguous(problem, trial) and not shared_tiles(problem)
     strict = counted and nest.bias is None
     steps = 1 + 2 * (not strict) + problem.judged
-    found = _solve(problem, encoder, most, deadline=share(deadline, steps))
+    budget = BOUNDED if problem.timed else EFFORT
+    found = _solve(problem, encoder, most, budget, share(deadline, steps))
     if not encoder.monotone:
         found = replace(found, lower_bound=Fraction(0))
     if found.schedule is None:
@@ -132,11 +136,11 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     if not strict and encoder.monotone:
         encoder = Encoder(problem, groups, loose=True, trial=trial)
         rest = share(deadline, 2 + problem.judged)
-        lower = Fraction(0) if late(deadline) else _solve(problem, encoder, most, deadline=rest).lower_bound
+        lower = Fraction(0) if late(deadline) else _solve(problem, encoder, most, budget, rest).lower_bound
     found = replace(found, value=value, lower_bound=min(lower, value))
     if counted and not strict and not problem.judged and lower < value and not late(deadline):
         return _anywhere(problem, objective, found, deadline)
-    return _judged(problem, objective, encoder, found, EFFORT, deadline) if problem.timed else found
+    return _judged(problem, objective, encoder, found, budget, deadline) if problem.timed else found
 
 
 def _anywhere(problem: Problem, objective: str, start: Proof, deadline: float | None) -> Proof:
@@ -177,14 +181,15 @@ def guesses(nest: Nest, target: Target, objective: str, deadline: float | None =
     problem, _ = _problem(nest, target, objective)
     if not problem.timed or late(deadline):
         return
-    rows = good_row_stationary(nest, target, objective, lambda: late(deadline))
-    if rows is not None:
-        yield rows.schedule
+    if {"R", "S"} <= {dim.role for dim in nest.dims if dim.bound > 1}:
+        rows = good_row_stationary(nest, target, objective, lambda: late(deadline))
+        if rows is not None:
+            yield rows.schedule
     for other in larger_nests(problem):
         if late(deadline):
             return
         wide, groups = _problem(other, target, objective)
-        found = _solve(wide, Encoder(wide, groups), _any(wide), EFFORT // 10, share(deadline, 2)).schedule
+        found = _solve(wide, Encoder(wide, groups), _any(wide), BOUNDED, share(deadline, 2)).schedule
         schedule = None if found is None else fitted(nest, found)
         if schedule is not None and not isinstance(try_schedule(nest, schedule, target), list):
             yield schedule
@@ -230,7 +235,8 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if problem.windows:
         return _swept(problem, objective, encoder, start, deadline)
     most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
-    found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, RAGGED, utc(deadline))
+    budget = BOUNDED if problem.timed else RAGGED
+    found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
     bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
     if not found:
@@ -242,7 +248,7 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
         best = replace(best, schedule=schedule, value=better) if better < start.value else best
     if not problem.timed or statistics["stopped"]:
         return best
-    return _judged(problem, objective, encoder, best, RAGGED, deadline)
+    return _judged(problem, objective, encoder, best, budget, deadline)
 
 
 def _swept(problem: Problem, objective: str, encoder: Encoder, start: Proof, deadline: float | None) -> Proof:

@@ -22,6 +22,9 @@ from effc.ir.schedule import Schedule
 
 Progress = Callable[[Best], None]
 
+CLOSE = Fraction(21, 20)
+"""Of the best schedule's value: local changes seldom make more of a guess that is worse."""
+
 
 def search(
     nest: Nest,
@@ -147,7 +150,8 @@ def _near(
     """The best schedule near one, or near a guess; its value, and how many were costed."""
     schedule, value, costed = polish(nest, target, objective, start, share(deadline, 2), allowed)
     for guess in guesses(nest, target, objective, share(deadline, 2)):
-        if allowed is None or allowed(guess):
+        close = evaluate(nest, guess, target).value(objective) < value * CLOSE
+        if close and (allowed is None or allowed(guess)):
             other, less, more = polish(nest, target, objective, guess, share(deadline, 2), allowed)
             costed += more
             if less < value:

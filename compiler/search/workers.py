@@ -98,14 +98,15 @@ def _here(
 def _elsewhere(
     tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, tell: Improved, jobs: int
 ) -> Iterator[tuple[int, Answer]]:
-    """Answers as processes find them. The processes end with this, whatever ends it."""
+    """Answers as processes find them, the largest nests first. The processes end with this, whatever ends it."""
     share = None if time_limit is None else time_limit * jobs / len(numbers)
     context = get_context("spawn")
     news: SimpleQueue[tuple[int, Best]] = context.SimpleQueue()
     pool = ProcessPoolExecutor(jobs, context, _begin, (news,))
     try:
         with _uninterrupted():
-            futures = {pool.submit(_work, number, tasks[number], share): number for number in numbers}
+            largest = sorted(numbers, key=lambda number: -tasks[number].nest.macs)
+            futures = {pool.submit(_work, number, tasks[number], share): number for number in largest}
         while futures:
             for future in _completed(futures, news, tell):
                 yield futures.pop(future), future.result()
