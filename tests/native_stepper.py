@@ -21,7 +21,7 @@ from effc.ir.schedule import Par, Schedule, trips
 
 Array = npt.NDArray[Any]
 
-SOURCES = ("walk.c", "stepper.c")
+SOURCES = ("walk.c", "set_up.c", "stepper.c")
 NAMES = ("I", "W", "O", "B", EPILOGUE_NAME)
 MULTICAST = ("none", "tiles", "words")
 LEVELS = 8
@@ -36,6 +36,7 @@ def run(
     """
     reads = [padded(nest.operands[name], nest, arrays[name]) if name in arrays else (ONE, None) for name in NAMES[:4]]
     places = [] if finish is None else wanted_by(finish, nest.output)
+    assert len(places) <= 16, "see the sizes in walk.c"
     description = np.array(describe(nest, schedule, target), np.int64)
     sizes = np.array([words for _, words in places], np.int64)
     output, counted = np.zeros(nest.output.shape), np.zeros(3 * LEVELS * len(NAMES) + 3, np.int64)
@@ -59,13 +60,14 @@ ONE = np.ones(1, np.float32)
 
 
 def describe(nest: Nest, schedule: Schedule, target: Target) -> list[int]:
-    """Levels, dims, loops, and of every operand its axes and where it is kept, as ``read_recipe`` reads them."""
+    """Levels, dims, loops, and of every operand its axes and where it is kept, as ``read_description`` reads them."""
+    loops = list(schedule.loops(nest))
+    assert len(loops) <= 96 and len(nest.dims) <= 12 and len(target.levels) <= LEVELS, "see the sizes in walk.c"
     found = [len(target.levels)]
     for level in target.levels:
         found += [level.fanout is not None, level.padding == "stored", level.sliding]
     dims = {dim: number for number, dim in enumerate(nest.bounds)}
     found += [len(dims), *nest.bounds.values()]
-    loops = list(schedule.loops(nest))
     found.append(len(loops))
     for _, loop, extent in loops:
         found += [dims[loop.dim], *mesh_of(loop, target), loop.step, trips(extent, loop.step)]

@@ -1,7 +1,7 @@
 /* The stepper for whole layers: executes a schedule of a nest loop by loop and word by word, as stepper.py does, and is
    written from docs/semantics.md as that is. Where stepper.py has sets and dictionaries, this has arrays: a word is in
    a set if its stamp is that of the set. No count comes from a formula: every MAC is executed, every word that moves is
-   looked at, and counted where it is. `walk.c` stands before it in the same translation unit. */
+   looked at, and counted where it is. `walk.c` and `set_up.c` stand before it in the same translation unit. */
 
 enum { READS, WRITES, HOPS };
 
@@ -373,7 +373,7 @@ static void set_up_all(void)
 /* Run a nest. `reads[o]`: the words of I, W and B, padding included; `real[o]`: which are no padding. `other[i]`: for
    every output word, which of the `other_words[i]` words of another tensor the epilogue of `steps` steps wants. Gives
    the sums, and counts [what][level][operand], then MACs, cycles, results. Returns how many words lack products. */
-int64_t run(const int64_t *description, const float *const *reads, const uint8_t *const *real, int64_t steps,
+int64_t run(const int64_t *described, const float *const *reads, const uint8_t *const *real, int64_t steps,
             int64_t others, const int64_t *const *other, const int64_t *other_words, double *output, int64_t *counted)
 {
     memset(kept_at, 0, sizeof kept_at);
@@ -384,11 +384,11 @@ int64_t run(const int64_t *description, const float *const *reads, const uint8_t
     memset(set_stamp, 0, sizeof set_stamp);
     memset(held_stamp, 0, sizeof held_stamp);
     time_count = macs = cycles = results = psum_stamp = 0;
-    recipe = description, counters = counted;
+    description = described, counters = counted;
     epilogue_steps = steps, other_count = others, other_place = other;
     for (int i = 0; i < others; i++) other_taken[i] = get(other_words[i], 1);
     for (int o = I; o <= B; o++) data[o] = reads[o], inside[o] = real[o];
-    read_recipe();
+    read_description();
     set_up_all();
     walk();
     int64_t lacking = 0, *totals = counted + 3 * MAX_LEVELS * OPERANDS;
