@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+import native_stepper
 import numpy as np
 import pytest
+from c_compiler import missing
 
+from effc.backends.accel import stepper
 from effc.backends.accel.machine import run_nest
 from effc.backends.reference import run_nest as reference
 from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
@@ -47,11 +50,17 @@ def by_definition(nest: Nest, arrays: Mapping[str, Any]) -> Any:
 
 
 def check(nest: Nest, items: tuple[Item, ...], machine: Target, expected: dict[str, int]) -> None:
-    """The counters are as expected, and the output is right; run at once, step by step, and on integers."""
+    """The counters are as expected, and the output is right; run at once, step by step, and on integers; the steppers
+    agree, one of them where C can be compiled.
+    """
     arrays = integers(nest)
     value = by_definition(nest, arrays)
     for dtype, exact in ((np.float32, False), (np.float32, True), (np.int64, False)):
         output, counters = run_nest(nest, Schedule(items), machine, arrays, dtype, exact)
+        assert np.array_equal(output, value)
+        assert dict(counters.entries()) == expected
+    for run in (stepper.run, native_stepper.run)[: 1 if missing else 2]:
+        output, counters = run(nest, Schedule(items), machine, arrays)
         assert np.array_equal(output, value)
         assert dict(counters.entries()) == expected
 
