@@ -16,6 +16,7 @@ from effc.ir.nest import Nest
 GEMMS = [(2, 2, 2), (4, 2, 1), (2, 4, 1), (1, 2, 4), (4, 1, 2), (3, 2, 1), (6, 1, 1), (2, 1, 3), (2, 3, 1), (1, 8, 1)]
 PLAIN = [*GEMMS, (5, 2, 1), (7, 1, 1), (5, 1, 2), (3, 3, 1), (1, 10, 1), (1, 11, 1), (11, 1, 1), (10, 1, 2), (1, 2, 6)]
 WINDOWS = [(4, 2), (2, 2), (3, 2), (2, 3), (3, 3), (4, 3), (6, 2), (2, 4), (5, 2), (4, 4), (3, 1)]
+PADDED = [(4, 2), (5, 2), (6, 2), (3, 3), (4, 3), (5, 3), (6, 3), (7, 3), (2, 3), (3, 2), (4, 4), (3, 5), (7, 1)]
 CHANNELS = [(1, 1, 1), (1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (3, 1, 1)]
 UNROLL = [None, None, ("K", "P", "C", "Q"), ("K", "R")]
 
@@ -40,6 +41,17 @@ def window_nest(random: Random) -> Nest:
     return nests.conv1d(
         n=n, k=k, c=c, p=p, r=r, stride=stride, dilation=dilation, pad=(pad, pick([0, pad])), groups=groups
     )
+
+
+def padded_nest(random: Random) -> Nest:
+    """A convolution along one axis that reaches into padding, by more than a window at times."""
+    pick = random.choice
+    while True:
+        (p, r), (k, c, n) = pick(PADDED), pick(CHANNELS)
+        stride, dilation = pick([1, 1, 1, 2, 3]), pick([1, 1, 1, 1, 2])
+        pad = (pick([0, 1, 1, 2, 3]), pick([0, 1, 1, 2]))
+        if stride * (p - 1) + dilation * (r - 1) >= sum(pad):  # the ifmap has a word
+            return nests.conv1d(n=n, k=k, c=c, p=p, r=r, stride=stride, dilation=dilation, pad=pad)
 
 
 def plain_nest(random: Random) -> Nest:
@@ -155,6 +167,14 @@ def with_windows(seed: int) -> Question:
     random = Random(seed)
     objective = random.choice(["energy", "energy", "dram", "latency", "edp"])
     return Question(seed, window_nest(random), random_target(random, sliding=True), objective)
+
+
+def with_padding(seed: int) -> Question:
+    random = Random(seed)
+    nest, target = padded_nest(random), random_target(random, sliding=True)
+    if random.random() < 0.6:
+        target = replace(target, levels=tuple(replace(level, padding="free") for level in target.levels))
+    return Question(seed, nest, target, random.choice(["energy", "energy", "dram"]))
 
 
 def with_bandwidths(seed: int) -> Question:

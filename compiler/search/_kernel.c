@@ -14,6 +14,8 @@
 
 #include "kernel/windows.h"
 
+#include "kernel/borders.h"
+
 #include "kernel/plain.h"
 
 #include "kernel/sweeps.h"

@@ -170,13 +170,13 @@ class Encoder:
         return out
 
     def swept_window(self, window: Window) -> list[int]:
-        """The outer and the inner dim, residues of inner indices, how far those of one reach, and words touched."""
+        """Both dims, residues of inner indices, how far those of one reach, words touched, and the axis."""
         pair = ordered(window.dims)
         (_, u, _), (_, v, r) = pair if len(pair) == 2 else (*pair, ("", 0, 1))
         modulus = u // gcd(u, v)
         reach = v // gcd(u, v) * (-(-r // modulus) - 1)
         dims = [self.dims.index(dim[0]) for dim in pair]
-        return [*dims, *[-1] * (2 - len(dims)), modulus, reach, *window.touched()]
+        return [*dims, *[-1] * (2 - len(dims)), modulus, reach, *window.touched(), u, v, window.offset, window.size]
 
     def relaxed_window(self, window: Window) -> list[int]:
         dims = tuple(dim[1:] for dim in window.dims)

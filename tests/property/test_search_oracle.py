@@ -9,7 +9,16 @@ from fractions import Fraction
 from itertools import count, islice
 
 import pytest
-from drawn import Draw, Question, that_divide, with_bandwidths, with_constraints, with_windows, without_windows
+from drawn import (
+    Draw,
+    Question,
+    that_divide,
+    with_bandwidths,
+    with_constraints,
+    with_padding,
+    with_windows,
+    without_windows,
+)
 from oracle import Costs, kept_levels, schedules, space
 
 from effc.backends.accel import stepper
@@ -149,8 +158,9 @@ CLASSES = {
         without_windows, 200, 1500, 0.9, {"ragged": 8, "bypass": 20, "groups": 20, "two axes": 5, "uneven": 2}
     ),
     "with windows": Class(
-        with_windows, 200, 1000, 0.9, {"sliding": 3, "bypass": 15, "groups": 15, "two axes": 3, "uneven": 3}
+        with_windows, 140, 1000, 0.9, {"sliding": 2, "bypass": 10, "groups": 10, "two axes": 2, "uneven": 2}
     ),
+    "with padding": Class(with_padding, 60, 1000, 0.9, {"sliding": 2, "bypass": 3, "ragged": 4}),
     "with bandwidths": Class(with_bandwidths, 40, 300, 0.7, {"bypass": 7, "ragged": 1}),
     "with constraints": Class(with_constraints, 60, 1000, 0.85, {"bypass": 5, "ragged": 1, "two axes": 1}),
     "steps that divide": Class(that_divide, 60, 1500, 0.9, {"bypass": 6, "uneven": 3, "two axes": 2}),

@@ -50,7 +50,8 @@ static double windows_of(const Join *w, int k) {
             continue;
         }
         double outer = w->now[o][form[o].of[k]], inner = i < 0 ? 1 : w->now[i][form[i].of[k]];
-        all *= tile_of(x, t->padded[m], outer, inner, i < 0 ? 1 : w->now[i][form[i].residues[m]]);
+        int words = form[o].words[m] < 0 ? 0 : w->now[o][form[o].words[m]];
+        all *= tile_of(x, words, outer, inner, i < 0 ? 1 : w->now[i][form[i].residues[m]]);
     }
     return all;
 }

@@ -125,9 +125,12 @@ static void note_fanout(S *s, const int *level, int axis) {
     s->fanaxes[f] |= 1 << axis;
 }
 
-static void read_window(Win *x, const int64_t **at) {
+static void read_window(const S *s, Win *x, const int64_t **at) {
     x->dim[0] = take(at), x->dim[1] = take(at), x->modulus = take(at), x->reach = take(at);
     x->touched[0] = (double)take(at), x->touched[1] = (double)take(at);
+    x->step[0] = take(at), x->step[1] = take(at), x->offset = take(at), x->size = take(at);
+    if (x->dim[1] < 0) x->step[1] = 1;
+    measure_borders(s, x);
 }
 
 static void read_problem(S *s, const int64_t *at) {
@@ -152,7 +155,7 @@ static void read_problem(S *s, const int64_t *at) {
         Win *x = &s->win[w];
         x->outside = take(&at);
         if (s->whole) {
-            read_window(x, &at);
+            read_window(s, x, &at);
             continue;
         }
         x->nd[0] = take(&at);
@@ -183,6 +186,7 @@ static void release(S *s) {
         free(s->lists[i]);
     }
     for (int d = 0; d < s->D; d++) free(s->divindex[d]);
+    for (int w = 0; w < s->W; w++) free(s->win[w].least);
     free(s->tables);
     free(s->lists);
     free(s->placement);

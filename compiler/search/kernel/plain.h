@@ -17,6 +17,7 @@ typedef struct {
     int ncounts, of[MAXJ + MAXM]; /* which count each factor is, or -1: one */
     int all[MAXJ];                /* which count is that of all pieces, or residues, if a sweep leaves less of them; or -1 */
     int residues[MAXM];           /* which count is that of the residues in the tile of each mark */
+    int words[MAXM];              /* and which that of the words of the largest tile, or -1 if no padding is free; see borders.h */
     const Win *win;               /* of dims that a window couples, and whether this is the inner one */
     int inner;
     unsigned must;                /* slots that need a loop: there sweeps begin */
@@ -50,8 +51,6 @@ typedef struct {
     double f[MAXD][MAXJ];     /* what each dim's factor of a term is at least */
     double open;              /* the least bound of what was not looked at */
 } Boxes;
-
-static int up(int64_t n, int64_t d) { return (int)((n + d - 1) / d); }
 
 static int add_count(Form *form, int usable, Count c) {
     c.axes &= usable;
@@ -109,7 +108,7 @@ static void relate_pair(Form *form, int i, int k) {
 
 /* The axes over which a tile must be counted to cover what one of the events does not tell apart, or -1. */
 static int cover(const Count *tile, const Count *events) {
-    return tile->tile && tile->what == DIGITS && tile->boundary <= events->boundary ? tile->axes & ~events->axes : -1;
+    return tile->tile && (tile->what == DIGITS || tile->what == WORDS) && tile->boundary <= events->boundary ? tile->axes & ~events->axes : -1;
 }
 
 static void relate(Form *form) {
@@ -119,7 +118,7 @@ static void relate(Form *form) {
         for (int k = 0; k < form->ncounts; k++) {
             const Count *y = &form->count[k];
             if (k != i && !x->tile && !y->tile) relate_pair(form, i, k);
-            if (!x->tile && cover(y, x) >= 0) add_relation(form, form->covers, &form->ncovers, i, k, cover(y, x), 0);
+            if (!x->tile && y->what == DIGITS && cover(y, x) >= 0) add_relation(form, form->covers, &form->ncovers, i, k, cover(y, x), 0);
             if (k == i || !x->tile || !y->tile || x->what != DIGITS || y->what != DIGITS) continue;
             if (y->boundary <= x->boundary) /* x is inside y, but for axes fixed for y alone */
                 add_relation(form, form->tiles, &form->ntiles, i, k, y->axes & ~x->axes, 0);
@@ -161,9 +160,10 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
     }
     for (int m = 0; m < t->nmarks; m++) {
         int kind = s->class[t->operand[m]][dim], relevant = kind != IRRELEVANT, b = form->slots.outside[m];
-        Count c = {1, b, t->fixed[m], DIGITS, b, 0}, residues = {1, b, t->fixed[m], RESIDUES, b, 0};
+        Count c = {1, b, t->fixed[m], DIGITS, b, 0}, residues = {1, b, t->fixed[m], RESIDUES, b, 0}, words = {1, b, t->fixed[m], WORDS, b, 0};
         form->of[t->nterms + m] = relevant ? add_count(form, form->usable, c) : -1;
         form->residues[m] = kind == WINDOW && form->inner ? add_count(form, form->usable, residues) : -1;
+        form->words[m] = kind == WINDOW && !form->inner && !t->padded[m] && form->win->outside ? add_count(form, form->usable, words) : -1;
         form->extra += !relevant;
     }
     relate(form);
@@ -173,7 +173,7 @@ static void whole_box(const S *s, const Form *form, Box *box) {
     for (int d = 0; d < s->D; d++) {
         for (int i = 0; i < form[d].ncounts; i++) {
             box->low[d][i] = 1 + (i < 32 && form[d].several >> i & 1);
-            box->high[d][i] = form[d].D;
+            box->high[d][i] = form[d].count[i].what == WORDS ? most_of((int)form[d].win->touched[0], 1) : form[d].D;
         }
         for (int a = 0; a < s->A; a++) {
             int most = s->size[a] < form[d].D ? s->size[a] : form[d].D;
@@ -263,7 +263,8 @@ static double window_tile(const Boxes *q, const Box *box, int m, int outer) {
     const Win *x = q->form[outer].win;
     int i = x->dim[1], at = q->t->nterms + m;
     double inner = i < 0 ? 1 : box->low[i][q->form[i].of[at]], residues = i < 0 ? 1 : box->low[i][q->form[i].residues[m]];
-    return tile_of(x, q->t->padded[m], box->low[outer][q->form[outer].of[at]], inner, residues);
+    int words = q->form[outer].words[m];
+    return tile_of(x, words < 0 ? 0 : box->low[outer][words], box->low[outer][q->form[outer].of[at]], inner, residues);
 }
 
 /* What a dim makes of a tile at least; of a window the outer dim answers for both. */
@@ -274,16 +275,28 @@ static double tile_factor(const Boxes *q, const Box *box, int m, int d) {
     return q->form[d].inner ? 1 : window_tile(q, box, m, d);
 }
 
+/* A tile at the border has so many words at most. */
+static int limit_words(const Boxes *q, Box *box, int m, int d, double words) {
+    const Form *form = &q->form[d];
+    int i = form->words[m], inner = form->win->dim[1], at = q->t->nterms + m;
+    if (i < 0) return 0;
+    int changed = lower(&box->high[d][form->of[at]], words + form->win->one) << d;
+    if (inner >= 0 && box->low[inner][q->form[inner].of[at]] < form->win->inner) return changed;
+    return changed | lower(&box->high[d][i], words) << d;
+}
+
 /* The words of a tile are `times` as many at most. Returns the dims that change, as bits. */
 static int limit_tile(const Boxes *q, Box *box, int m, int d, double times) {
     const Form *form = &q->form[d];
     int at = q->t->nterms + m, i = form->of[at], k;
     if (i < 0 || (q->s->class[q->t->operand[m]][d] == WINDOW && form->inner)) return 0;
     if (q->s->class[q->t->operand[m]][d] != WINDOW) return lower(&box->high[d][i], times * box->low[d][i]) << d;
-    double words = times * window_tile(q, box, m, d) + (q->t->padded[m] ? 0 : form->win->outside);
-    if ((k = form->win->dim[1]) < 0) return lower(&box->high[d][i], words) << d;
+    double words = times * window_tile(q, box, m, d);
+    int limited = limit_words(q, box, m, d, words);
+    if (form->words[m] >= 0) words += outside_of(form->win);
+    if ((k = form->win->dim[1]) < 0) return limited | lower(&box->high[d][i], words) << d;
     int *residues = &box->low[k][q->form[k].residues[m]], inner = q->form[k].of[at];
-    int changed = lower(&box->high[d][i], (words - box->low[k][inner]) / *residues + 1) << d;
+    int changed = limited | lower(&box->high[d][i], (words - box->low[k][inner]) / *residues + 1) << d;
     return changed | lower(&box->high[k][inner], words - *residues * (box->low[d][i] - 1.0)) << k;
 }
 
@@ -320,6 +333,31 @@ static int relate_residues(const S *s, const Form *form, Box *box, int d) {
                 changed |= raise(&box->low[d][i], up(box->low[d][k], alike));
         }
         if (box->low[d][i] > box->high[d][i]) return -1;
+    }
+    return changed;
+}
+
+/* Words of tiles at the border, digits in them, and events: all tiles together have to cover the outer dim. */
+static int relate_words(const S *s, const Form *form, Box *box, int d) {
+    const Win *x = form->win;
+    int changed = 0, *low = box->low[d], *high = box->high[d], least = x->inner - x->alike;
+    double points = (double)x->alike * form->D - x->outside;
+    for (int i = 0; i < form->ncounts; i++) {
+        if (form->count[i].what != WORDS) continue;
+        double tiles = form->D;
+        for (int k = 0; k < form->ncounts; k++) {
+            const Count *y = &form->count[k];
+            if (y->tile && y->what == DIGITS && y->boundary == form->count[i].boundary && y->axes == form->count[i].axes) {
+                changed |= raise(&low[i], x->least[low[k] < 1 ? 1 : low[k]]);
+                changed |= lower(&high[k], most_inside(x, form->D, high[i]));
+            }
+            if (y->tile || cover(&form->count[i], y) < 0) continue;
+            double apart = most_trips(s, box, d, cover(&form->count[i], y));
+            tiles = fmin(tiles, high[k] * apart);
+            if (high[i] > least) changed |= raise(&low[k], points / ((high[i] - least) * apart));
+        }
+        changed |= raise(&low[i], least + points / tiles);
+        if (low[i] > high[i]) return -1;
     }
     return changed;
 }
@@ -498,6 +536,7 @@ static int propagate_dim(const Boxes *q, Box *box, int d) {
         if (more >= 0) changed |= more = relate_events(q->s, form, box, d);
         if (more >= 0) changed |= more = relate_cover(q->s, form, box, d);
         if (more >= 0 && form->win) changed |= more = relate_residues(q->s, form, box, d);
+        if (more >= 0 && form->win) changed |= more = relate_words(q->s, form, box, d);
         if (more < 0) return 0;
         for (int a = 0; a < q->s->A; a++)
             if (box->least[d][a] > box->most[d][a]) return 0;

@@ -52,10 +52,11 @@ static int64_t trips_on(const Ragged *r, int axes, int less) {
 /* What a count is at least, whatever loops stand outside those placed, the extent of which is `extent`. */
 static int count_at_least(const Ragged *r, const Count *c, int extent) {
     int b = c->boundary, known = b >= r->crossed, n = known ? r->inside[b] : r->n, x = known ? r->extent[b] : extent;
-    if (c->tile && c->what != DIGITS) return 1;
+    if (c->tile && c->what != DIGITS && c->what != WORDS) return 1;
     if (c->tile) {
         int inner = valid_digits(r->step, n, x, loops_in(r->station, n, known ? b : 0, 1, ~c->axes));
-        return (int)(inner * trips_on(r, unplaced(r, n) & ~c->axes, 1));
+        int64_t digits = inner * trips_on(r, unplaced(r, n) & ~c->axes, 1);
+        return c->what == DIGITS ? (int)digits : r->form->win->least[digits < r->D ? digits : r->D];
     }
     int counted = valid_digits(r->step, r->n, extent, loops_in(r->station, r->n, b, 0, c->axes)), least = counted;
     for (int a = 0; a < r->q->s->A; a++)
@@ -63,12 +64,13 @@ static int count_at_least(const Ragged *r, const Count *c, int extent) {
     if (!known) return least;
     int64_t outer = extent * trips_on(r, unplaced(r, r->n) & ~c->axes, 0);
     least = most_of(least, counted - 1 + up(r->D, outer));
-    int64_t points = valid_digits(r->step, n, x, loops_in(r->station, n, b, 1, ~c->axes));
+    int64_t points = valid_digits(r->step, n, x, loops_in(r->station, n, b, 1, ~c->axes)); /* of each event, at most */
+    points *= trips_on(r, unplaced(r, n) & ~c->axes, 0);
     if (!unplaced(r, r->n)) { /* with n loops outside, one of n + 1 tiles of the extent is full */
         int full = up(up(r->D, extent), r->crossed + r->form->extra + 1);
         least = most_of(least, full * counted + up(r->D - (int64_t)full * extent, points));
     }
-    return most_of(least, up(r->D, points * trips_on(r, unplaced(r, n) & ~c->axes, 0)));
+    return most_of(least, up(r->D, points));
 }
 
 /* What a fan-out that is not placed yet may have inside it at best. */

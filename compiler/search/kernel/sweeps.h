@@ -5,8 +5,6 @@ typedef struct {
     const int *station, *step;  /* a slot, or AXIS + an axis */
 } Chain;
 
-static int most_of(int a, int b) { return a > b ? a : b; }
-
 enum { AXIS = 32 };
 
 /* Valid combinations of the digits in `counted` of the innermost `n` loops, on an extent; the others are zero. */
@@ -186,6 +184,40 @@ static int tile_residues(const Chain *c, const Count *x, int modulus) {
     return residues;
 }
 
+/* Where the fixed loops end the tile that begins at an index. */
+static int end_of_tile(const Chain *c, const Count *x, int index) {
+    int rest = index, extent = c->D;
+    for (int i = c->n - 1; i >= 0 && role_of(c, x, i) == FIXED; i--) {
+        int digit = rest / c->step[i], left = extent - digit * c->step[i];
+        rest -= digit * c->step[i];
+        extent = left < c->step[i] ? left : c->step[i];
+    }
+    return index + extent - rest;
+}
+
+/* The words of the largest tile of an outer dim, with all of the inner one, as far as they are known. */
+static int words_of_tile(const Chain *c, const Count *x, const Win *w) {
+    int most = 1;
+    if (in_order(c, x)) {
+        for (int from = 0, end; from < c->D; from = end) {
+            end = end_of_tile(c, x, from);
+            most = most_of(most, words_of_set(w, from, end - 1, end - from));
+        }
+        return most;
+    }
+    Index *p = indices_of(c, x);
+    for (int from = 0, i = 1; i <= c->D; i++) {
+        if (i < c->D && p[i].key == p[from].key) continue;
+        int first = p[from].index, last = first;
+        for (int k = from; k < i; k++) last = most_of(last, p[k].index);
+        for (int k = from; k < i; k++) first = -most_of(-first, -p[k].index);
+        most = most_of(most, words_of_set(w, first, last, i - from));
+        from = i;
+    }
+    free(p);
+    return most;
+}
+
 /* Whether all tiles are of neighbours. */
 static int scattered(const Form *form, const Chain *c) {
     for (int i = 0; i < form->ncounts; i++)
@@ -197,6 +229,7 @@ static int scattered(const Form *form, const Chain *c) {
 static int count_of(const Form *form, const Chain *c, const Count *x) {
     const Win *w = form->win;
     if (x->what == SCATTER) return 1 + scattered(form, c);
+    if (x->what == WORDS) return words_of_tile(c, x, w);
     if (x->what == RESIDUES) return x->tile ? tile_residues(c, x, w->modulus) : residues_of(c, x, w->modulus);
     if (x->what == PIECES && !in_order(c, x)) return pieces_of(c, x, w->reach);
     return valid_digits(c->step, c->n, c->D, loops_in(c->station, c->n, x->boundary, x->tile, x->tile ? ~x->axes : x->axes));

@@ -8,9 +8,9 @@
  */
 
 /* What is counted of a dim: digits, or of a window the pieces of the outer dim, or the residues of the inner one; one, or two
- * if not all tiles are of neighbours.
+ * if not all tiles are of neighbours; the words of the largest tile of the outer dim with all of the inner one.
  */
-enum { DIGITS = 0, PIECES, RESIDUES, SCATTER };
+enum { DIGITS = 0, PIECES, RESIDUES, SCATTER, WORDS };
 
 typedef struct {
     int tile;     /* of a tile: digits inside the boundary and on axes that are not fixed; else of events */
@@ -53,11 +53,6 @@ static void most_cuts(const S *s, const Win *x, int padding, double words, Cuts 
     words -= r * P + (R - r) * p;
     most[0].all = inner.all > r ? words / (inner.all - r) + p : INFINITY;
     most[1].all = outer.all > p ? words / (outer.all - p) + r : INFINITY;
-}
-
-/* The words of the largest tile at least. */
-static double tile_of(const Win *x, int padding, double outer, double inner, double residues) {
-    return fmax(1, residues * (outer - 1) + inner - (padding ? 0 : x->outside));
 }
 
 /* The dims that sweep: of a window that slides at a mark, and the segment where the loops begin along which it does; other
