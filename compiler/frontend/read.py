@@ -66,13 +66,18 @@ def check(model: onnx.ModelProto, place: str = "", without: Container[int] = ())
         onnx.checker.check_model(small)
 
 
-RUNTIMES_OWN = ("SimplifiedLayerNormalization",)
-"""Operators that onnxruntime's optimiser writes as if they were ONNX's."""
+RUNTIMES_OWN = ("SimplifiedLayerNormalization", "LayerNormalization")
+"""Operators that onnxruntime's optimiser writes as if they were ONNX's, whatever the operator set."""
 
 
 def _with_domains(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model, in which operators that are onnxruntime's own say so."""
-    own = [node for node in model.graph.node if node.op_type in RUNTIMES_OWN and not node.domain]
+    version = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
+    own = [
+        node
+        for node in model.graph.node
+        if node.op_type in RUNTIMES_OWN and not node.domain and not onnx.defs.has(node.op_type, version)
+    ]
     if own and not any(entry.domain == DOMAIN for entry in model.opset_import):
         model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
     for node in own:

@@ -56,3 +56,19 @@ def test_weights_of_four_bits_in_blocks() -> None:
     )
     made: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     assert effc.compile(made, TARGET, time_limit=0.2).verify().ok
+
+
+def test_a_normalisation_of_onnxruntimes_optimiser() -> None:
+    """LayerNormalization in an operator set that has none: in its default domain, as if it were ONNX's."""
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "g", "b"], ["n"], axis=-1, epsilon=1e-6),
+        helper.make_node("MatMul", ["n", "w"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(*end) for end in (("x", 1, [2, 8]), ("y", 1, [2, 4]))]
+    values = {"g": np.abs(random(8)), "b": random(8), "w": random(8, 4)}
+    tensors = [numpy_helper.from_array(value, name) for name, value in values.items()]
+    graph = helper.make_graph(nodes, "optimised", ends[:1], ends[1:], tensors)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=7)
+    compiled = effc.compile(made, TARGET, time_limit=0.2)
+    assert [layer.where for layer in compiled.report.layers] == ["vector", "accel"]
+    assert compiled.verify().ok
