@@ -59,6 +59,8 @@ def _unknown(graph: Graph, name: str, place: str) -> InputError:
 
 def check_array(tensor: Tensor, shape: tuple[int, ...], dtype: np.dtype[Any], place: str) -> None:
     """Raise an ``InputError`` unless an array of that shape and type can be the input ``tensor``."""
+    if tensor.dtype.startswith("optional(tensor("):  # whose value is an array
+        return
     if not _is_tensor(tensor):
         raise InputError(f"the input '{tensor.name}' is an array", place, described(tensor))
     found = "object" if dtype.kind in "OUS" else dtype.name

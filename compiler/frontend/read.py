@@ -71,7 +71,9 @@ RUNTIMES_OWN = ("SimplifiedLayerNormalization", "LayerNormalization")
 
 
 def _with_domains(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model, in which operators that are onnxruntime's own say so."""
+    """The model, in which operators that are onnxruntime's own say so; and ONNX's do not say what they are."""
+    for node in model.graph.node:
+        node.domain = node.domain if node.domain != "ai.onnx" else ""
     version = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
     own = [
         node

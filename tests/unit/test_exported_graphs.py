@@ -72,3 +72,19 @@ def test_a_normalisation_of_onnxruntimes_optimiser() -> None:
     compiled = effc.compile(made, TARGET, time_limit=0.2)
     assert [layer.where for layer in compiled.report.layers] == ["vector", "accel"]
     assert compiled.verify().ok
+
+
+def test_an_input_that_is_optional_and_a_domain_by_its_long_name() -> None:
+    nodes = [
+        helper.make_node("OptionalGetElement", ["o"], ["x"]),
+        helper.make_node("MatMul", ["x", "w"], ["t"]),
+        helper.make_node("Relu", ["t"], ["y"], domain="ai.onnx"),
+    ]
+    kind = helper.make_optional_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [2, 8]))
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 4])
+    weights = numpy_helper.from_array(random(8, 4), "w")
+    graph = helper.make_graph(nodes, "optional", [onnx.ValueInfoProto(name="o", type=kind)], [result], [weights])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid(d, 18) for d in ("", "ai.onnx")], ir_version=8)
+    compiled = effc.compile(made, TARGET, time_limit=0.2)
+    assert "accel" in [layer.where for layer in compiled.report.layers]
+    assert compiled.verify({"o": random(2, 8)}).ok
