@@ -39,11 +39,11 @@ def tensor_faults(program: Program, limits: Limits) -> Iterator[MachineFault]:
     yield from _overlaps([slot for slot in program.slots if slot.address is not None and not slot.within])
     for slot in program.slots:
         if slot.within:
-            yield from _part(slot, slots.get(slot.within))
+            yield from _part(slot, slots.get(slot.within), limits)
     if len({layer.name for layer in program.layers}) < len(program.layers):
         yield MachineFault("two layers have one name", expected="distinct names")
     for number, layer in enumerate(program.layers):
-        for fault in _uses(layer, number, slots):
+        for fault in _uses(layer, number, slots, limits):
             fault.layer = layer.name
             yield fault
     for name in (*program.inputs, *program.outputs):
@@ -69,7 +69,7 @@ def _slot(slot: Slot, program: Program) -> Iterator[MachineFault]:
         yield MachineFault(f"slot {slot.name} in DRAM is of {slot.dtype}", expected=KNOWN)
 
 
-def _part(slot: Slot, whole: Slot | None) -> Iterator[MachineFault]:
+def _part(slot: Slot, whole: Slot | None, limits: Limits) -> Iterator[MachineFault]:
     """Whether a part lies in its tensor, as long as that lives."""
     if whole is None or whole.within or whole.address is None or whole.dtype != slot.dtype or slot.address is None:
         yield MachineFault(f"slot {slot.name} lies in {slot.within}", expected="a tensor in DRAM of the same type")
@@ -77,7 +77,7 @@ def _part(slot: Slot, whole: Slot | None) -> Iterator[MachineFault]:
         yield MachineFault(f"slot {slot.name} has the strides {slot.strides}", expected="one per axis")
     elif not (whole.address <= _start(slot) <= _end(slot) <= _end(whole)):
         yield MachineFault(f"slot {slot.name} lies outside of {whole.name}", expected="a place in it")
-    elif not _apart(list(slot.shape or ()), slot.strides):
+    elif not _apart(list(slot.shape or ()), slot.strides, limits):
         yield MachineFault(f"slot {slot.name} has the strides {slot.strides}", expected="words apart")
     elif not whole.first <= slot.first <= slot.last <= whole.last:
         yield MachineFault(
@@ -117,7 +117,7 @@ def _overlaps(slots: list[Slot]) -> Iterator[MachineFault]:
         alive.append(slot)
 
 
-def _uses(layer: Layer, number: int, slots: dict[str, Slot]) -> Iterator[MachineFault]:
+def _uses(layer: Layer, number: int, slots: dict[str, Slot], limits: Limits) -> Iterator[MachineFault]:
     """What is wrong with the tensors that a layer names."""
     if isinstance(layer, NestLayer):
         names = [operand.tensor for operand in layer.operands]
@@ -136,7 +136,7 @@ def _uses(layer: Layer, number: int, slots: dict[str, Slot]) -> Iterator[Machine
             )
     if isinstance(layer, NestLayer):
         for operand in layer.operands:
-            yield from _in_dram(layer, operand, slots[operand.tensor])
+            yield from _in_dram(layer, operand, slots[operand.tensor], limits)
             if operand.zero is not None:
                 yield from _zero(operand, slots[operand.zero.tensor])
         if layer.epilogue is not None:
@@ -161,7 +161,7 @@ def _whole(layer: NestLayer, slots: dict[str, Slot]) -> Iterator[MachineFault]:
         )
 
 
-def _in_dram(layer: NestLayer, operand: OperandSetting, slot: Slot) -> Iterator[MachineFault]:
+def _in_dram(layer: NestLayer, operand: OperandSetting, slot: Slot, limits: Limits) -> Iterator[MachineFault]:
     """Whether an operand lies within its tensor, and an output lies there only once."""
     if slot.address is None:
         yield MachineFault(f"layer {layer.name} uses {operand.tensor}", expected="a tensor in DRAM")
@@ -172,12 +172,12 @@ def _in_dram(layer: NestLayer, operand: OperandSetting, slot: Slot) -> Iterator[
     sizes = [axis.size for axis in operand.axes]
     steps = [stride * (size - 1) for size, stride in zip(sizes, operand.strides)]
     first, last = operand.base + sum(s for s in steps if s < 0), operand.base + sum(s for s in steps if s > 0)
-    if first < _start(slot) or last >= _end(slot) or (slot.within and not _inside(operand, sizes, slot)):
+    if first < _start(slot) or last >= _end(slot) or (slot.within and not _inside(operand, sizes, slot, limits)):
         yield MachineFault(
             f"operand {operand.name} of layer {layer.name} lies at {first} to {last}",
             expected=f"{_start(slot)} to {_end(slot) - 1}, the words of {slot.name}",
         )
-    elif operand.kind == "write" and not _apart(sizes, operand.strides):
+    elif operand.kind == "write" and not _apart(sizes, operand.strides, limits):
         yield MachineFault(
             f"words of operand {operand.name} of layer {layer.name} share an address", expected="one address each"
         )
@@ -201,16 +201,22 @@ def _zero(operand: OperandSetting, slot: Slot) -> Iterator[MachineFault]:
         )
 
 
-def _inside(operand: OperandSetting, sizes: list[int], slot: Slot) -> bool:
-    """Whether an operand has words of a part only, and none between them."""
+def _inside(operand: OperandSetting, sizes: list[int], slot: Slot, limits: Limits) -> bool:
+    """Whether an operand has words of a part only, and none between them; what would take a large table has not."""
     assert slot.address is not None
+    sizes = [size if stride else 1 for size, stride in zip(sizes, operand.strides)]
+    if prod(sizes) > limits.table:
+        return False
     words = Box(operand.base, tuple(sizes), operand.strides).list()
     return bool(np.isin(words, Box(slot.address, slot.shape or (), slot.strides).list()).all())
 
 
-def _apart(sizes: list[int], strides: tuple[int, ...]) -> bool:
-    """Whether words have an address each; more words than addresses cannot have."""
-    box, reach = Box(0, tuple(sizes), strides), sum(abs(stride) * (size - 1) for size, stride in zip(sizes, strides))
-    if prod(sizes) > reach + 1:
+def _apart(sizes: list[int], strides: tuple[int, ...], limits: Limits) -> bool:
+    """Whether words have an address each, and it takes no large table to see that."""
+    if Box(0, tuple(sizes), strides).distinct:
+        return True
+    reach = sum(abs(stride) * (size - 1) for size, stride in zip(sizes, strides))
+    if prod(sizes) > min(reach + 1, limits.table):
         return False
-    return box.distinct or len(set(box.list().reshape(-1).tolist())) == box.size
+    addresses = Box(0, tuple(sizes), strides).list()
+    return np.unique(addresses).size == addresses.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from onnx_models import assert_close, node, ops, random
 from small import TINY
 
 import effc
-from effc.backends.accel import parse_program, print_program, timings
+from effc.backends.accel import Machine, MachineFault, parse_program, print_program, timings
 from effc.backends.accel.binary import decode_program, encode_program
+from effc.backends.accel.isa import ControlLayer
+from effc.backends.accel.limits import Limits
 from effc.backends.host import run_model
 from effc.compiler.target import parse_target
-from effc.ir.bodies import every_op
+from effc.ir.bodies import every_constant, every_op
 from effc.ir.graph import ControlOp, NestOp
 
 TARGET = parse_target(TINY)
@@ -163,3 +166,37 @@ def test_outputs_without_a_number_are_told() -> None:
     verified = compiled(scan_model()).verify({"x": np.full((2, 3), np.nan, np.float32), "e": random((STEPS, 3))})
     assert verified.ok
     assert any("no number of 'y' is finite" in note for note in verified.notes)
+
+
+def scan_node(**attributes: Any) -> bytes:
+    return bytes(node("Scan", "x e", "y z", **attributes).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\xff", "its node cannot be read"),
+        (scan_node(), "0 of its 2 inputs are sequences"),
+        (scan_node(num_scan_inputs=3), "3 of its 2 inputs"),
+        (scan_node(num_scan_inputs=1, scan_input_axes=[0, 0]), "scan_input_axes is"),
+        (scan_node(num_scan_inputs=1, scan_input_axes=[2]), "it has no axis 2"),
+        (scan_node(num_scan_inputs=1, scan_output_axes=[4]), "it has no axis 4"),
+        (scan_node(num_scan_inputs=2), "sequences of the lengths"),
+    ],
+)
+def test_a_scan_that_makes_no_sense_is_a_fault(data: bytes, message: str) -> None:
+    program = compiled(scan_model())
+    assert program.program is not None
+    (layer,) = program.program.layers
+    assert isinstance(layer, ControlLayer)
+    wrong = replace(program.program, layers=(replace(layer, node=replace(layer.node, node=data)),))
+    with pytest.raises(MachineFault, match=message):
+        Machine(TARGET).run(wrong, inputs_of(scan_model()), every_constant(program.graph))
+
+
+def test_bodies_run_a_limited_number_of_times() -> None:
+    program = compiled(scan_model())
+    assert program.program is not None
+    machine = Machine(TARGET, limits=Limits(trips=STEPS - 1))
+    with pytest.raises(MachineFault, match=f"bodies ran {STEPS - 1} times"):
+        machine.run(program.program, inputs_of(scan_model()), every_constant(program.graph))

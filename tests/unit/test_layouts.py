@@ -380,6 +380,7 @@ def test_faults_of_parts() -> None:
         "slot a lies in z": replace(part, within="z"),
         "slot a lies in b": replace(part, within="b"),
         "slot a has the strides": replace(part, strides=(1, 1, 1, 1)),
+        r"slot a has the strides \(0, 0, 0, 0\)": replace(part, shape=(2**31, 1, 1, 1), strides=(0, 0, 0, 0)),
         "slot a lies outside of c": replace(part, address=whole.address + 241),
         "slot a lives from layer": replace(part, first=-1),
     }
