@@ -1,9 +1,14 @@
-"""Stepper, machine and cost model agree to the last word, and in value with the definition, on random cases."""
+"""Stepper, machine and cost model agree to the last word, and in value with the definition, on random cases.
+
+So does the compiled stepper, where C can be compiled.
+"""
 
 from random import Random
 
+import native_stepper
 import numpy as np
 import pytest
+from c_compiler import missing
 from cases import Case, random_case, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +26,10 @@ def check(case: Case) -> None:
     stepped, steps = stepper.run(case.nest, case.schedule, case.target, case.arrays)
     assert np.array_equal(stepped, expected)
     assert steps.difference(predicted) == []
+    if not missing:
+        stepped, steps = native_stepper.run(case.nest, case.schedule, case.target, case.arrays)
+        assert np.array_equal(stepped, expected)
+        assert steps.difference(predicted) == []
     executed, counters = machine.run_nest(case.nest, case.schedule, case.target, case.arrays, np.float64)
     assert np.array_equal(executed, expected)
     assert counters.difference(predicted) == []
