@@ -13,6 +13,7 @@ import onnx.checker
 
 from effc.backends.host import one_line
 from effc.compiler.errors import InputError
+from effc.compiler.frontend.order import sort_nodes
 from effc.compiler.frontend.weights import LARGE, TYPES, Model, array, mapped, split
 
 MAX_FILE = (2 << 30) - 1
@@ -37,6 +38,7 @@ def model_of(content: memoryview, path: Path | None = None) -> Model:
     place = "" if path is None else str(path)
     message, parts = split(content)
     proto = _parsed(message, place)
+    sort_nodes(proto.graph)
     if path is not None:
         parts |= _load_external(proto, path)
     with guard("the model is not valid ONNX", place):
@@ -59,6 +61,7 @@ def check(model: onnx.ModelProto, place: str = "", without: Container[int] = ())
             )
     with guard("the model is not valid ONNX", place):
         small = _with_domains(skeleton(model, without))
+        sort_nodes(small.graph)
         _require_text(small)
         for value in (*small.graph.input, *small.graph.output):
             if value.type.HasField("tensor_type"):

@@ -6,6 +6,7 @@ comes back. So it is tried in a fork first, where there is one that is safe: on 
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -58,6 +59,7 @@ def _end(work: Callable[[], object], seconds: int) -> int:
 def _try(work: Callable[[], object], seconds: int) -> None:
     """In the child: do the work in silence, and end."""
     try:
+        gc.disable()  # what is left of the caller's may wait for threads when it goes, and there are none here
         import faulthandler
         import resource
 

@@ -88,3 +88,23 @@ def test_an_input_that_is_optional_and_a_domain_by_its_long_name() -> None:
     compiled = effc.compile(made, TARGET, time_limit=0.2)
     assert "accel" in [layer.where for layer in compiled.report.layers]
     assert compiled.verify({"o": random(2, 8)}).ok
+
+
+def test_nodes_in_any_order() -> None:
+    """The converters to float16 put their casts at the end; a subgraph reads what stands behind its node."""
+    branches = [
+        helper.make_graph([node("MatMul", f"m {w}", "o")], w, [], [onnx.ValueInfoProto(name="o")]) for w in ("w", "v")
+    ]
+    nodes = [
+        node("If", "c", "t", then_branch=branches[0], else_branch=branches[1]),
+        node("Neg", "t", "y"),
+        node("Cast", "x", "m", to=TensorProto.FLOAT),
+        node("Cast", "f", "c", to=TensorProto.BOOL),
+    ]
+    ends = [helper.make_tensor_value_info(*end) for end in (("x", 10, [2, 8]), ("f", 6, []), ("y", 1, [2, 4]))]
+    tensors = [numpy_helper.from_array(random(8, 4), name) for name in ("w", "v")]
+    graph = helper.make_graph(nodes, "unsorted", ends[:2], ends[2:], tensors)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    compiled = effc.compile(made, TARGET, time_limit=0.2)
+    assert sum(layer.where == "accel" for layer in compiled.report.layers) == 2
+    assert compiled.verify().ok

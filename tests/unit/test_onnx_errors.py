@@ -284,6 +284,26 @@ def test_what_does_not_come_to_an_end() -> None:
         require_survival(lambda: [0 for _ in iter(int, 1)], "count", seconds=1)
 
 
+def test_what_the_caller_left_behind_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage that would wait for a thread, as sessions of onnxruntime do: the process of the trial has none."""
+    if sys.platform != "linux":
+        pytest.skip("tried in a fork, on Linux alone")
+    here = os.getpid()
+
+    class Waits:
+        def __del__(self) -> None:
+            if os.getpid() != here:
+                time.sleep(60)
+
+    one, other = Waits(), Waits()
+    one.other, other.other = other, one  # type: ignore[attr-defined]
+    monkeypatch.setattr(trial, "PATIENCE", 5)
+    del one, other
+    began = time.monotonic()
+    require_survival(lambda: [[] for _ in range(100_000)], "make garbage", seconds=1)
+    assert time.monotonic() - began < 4
+
+
 # Random damage
 
 
