@@ -13,6 +13,7 @@ from struct import pack
 
 from effc.compiler.search.bounds import cycles_floor
 from effc.compiler.search.cycles import Words, Work, Works
+from effc.compiler.search.mesh import fewest_iterations
 from effc.compiler.search.problem import CYCLES, MACS, Problem, Setting, Term, Unroll
 from effc.compiler.search.windows import Window, contiguous_is_best, divisors, indices, ordered, pieces, relaxed, tables
 from effc.ir.nest import Operand
@@ -72,7 +73,8 @@ class Encoder:
     a lower bound of that of all steps that divide. ``relaxed``: so do all chains, and the lower bound is that of the
     whole space. ``trial``: see ``contiguous``. ``outermost``: the marks of the bias stand outside all others, where it
     moves least and takes most room. ``known``: energy and cycles of points of a front; only what is better in one of
-    both than each of them is looked for. ``fewest``: cycles that no schedule undercuts.
+    both than each of them is looked for. ``fewest``: cycles that no schedule undercuts. ``slowest``: iterations that
+    none may exceed, if not 0, where ports are not limited.
     """
 
     def __init__(
@@ -85,13 +87,18 @@ class Encoder:
         outermost: bool = True,
         known: Sequence[tuple[Fraction, int]] = (),
         fewest: int = 0,
+        slowest: int = 0,
         whole: bool = False,
     ) -> None:
         self.problem, self.groups, self.loose = problem, groups, loose or relaxed or whole
         self.relaxed, self.whole = relaxed or whole, whole
         self.outermost = outermost
         self.known = known
+        self.slowest = slowest
         self.fewest = max(fewest, cycles_floor(problem.nest, problem.target))
+        if problem.counts_cycles:
+            divide = not self.relaxed
+            self.fewest = max(self.fewest, fewest_iterations(problem.nest, problem.unrolls, divide))
         self.scattered = loose and not contiguous(problem, trial)
         self.dims = groups.dims
         self.operands = list(problem.nest.operands.values())
@@ -112,7 +119,7 @@ class Encoder:
         settings = [self.setting(setting, slides) for setting, slides in self.slides]
         out = [len(self.dims), len(groups), len(problem.unrolls), len(self.names), len(used)]
         out += [len(self.slides), self.relaxed + self.whole, self.mode]
-        out += [len(self.ports), self.fewest, len(self.known)]
+        out += [len(self.ports), self.fewest, self.slowest, len(self.known)]
         for energy, cycles in self.known:
             out += [*bits(energy * problem.prices.scale), *bits(cycles)]
         for dim in self.dims:
@@ -220,6 +227,8 @@ class Encoder:
 
     def compute(self, terms: dict[Key, int]) -> list[int]:
         """The same where nothing but the iterations takes cycles: the term of these, which may have a price."""
+        if self.slowest:
+            terms.setdefault(ITERATIONS, 0)
         return [*bits(0), list(terms).index(ITERATIONS) if ITERATIONS in terms else -1, 0]
 
     def work(self, work: Work, marks: int, terms: dict[Key, int]) -> list[int]:

@@ -58,7 +58,7 @@ INFINITE = 1e300
 EFFORT = 16_000_000
 """Chains, rows and nodes that a search may look at: a number that, unlike seconds, is the same on every machine."""
 
-BUDGET = 200_000
+BUDGET = 1_000_000
 """The same for a lower bound of the whole space."""
 
 
@@ -119,7 +119,7 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     counted = contiguous(problem, trial) and not shared_tiles(problem)
     strict = counted and nest.bias is None
     steps = 1 + 2 * (not strict) + problem.judged
-    budget = BOUNDED if problem.timed else EFFORT
+    budget = BOUNDED if problem.judged else EFFORT
     found = _solve(problem, encoder, most, budget, share(deadline, steps))
     if not encoder.monotone:
         found = replace(found, lower_bound=Fraction(0))
@@ -141,6 +141,20 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     if counted and not strict and not problem.judged and lower < value and not late(deadline):
         return _anywhere(problem, objective, found, deadline)
     return _judged(problem, objective, encoder, found, budget, deadline) if problem.timed else found
+
+
+def thriftiest(
+    nest: Nest, target: Target, cycles: int, energy: Fraction, deadline: float | None = None
+) -> Schedule | None:
+    """Of the schedules whose steps divide and that take so many cycles at most, the one of least energy.
+
+    None if none takes less than ``energy``, or cycles depend on ports.
+    """
+    if target.bandwidths or not applies(nest, target):
+        return None
+    problem, groups = _problem(nest, target, "energy")
+    encoder, most = Encoder(problem, groups, slowest=cycles), float(energy * problem.prices.scale) - 1
+    return _solve(problem, encoder, min(most, MOST), deadline=deadline).schedule
 
 
 def _anywhere(problem: Problem, objective: str, start: Proof, deadline: float | None) -> Proof:
@@ -235,7 +249,7 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if problem.windows:
         return _swept(problem, objective, encoder, start, deadline)
     most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
-    budget = BOUNDED if problem.timed else RAGGED
+    budget = BOUNDED if problem.judged else RAGGED
     found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
     bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])

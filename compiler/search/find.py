@@ -11,8 +11,18 @@ from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
 from effc.compiler.search.clock import late, share
-from effc.compiler.search.exact import Proof, applies, first, guesses, perfect, plain, ragged, relaxed_bound, whole
-from effc.compiler.search.points import all_points
+from effc.compiler.search.exact import (
+    Proof,
+    applies,
+    first,
+    guesses,
+    perfect,
+    plain,
+    ragged,
+    relaxed_bound,
+    thriftiest,
+    whole,
+)
 from effc.compiler.search.polish import Allowed, polish
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
@@ -75,16 +85,14 @@ def search(
 
 
 def _thriftier(nest: Nest, machine: Target, proof: Proof, deadline: float | None, allowed: Allowed | None) -> Proof:
-    """A schedule as fast that takes less energy, if there is one whose steps divide: see ``points.py``."""
+    """A schedule as fast that takes less energy, if there is one whose steps divide."""
     assert proof.schedule is not None
-    found, schedule = evaluate(nest, proof.schedule, machine), proof.schedule
-    known = [(found.energy, found.cycles), (Fraction(-1), found.cycles + 1)]  # what is slower is never less than -1
-    others = all_points(nest, without_windows(machine), known, True, share(deadline, 2))
-    for other in () if others is None else others.schedules:
-        cost = evaluate(nest, other, machine)
-        if cost.cycles == found.cycles and cost.energy < found.energy and (not allowed or allowed(other)):
-            found, schedule = cost, other
-    return replace(proof, schedule=schedule)
+    found = evaluate(nest, proof.schedule, machine)
+    other = thriftiest(nest, without_windows(machine), found.cycles, found.energy, share(deadline, 2))
+    if other is None or (allowed is not None and not allowed(other)):
+        return proof
+    cost = evaluate(nest, other, machine)
+    return replace(proof, schedule=other) if (cost.cycles, cost.energy) < (found.cycles, found.energy) else proof
 
 
 def _answer(nest: Nest, target: Target, machine: Target, objective: str, proof: Proof, began: float) -> Best:

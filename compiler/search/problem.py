@@ -92,7 +92,7 @@ class Problem:
     """A nest on a target for an objective: energy, words at the outermost level, cycles, or both energy and cycles.
 
     ``timed``: cycles depend on what passes limited ports, or are a factor of the objective, so that it is no sum of
-    counts. ``judged``: the formula gives a bound of the cycles only.
+    counts. ``judged``: the formula gives a bound of the cycles only. ``counts_cycles``: their least matters.
     """
 
     def __init__(self, nest: Nest, target: Target, objective: str) -> None:
@@ -103,6 +103,7 @@ class Problem:
         self.product = objective in ("edp", "pareto")
         self.judged = bool(target.bandwidths) and (self.product or self.prices.cycle > 0)
         self.timed = self.product or self.judged
+        self.counts_cycles = self.timed or objective == "latency"
         self.windows: tuple[Window, ...] = windows_of(nest)
         self.unrolls = tuple(_unrolls(nest, target))
 

@@ -137,6 +137,7 @@ static void read_problem(S *s, const int64_t *at) {
     s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
     s->relaxed = take(&at), s->whole = s->relaxed == 2 || (s->relaxed && !s->W);
     s->timed = take(&at), s->ports = take(&at), s->fewest = (double)take(&at);
+    s->slowest = (double)take(&at);
     for (int i = (int)take(&at); i > 0; i--) {
         double energy = take_double(&at), cycles = take_double(&at);
         add_point(s, (Point){energy, cycles});

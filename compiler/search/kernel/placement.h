@@ -44,6 +44,7 @@ static double cost(const Search *q, const double *x, const double *low, const do
 static int fits(const Search *q, const double *x, const double *low) {
     const Setting *t = q->t;
     const double *tile = x + q->J, *least = low + q->J;
+    if (q->s->slowest && x[t->compute] * low[t->compute] > q->s->slowest) return 0;
     for (int a = 0; a < q->s->A; a++)
         if (x[q->J + q->M + a] * low[q->J + q->M + a] > q->s->size[a]) return 0;
     for (int k = 0; k < t->ncaps; k++) {
@@ -64,6 +65,11 @@ static void extremes(Search *q, int depth) {
             if (x[k] > q->gh[depth][k]) q->gh[depth][k] = x[k];
         }
     }
+}
+
+/* Whether nothing costs anything but iterations. */
+static int cycles_alone(const S *s) {
+    return !s->timed && s->nplace && s->setting[0].nterms == 1 && s->setting[0].compute == 0;
 }
 
 /* Whether a value is worth looking at: less than the best, or equal to it in an earlier placement; a product may be less

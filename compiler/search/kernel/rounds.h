@@ -102,7 +102,7 @@ static void search_round(S *s) {
 static double least_floor(const S *s) {
     double floor = INFINITY;
     for (int i = 0; i < s->nplace; i++) floor = fmin(floor, s->placement[i].floor);
-    return floor;
+    return cycles_alone(s) ? fmax(floor, s->setting[0].term[0].coefficient * s->fewest) : floor;
 }
 
 static int by_floor(const void *x, const void *y) {

@@ -126,7 +126,8 @@ __extension__ typedef __int128 Exact;
 typedef struct {
     int D, G, A, O, W, NS;
     int timed, ports;
-    double fewest; /* cycles at least */
+    double fewest;  /* cycles at least */
+    double slowest; /* iterations at most, where nothing but them takes cycles; 0: any number */
     Point *front;  /* what is known, fewest cycles first, least energy last */
     int nfront, cfront;
     int relaxed; /* chains are bounds of all chains, steps of any size: see relax() */
