@@ -44,16 +44,16 @@ class Original:
     shell: bytes = field(repr=False)
     data: Mapping[str, Buffer] = field(repr=False)
 
-    def run(self, inputs: Mapping[str, Any], data: Data) -> tuple[dict[str, Any], str]:
+    def run(self, inputs: Mapping[str, Any], data: Data, integers: bool = True) -> tuple[dict[str, Any], str]:
         """The outputs of the model by name, and whose they are; ``data`` has the tensors that ``self.data`` has not.
 
         They are onnxruntime's. What it has no kernels for runs in the reference implementation that comes with onnx.
-        Operators between DequantizeLinear and QuantizeLinear are computed in integers.
+        ``integers``: operators between DequantizeLinear and QuantizeLinear are computed in integers.
         """
         from effc.backends.host import run_model
 
         model, sizes = self._parsed()
-        integers = any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+        integers = integers and any(node.op_type == "DequantizeLinear" for node in model.graph.node)
         ort = INTEGERS if integers else ORT
 
         def content(digest: str) -> Buffer:
