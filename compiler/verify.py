@@ -33,6 +33,9 @@ LONG = 25_000
 WIDER = {"float16": 20, "bfloat16": 200}
 """How much wider the limits are for types with fewer bits."""
 
+UNIT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""A unit in the last place: what two roundings of nearly equal numbers may be apart."""
+
 RANDOM = frozenset(
     ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
 )
@@ -249,7 +252,7 @@ def compare(name: str, op: str, where: str, found: Any, expected: Any, limit: fl
     """
     if not isinstance(expected, np.ndarray) or not isinstance(found, np.ndarray):
         return _compare_others(name, op, where, found, expected, limit)
-    limit *= WIDER.get(str(found.dtype), 1)
+    limit = max(limit * WIDER.get(str(found.dtype), 1), UNIT.get(str(found.dtype), 0.0))
     if found.shape != expected.shape:
         return Check(name, op, where, None, limit, 0, (f"shape {list(found.shape)}, expected {list(expected.shape)}",))
     if "float" not in str(expected.dtype) and expected.dtype.kind != "c":

@@ -21,14 +21,33 @@ def body(node: Node, fresh: Fresh) -> tuple[list[onnx.NodeProto], int]:
     if function is None:
         raise NotANest("no nest for this kind of product")
     names = _names(function, node, fresh)
+    given = {name: entry.default_value for name, entry in schema.attributes.items() if entry.default_value.name}
+    given |= {attribute.name: attribute for attribute in node.proto.attribute}
     nodes = []
     for inner in function.node:
         proto = renamed(inner, names)
         proto.name = fresh(f"{node.name}/{inner.name or next(filter(None, inner.output), inner.op_type)}_node")
-        _resolve(proto, {attribute.name: attribute for attribute in node.proto.attribute})
+        _resolve(proto, given)
         nodes.append(proto)
     versions = {entry.domain: entry.version for entry in function.opset_import}
     return nodes, versions.get("", schema.since_version)
+
+
+def steps(node: Node, fresh: Fresh) -> tuple[list[onnx.NodeProto], int]:
+    """The same of an operator whose steps the vector unit may take, where it computes in its type."""
+    tensor = node.input(0)
+    if tensor is None or tensor.dtype != "float32":
+        raise NotANest(f"{node.proto.op_type} of another type than float32")
+    return body(node, fresh)
+
+
+def cast(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
+    """A cast to the type of another tensor, which functions write, to that type."""
+    like = node.input(1)
+    if like is None or like.dtype != "float32":
+        raise NotANest("a cast to another type than float32")
+    names, to = (node.proto.input[:1], node.proto.output), onnx.TensorProto.FLOAT
+    return [onnx.helper.make_node("Cast", *names, fresh(f"{node.name}/cast_node"), to=to)]
 
 
 def _function(schema: Any, node: Node) -> onnx.FunctionProto | None:

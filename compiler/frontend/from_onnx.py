@@ -171,7 +171,7 @@ class _Frontend:
     def _expanded(self, node: Node, kinds: list[onnx.TypeProto]) -> bool:
         """Lower the simpler nodes that a node stands for, if it does."""
         entry = EXPANSIONS.get(node.key)
-        if entry is None or node.name in self.host or not multiplies(node.proto):
+        if entry is None or node.name in self.host or (entry.where == "accel" and not multiplies(node.proto)):
             return False
         try:
             nodes, version = entry.function(node, self.build.fresh)

@@ -70,6 +70,7 @@ class Expansion(NamedTuple):
 
     function: Callable[[Node, Fresh], Nodes]
     forms: str
+    where: str = "accel"
 
 
 def _written(function: Callable[[Node, Fresh], list[onnx.NodeProto]]) -> Callable[[Node, Fresh], Nodes]:
@@ -83,6 +84,7 @@ def _own(function: Callable[[Node, Fresh], list[onnx.NodeProto]]) -> Callable[[N
 
 _RECURRENT = Expansion(_written(recurrent), "any steps; a nest for all inputs, and a loop over that of the states")
 _BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
+_STEPS = Expansion(bodies.steps, "by its function in ONNX, of float32", "vector")
 
 _KNOWN_LENGTH = "causal, a cache of known length, rotary positions, a window, a softcap"
 
@@ -108,9 +110,15 @@ _TRANSFORMERS = {
 }
 """Operators of ``com.microsoft`` in optimised transformers."""
 
+STEPS: tuple[str, ...] = ("GroupNormalization", "RMSNormalization", "MeanVarianceNormalization", "RotaryEmbedding")
+STEPS += ("Mish", "Softsign", "ReduceL1", "ReduceL2", "ReduceSumSquare")
+"""Operators that no vector unit has, and that are several which it has."""
+
 EXPANSIONS: dict[tuple[str, str], Expansion] = {
     **dict.fromkeys((("", "LSTM"), ("", "GRU"), ("", "RNN")), _RECURRENT),
     **dict.fromkeys((("", "Attention"), ("", "LinearAttention"), ("", "CausalConvWithState")), _BODY),
+    **dict.fromkeys((("", op) for op in STEPS), _STEPS),
+    ("", "CastLike"): Expansion(_own(bodies.cast), "to float32, as Cast", "vector"),
     ("", "Einsum"): Expansion(_own(einsum.pairs), "any equation of two operands and more; a nest for each product"),
     (contrib.DOMAIN, "FusedMatMul"): Expansion(_written(contrib.fused_matmul), "any but transposed batches"),
     (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), "with Relu, Sigmoid, Tanh or none"),
@@ -128,7 +136,8 @@ def multiplies(proto: onnx.NodeProto) -> bool:
     inner = list(subgraphs(proto))
     if inner:
         return any(multiplies(node) for graph in inner for node in graph.node)
-    return (proto.domain, proto.op_type) in LOWERINGS or (proto.domain, proto.op_type) in EXPANSIONS
+    key = (proto.domain, proto.op_type)
+    return key in LOWERINGS or (key in EXPANSIONS and EXPANSIONS[key].where == "accel")
 
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
@@ -179,8 +188,8 @@ class Row(NamedTuple):
 def operator_table() -> list[Row]:
     """What becomes of ONNX's operators: the nests, then what never is one and why, then the rest."""
     load_offered()
-    forms = {key: entry.forms for key, entry in EXPANSIONS.items()}
-    forms |= {key: entry.forms for key, entry in LOWERINGS.items()}
-    nests = [Row(f"{domain}.{op}" if domain else op, text, "accel") for (domain, op), text in forms.items()]
+    forms = {key: (entry.forms, entry.where) for key, entry in EXPANSIONS.items()}
+    forms |= {key: (entry.forms, "accel") for key, entry in LOWERINGS.items()}
+    nests = [Row(f"{domain}.{op}" if domain else op, *text) for (domain, op), text in forms.items()]
     others = [Row(op, reason, "host") for op, reason in REASONS.items() if ("", op) not in forms]
     return [*sorted(nests), *sorted(others), Row("any other", "as the target's vector unit can", "vector or host")]

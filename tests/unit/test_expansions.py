@@ -66,6 +66,31 @@ def test_random_recurrence(op: str, seed: int) -> None:
     assert not {op, "MatMul"} & set(found)
 
 
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes", "opset"),
+    [
+        ("GroupNormalization", "x c d", {"num_groups": 2}, 21),
+        ("RMSNormalization", "x row", {"axis": -1}, 23),
+        ("MeanVarianceNormalization", "x", {}, 13),
+        ("RotaryEmbedding", "x cos cos", {}, 23),
+        ("RotaryEmbedding", "x cos cos", {"interleaved": 1}, 23),
+        ("Mish", "x", {}, 18),
+        ("Softsign", "x", {}, 22),
+        ("ReduceL1", "x axes", {}, 18),
+        ("ReduceL2", "x axes", {"keepdims": 0}, 18),
+        ("ReduceSumSquare", "x", {}, 18),
+        ("CastLike", "x c", {}, 19),
+    ],
+)
+def test_operators_in_steps(op: str, inputs: str, attributes: dict[str, Any], opset: int) -> None:
+    """None of them is left to the host."""
+    values = {"c": random((4,)), "d": random((4,), 1), "row": random((6,)), "cos": random((2, 3, 3))}
+    values["axes"] = np.array([2], np.int64)
+    constants = {name: values[name] for name in inputs.split() if name != "x"}
+    made = model([node(op, inputs, "y", **attributes)], {"x": (2, 4, 3, 6)}, constants, opset=opset)
+    assert op not in ops(assert_equal_to_onnxruntime(made))
+
+
 def test_the_products_of_an_lstm() -> None:
     """One for the inputs of all steps, one in the body of a loop."""
     weights = {"w": random((1, 12, 5)), "r": random((1, 12, 3))}
