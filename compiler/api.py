@@ -64,6 +64,7 @@ def compile(  # noqa: A001 - it is what users look for
     dump_after: str = "",
     dump_dir: str | Path | None = None,
     cache: bool | str | Path = False,
+    in_place: bool = False,
     progress: Progress | None = None,
     improved: Callable[[str, Best], None] | None = None,
     stages: Callable[[str], None] | None = None,
@@ -75,9 +76,10 @@ def compile(  # noqa: A001 - it is what users look for
     of the target multiply all types of the model natively. ``passes``, values or a text as
     ``effc opt`` takes it, run before ops get their places. ``constraints``: a dataflow, a file, or the text of one, as
     `docs/mapping.md` has it. ``time_limit`` bounds the search, in seconds; ``jobs`` is
-    how many processes search. ``cache``: whether solved nests are kept on disk, or in which folder. ``progress`` is
-    called with (nest, done, of how many), ``improved`` with (nest, best schedule so far), ``stages`` with a stage's
-    name.
+    how many processes search. ``cache``: whether solved nests are kept on disk, or in which folder. ``in_place``: the
+    weights are not read, but mapped; the files of the model must stay as they are while the program is used.
+    ``progress`` is called with (nest, done, of how many), ``improved`` with (nest, best schedule so far), ``stages``
+    with a stage's name.
     """
     began = time.perf_counter()
     machine = find_target(target)
@@ -92,7 +94,7 @@ def compile(  # noqa: A001 - it is what users look for
     ]
     instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
     watch = Watch(progress or nobody, improved or nobody)
-    return _compile(_Model(model), machine, options, instruments, watch, open_cache(cache), began)
+    return _compile(_Model(model, in_place), machine, options, instruments, watch, open_cache(cache), began)
 
 
 def constraints_text(given: str | Path) -> str:
@@ -232,20 +234,20 @@ def bindings(dims: Mapping[str, int | Sequence[int]]) -> list[dict[str, int]]:
 class _Model:
     """A model as the user gives it: a file, or a message. Digests are taken beside what else is done."""
 
-    def __init__(self, given: str | Path | onnx.ModelProto) -> None:
-        from effc.compiler.frontend.read import content_of, model_of, read_model
+    def __init__(self, given: str | Path | onnx.ModelProto, in_place: bool) -> None:
+        from effc.compiler.frontend.read import content_of, model_of
+        from effc.compiler.frontend.weights import Files
 
         self.path = Path(given) if isinstance(given, (str, Path)) else None
         second = ThreadPoolExecutor(2)
+        files = Files(in_place)
         if self.path is not None:
-            content = content_of(self.path)
-            self._hash = second.submit(sha256, content)
-            self.model = read_model(self.path, content)
+            content = content_of(self.path, files)
         else:
             assert not isinstance(given, (str, Path))
             content = memoryview(given.SerializeToString(deterministic=True))
-            self._hash = second.submit(sha256, content)
-            self.model = model_of(content)
+        self._hash = second.submit(sha256, content)
+        self.model = model_of(content, self.path, files)
         self._weights = second.submit(lambda: [digest(value) for value in self.model.weights.values()])
         second.shutdown(wait=False)
 

@@ -39,6 +39,7 @@ def compile_(arguments: Namespace) -> int:
             dump_after=arguments.dump_after,
             dump_dir=arguments.dump_dir,
             cache=cache_of(arguments),
+            in_place=True,
             progress=shown.nest,
             improved=shown.improved,
             stages=shown.stage,

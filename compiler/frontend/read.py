@@ -14,7 +14,7 @@ import onnx.checker
 from effc.backends.host import one_line
 from effc.compiler.errors import InputError
 from effc.compiler.frontend.order import sort_nodes
-from effc.compiler.frontend.weights import LARGE, TYPES, Model, array, mapped, split
+from effc.compiler.frontend.weights import LARGE, TYPES, Files, Model, array, split
 
 MAX_FILE = (2 << 30) - 1
 """Bytes of a model; protobuf reads no more."""
@@ -25,22 +25,20 @@ MAX_DATA = 16 << 30
 DOMAIN = "com.microsoft"
 
 
-def read_model(path: str | Path, content: memoryview | None = None) -> Model:
-    """The checked model in a file, with its external data, which has to lie in the folder of the file.
-
-    ``content``: what is in the file, if it is known.
-    """
-    return model_of(content_of(Path(path)) if content is None else content, Path(path))
+def read_model(path: str | Path) -> Model:
+    """The checked model in a file, with its external data, which has to lie in the folder of the file."""
+    files = Files()
+    return model_of(content_of(Path(path), files), Path(path), files)
 
 
-def model_of(content: memoryview, path: Path | None = None) -> Model:
-    """The checked model that a message holds; ``path`` is that of its file, if it has one."""
+def model_of(content: memoryview, path: Path | None = None, files: Files | None = None) -> Model:
+    """The checked model that a message holds; ``path`` is that of its file, if it has one, ``files`` read others."""
     place = "" if path is None else str(path)
     message, parts = split(content)
     proto = _parsed(message, place)
     sort_nodes(proto.graph)
     if path is not None:
-        parts |= _load_external(proto, path)
+        parts |= _load_external(proto, path, files or Files())
     with guard("the model is not valid ONNX", place):
         weights = {position: array(proto.graph.initializer[position], part) for position, part in parts.items()}
     check(proto, place, weights)
@@ -123,14 +121,14 @@ def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield from _tensors_of_graph(training.algorithm)
 
 
-def content_of(path: Path) -> memoryview:
-    """What is in the file of a model, mapped: it must not be cut as long as the bytes are used."""
+def content_of(path: Path, files: Files) -> memoryview:
+    """What is in the file of a model."""
     try:
         if not path.is_file():
             raise InputError("there is no such file" if not path.exists() else "this is not a file", str(path))
         if (size := path.stat().st_size) > MAX_FILE:
             raise InputError(f"the file has {size} bytes", str(path), f"at most {MAX_FILE}", "use external data")
-        data = mapped(path)
+        data = files.read(path)
     except (OSError, ValueError) as error:
         raise InputError(f"the file cannot be read: {one_line(error)}", str(path)) from error
     if not data:
@@ -205,10 +203,9 @@ def _tensors_of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorPr
 # External data
 
 
-def _load_external(model: onnx.ModelProto, path: Path) -> dict[int, memoryview]:
-    """Read every tensor whose data is in another file; the large initializers of the graph stay there."""
+def _load_external(model: onnx.ModelProto, path: Path, files: Files) -> dict[int, memoryview]:
+    """Read every tensor whose data is in another file; that of the large initializers of the graph."""
     total, top = 0, len(model.graph.initializer)  # they come first
-    files: dict[Path, memoryview] = {}
     weights: dict[int, memoryview] = {}
     for position, tensor in enumerate(tensors(model)):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
@@ -226,10 +223,8 @@ def _load_external(model: onnx.ModelProto, path: Path) -> dict[int, memoryview]:
     return weights
 
 
-def _external(
-    tensor: onnx.TensorProto, folder: Path, limit: int, place: str, files: dict[Path, memoryview]
-) -> memoryview:
-    """The data of a tensor, from one of the ``files``, which are mapped once."""
+def _external(tensor: onnx.TensorProto, folder: Path, limit: int, place: str, files: Files) -> memoryview:
+    """The data of a tensor in another file."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     file = _inside(entries.get("location", ""), folder, place)
     size = file.stat().st_size
@@ -242,9 +237,7 @@ def _external(
         raise InputError(f"its external data ends at byte {offset + length} of a file of {size}", place)
     if length > limit:
         raise InputError("the model has too much external data", place, f"at most {MAX_DATA} bytes in all")
-    if file not in files:
-        files[file] = mapped(file)
-    return files[file][offset : offset + length]
+    return files.read(file, offset, length)
 
 
 def _inside(location: str, folder: Path, place: str) -> Path:

@@ -1,4 +1,4 @@
-"""A model whose large initializers stay where they are, in a mapped file: its message is small.
+"""A model whose large initializers stay where they are, in the bytes of its file: its message is small.
 
 A message is a row of fields, each a key and, as far as it matters here, a length and as many bytes. ``split`` looks for
 the initializers of the graph, and leaves out the fields ``raw_data`` of the large ones. What is not written as
@@ -34,12 +34,23 @@ class Model:
     weights: Mapping[int, Array] = field(default_factory=dict, repr=False)
 
 
-def mapped(path: Path) -> memoryview:
-    """The bytes of a file; those of what is no plain file are read. A file must not be cut while it is mapped."""
-    with path.open("rb") as file:
-        if not path.is_file() or not path.stat().st_size:
-            return memoryview(file.read())
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+class Files:
+    """Reads files, or maps them where they stay ``in_place``: what is mapped must not be cut while it is used."""
+
+    def __init__(self, in_place: bool = False) -> None:
+        self.in_place = in_place
+        self._mapped: dict[Path, memoryview] = {}
+
+    def read(self, path: Path, start: int = 0, size: int = -1) -> memoryview:
+        """The bytes of a file from ``start`` on, ``size`` of them or all."""
+        if self.in_place and path.stat().st_size:
+            if path not in self._mapped:
+                with path.open("rb") as file:
+                    self._mapped[path] = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return self._mapped[path][start : None if size < 0 else start + size]
+        with path.open("rb") as file:
+            file.seek(start)
+            return memoryview(file.read(size))
 
 
 def split(content: memoryview) -> tuple[bytes, dict[int, memoryview]]:

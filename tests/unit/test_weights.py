@@ -96,17 +96,27 @@ def test_a_file_and_a_message_give_the_same_bytes(tmp_path: Path, monkeypatch: p
     path = tmp_path / "large.onnx"  # the name that the model has
     path.write_bytes(made.SerializeToString(deterministic=True))
     effc.compile(made, target).save(tmp_path / "message.effx")
-    compiled = effc.compile(path, target)
+    compiled = effc.compile(path, target, in_place=True)
     assert is_fixed(compiled.graph.constants["w"])
     assert compiled.verify().ok
     compiled.save(tmp_path / "file.effx")
     assert (tmp_path / "message.effx").read_bytes() == (tmp_path / "file.effx").read_bytes()
     onnx.save(made, tmp_path / "e.onnx", save_as_external_data=True, location="e.bin", size_threshold=0)
-    outside = effc.compile(tmp_path / "e.onnx", target)
-    assert is_fixed(outside.graph.constants["w"])
-    for name, value in compiled.graph.constants.items():
-        assert np.array_equal(outside.graph.constants[name], value)
-    assert outside.verify().ok
+    for in_place in (False, True):
+        outside = effc.compile(tmp_path / "e.onnx", target, in_place=in_place)
+        assert is_fixed(outside.graph.constants["w"])
+        for name, value in compiled.graph.constants.items():
+            assert np.array_equal(outside.graph.constants[name], value)
+        assert outside.verify().ok
+
+
+def test_a_file_may_change_behind_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("effc.compiler.search.search", remembered_search)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(large_model().SerializeToString())
+    compiled = effc.compile(path, effc.parse_target(TINY))
+    path.write_bytes(b"")
+    assert compiled.verify().ok
 
 
 def test_small_models_are_read_as_they_are(tmp_path: Path) -> None:
