@@ -235,7 +235,7 @@ class _Model:
     """A model as the user gives it: a file, or a message. Digests are taken beside what else is done."""
 
     def __init__(self, given: str | Path | onnx.ModelProto, in_place: bool) -> None:
-        from effc.compiler.frontend.read import content_of, model_of
+        from effc.compiler.frontend.read import content_of, guard, model_of
         from effc.compiler.frontend.weights import Files
 
         self.path = Path(given) if isinstance(given, (str, Path)) else None
@@ -245,7 +245,8 @@ class _Model:
             content = content_of(self.path, files)
         else:
             assert not isinstance(given, (str, Path))
-            content = memoryview(given.SerializeToString(deterministic=True))
+            with guard("the message cannot be read: give the path of a file"):
+                content = memoryview(given.SerializeToString(deterministic=True))
         self._hash = second.submit(sha256, content)
         self.model = model_of(content, self.path, files)
         self._weights = second.submit(lambda: [digest(value) for value in self.model.weights.values()])
