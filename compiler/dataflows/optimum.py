@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import takewhile
 
 from effc.compiler.cost.evaluate import Evaluation, try_schedule
@@ -19,6 +20,7 @@ from effc.ir.nest import OUTPUT_NAME, Nest
 from effc.ir.schedule import Schedule, trips
 
 LARGEST = 4
+STARTS = 2
 
 PARAMETERS = {"m": "K", "n": "N", "e": "P", "p": "K", "q": "C", "r": "C", "t": "K"}
 """The role of the dim that each parameter cuts."""
@@ -49,22 +51,39 @@ def good_row_stationary(
     nest: Nest, target: Target, objective: str = "energy", stop: Callable[[], bool] = lambda: False
 ) -> RowStationary | None:
     """A good row-stationary mapping in little time, None if there is none: one parameter after another changed for the
-    better, from the best of those whose sets are the largest that fit. ``stop`` ends it with what there is.
+    better, from those whose sets are the largest that fit: the best of each of the `STARTS` best heights e of a strip.
+    ``stop`` ends it with what there is.
     """
+    starts: dict[int, RowStationary] = {}
     try:
-        best = _best(nest, target, objective, _until(stop, candidates(nest, target, 1)))
+        for chosen in _until(stop, candidates(nest, target, 1)):
+            best = _best(nest, target, objective, iter([chosen]), starts.get(chosen["e"]))
+            if best is not None:
+                starts[chosen["e"]] = best
     except InputError:
         return None
+
+    def value(found: RowStationary) -> Fraction:
+        return found.evaluation.value(objective)
+
+    best_first = sorted(starts.values(), key=value)
+    climbed = (_climbed(nest, target, objective, start, stop) for start in best_first[:STARTS])
+    return min(climbed, key=value, default=None)
+
+
+def _climbed(
+    nest: Nest, target: Target, objective: str, best: RowStationary, stop: Callable[[], bool]
+) -> RowStationary:
+    """The first mapping from ``best`` on that no change of one parameter improves."""
     extents = {role: nest.bounds[name] for role, name in roles_of(nest).items()}
-    improved = best is not None
+    improved = True
     while improved:
         improved = False
         for parameter, role in PARAMETERS.items():
-            assert best is not None
             now = best.parameters
             others = ({**now, parameter: size} for size in pieces(extents.get(role, 1)) if size != now[parameter])
-            best = _best(nest, target, objective, _until(stop, others), best)
-            improved |= best is not None and best.parameters != now
+            best = _best(nest, target, objective, _until(stop, others), best) or best
+            improved |= best.parameters != now
     return best
 
 
