@@ -21,6 +21,9 @@ from effc.ir.graph import Array
 LARGE = 1024
 """Bytes of an initializer that is left out."""
 
+MOST_FIELDS = 2**19
+"""Fields that are looked at; more are none that an exporter writes."""
+
 WHOLE = "FLOAT UINT8 INT8 UINT16 INT16 INT32 INT64 FLOAT16 DOUBLE UINT32 UINT64 BFLOAT16"
 TYPES = frozenset(WHOLE.split())
 """Of elements of whole bytes."""
@@ -56,9 +59,10 @@ class Files:
 def split(content: memoryview) -> tuple[bytes, dict[int, memoryview]]:
     """The message of a model without the data of large initializers, and these by their positions in the graph."""
     try:
-        graphs = [part for part in _fields(content, 0, len(content)) if part.number == _GRAPH]
+        budget = iter(range(MOST_FIELDS))
+        graphs = [part for part in _fields(content, 0, len(content), budget) if part.number == _GRAPH]
         if len(graphs) == 1 and graphs[0].wire == _BYTES:  # several would be merged
-            pieces, weights = _without_weights(content, graphs[0])
+            pieces, weights = _without_weights(content, graphs[0], budget)
             return b"".join([content[: graphs[0].start], *pieces, content[graphs[0].end :]]), weights
     except ValueError:  # let protobuf say what is wrong
         pass
@@ -90,9 +94,11 @@ class _Field(NamedTuple):
     end: int
 
 
-def _fields(content: memoryview, position: int, end: int) -> Iterator[_Field]:
-    """The fields of the message from ``position`` to ``end``; ValueError if it is none."""
+def _fields(content: memoryview, position: int, end: int, budget: Iterator[int]) -> Iterator[_Field]:
+    """The fields of the message from ``position`` to ``end``; ValueError if it is none, or has more than ``budget``."""
     while position < end:
+        if next(budget, None) is None:
+            raise ValueError("too many fields")
         start = position
         key, position = _varint(content, position, end)
         inner, wire = position, key & 7
@@ -137,16 +143,16 @@ def _key(number: int, size: int) -> bytes:
 Pieces = list[bytes | memoryview]
 
 
-def _without_weights(content: memoryview, graph: _Field) -> tuple[Pieces, dict[int, memoryview]]:
+def _without_weights(content: memoryview, graph: _Field, budget: Iterator[int]) -> tuple[Pieces, dict[int, memoryview]]:
     """The field of a graph in pieces, and what they lack."""
     pieces: Pieces = []
     weights: dict[int, memoryview] = {}
     kept, position = graph.inner, -1
-    for part in _fields(content, graph.inner, graph.end):
+    for part in _fields(content, graph.inner, graph.end, budget):
         if part.number != _INITIALIZER:
             continue
         position += 1
-        raw = _raw_data(content, part)
+        raw = _raw_data(content, part, budget)
         if raw is None:
             continue
         size = part.end - part.inner - (raw.end - raw.start)
@@ -157,11 +163,11 @@ def _without_weights(content: memoryview, graph: _Field) -> tuple[Pieces, dict[i
     return [_key(_GRAPH, sum(map(len, pieces))), *pieces], weights
 
 
-def _raw_data(content: memoryview, tensor: _Field) -> _Field | None:
+def _raw_data(content: memoryview, tensor: _Field, budget: Iterator[int]) -> _Field | None:
     """The data of a tensor, if it is large and plainly written."""
     if tensor.wire != _BYTES or tensor.end - tensor.inner <= LARGE:
         return None
-    parts = list(_fields(content, tensor.inner, tensor.end))
+    parts = list(_fields(content, tensor.inner, tensor.end, budget))
     raw = [part for part in parts if part.number == _RAW_DATA]
     kinds = [part for part in parts if part.number == _DATA_TYPE]
     if not {part.number for part in parts} <= _PLAIN or len(raw) != 1 or len(kinds) != 1:

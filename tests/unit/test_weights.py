@@ -15,6 +15,7 @@ from test_onnx_errors import mutated
 
 import effc
 from effc.compiler.errors import InputError
+from effc.compiler.frontend import weights
 from effc.compiler.frontend.read import read_model
 from effc.compiler.frontend.weights import split
 from effc.ir.constants import is_fixed
@@ -38,10 +39,10 @@ def large_model() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def joined(message: bytes, weights: dict[int, memoryview]) -> onnx.ModelProto:
+def joined(message: bytes, parts: dict[int, memoryview]) -> onnx.ModelProto:
     """The model that was split."""
     model = onnx.ModelProto.FromString(message)
-    for position, data in weights.items():
+    for position, data in parts.items():
         assert not model.graph.initializer[position].raw_data
         model.graph.initializer[position].raw_data = bytes(data)
     return model
@@ -50,10 +51,10 @@ def joined(message: bytes, weights: dict[int, memoryview]) -> onnx.ModelProto:
 def test_a_model_in_two_parts_is_the_model() -> None:
     made = large_model()
     content = made.SerializeToString()
-    message, weights = split(memoryview(content))
-    assert list(weights) == [0, 3]
-    assert len(message) < len(content) - sum(map(len, weights.values())) + 20
-    assert joined(message, weights) == made
+    message, parts = split(memoryview(content))
+    assert list(parts) == [0, 3]
+    assert len(message) < len(content) - sum(map(len, parts.values())) + 20
+    assert joined(message, parts) == made
 
 
 def test_damage_is_what_it_was() -> None:
@@ -62,16 +63,16 @@ def test_damage_is_what_it_was() -> None:
     seen = set()
     for seed in range(1500):
         damaged = mutated(content, random.Random(seed))
-        message, weights = split(memoryview(damaged))
+        message, parts = split(memoryview(damaged))
         try:
             whole = onnx.ModelProto.FromString(damaged)
         except DecodeError:
             with pytest.raises(DecodeError):
-                joined(message, weights)
+                joined(message, parts)
             seen.add("refused")
             continue
-        assert joined(message, weights).SerializeToString() == whole.SerializeToString()
-        seen.add(f"{len(weights)} parts")
+        assert joined(message, parts).SerializeToString() == whole.SerializeToString()
+        seen.add(f"{len(parts)} parts")
     assert {"refused", "1 parts", "2 parts"} <= seen
 
 
@@ -79,6 +80,12 @@ def test_what_is_written_twice_is_left_to_protobuf() -> None:
     content = large_model().SerializeToString()
     assert split(memoryview(content + content)) == (content + content, {})
     assert split(memoryview(b"")) == (b"", {})
+
+
+def test_many_fields_are_left_to_protobuf(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "MOST_FIELDS", 1000)
+    content = large_model().SerializeToString() + b"\x28\x01" * 1000  # a version, again and again
+    assert split(memoryview(content)) == (content, {})
 
 
 def test_weights_of_another_size_are_an_error(tmp_path: Path) -> None:
