@@ -124,6 +124,12 @@ class Container:
         """The error for a file that is not as effc writes it."""
         return InputError(f"damaged file: {message}", str(self.path), WHAT, AGAIN)
 
+    def _other(self, version: int) -> InputError:
+        """The error for a file of another schema."""
+        older = version < SCHEMA
+        message = f"written by {'an older' if older else 'a newer'} effc: schema {version}"
+        return InputError(message, str(self.path), f"schema {SCHEMA}", AGAIN if older else "use the effc that wrote it")
+
     def _seal(self) -> str:
         """The digest in the seal."""
         size = self._file.seek(0, 2)
@@ -136,7 +142,10 @@ class Container:
     def _check(self, seal: str, contents: Mapping[str, range]) -> None:
         """Compare the seal, and the contents of data with their names."""
         with reading(self.path, WHAT):
-            if _digest(self._file, 0, self._file.seek(0, 2) - 64, contents) != seal:
+            end = self._file.seek(0, 2) - 64
+            if _digest(self._file, 0, end, contents) != seal:
+                if _digest(self._file, 0, end) == seal:  # as the seal of schema 1 was
+                    raise self._other(1)
                 raise self.damaged("its checksum does not fit its contents")
             for name, place in contents.items():
                 if _digest(self._file, place.start, place.stop) != name.removeprefix(DATA):
@@ -163,8 +172,8 @@ class Container:
             version, table = manifest["schema"], manifest["sha256"]
         except (ValueError, TypeError, KeyError, RecursionError):
             raise self.damaged("its manifest cannot be read") from None
-        if isinstance(version, int) and version > SCHEMA:
-            raise InputError(f"written by a newer effc: schema {version}", str(self.path), f"schema {SCHEMA}")
+        if isinstance(version, int) and version != SCHEMA:
+            raise self._other(version)
         if version != SCHEMA or not isinstance(table, dict):
             raise self.damaged("its manifest is none of effc's")
         return {str(name): str(digest) for name, digest in table.items()}

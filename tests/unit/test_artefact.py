@@ -229,6 +229,7 @@ ARCHIVES: dict[str, tuple[Members, str]] = {
     "a manifest that is none": ([("manifest.json", b"[]", 8)], "its manifest cannot be read"),
     "a manifest that nests": ([("manifest.json", b"[" * 10**5, 8)], "its manifest cannot be read"),
     "a newer schema": ([("manifest.json", b'{"schema": 3, "sha256": {}}', 8)], "written by a newer effc: schema 3"),
+    "an older schema": ([("manifest.json", b'{"schema": 1, "sha256": {}}', 8)], "written by an older effc: schema 1"),
     "an odd schema": ([("manifest.json", b'{"schema": "1", "sha256": {}}', 8)], "its manifest is none of effc's"),
 }
 
@@ -244,6 +245,14 @@ def test_a_sealed_archive_is_not_trusted(what: str, tmp_path: Path) -> None:
         archive.comment = b"effx sha256 " + b"0" * 64
     seal(path)
     assert message in refused(path)
+
+
+def test_a_file_that_is_sealed_as_it_once_was(saved: Path, tmp_path: Path) -> None:
+    """Over every byte, those of data included."""
+    content = saved.read_bytes()[:-64]
+    path = tmp_path / "older.effx"
+    path.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
+    assert "written by an older effc: schema 1" in refused(path)
 
 
 def test_a_size_that_lies_is_not_believed(saved: Path, tmp_path: Path) -> None:
