@@ -143,3 +143,16 @@ def test_fronts_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main([*words, "--json", "-"]) == 0
     (layer,) = json.loads(capsys.readouterr().out)["layers"]
     assert [str(point["cycles"]) for point in layer["front"]] == [r.split(",")[1] for r in rows if r.startswith("a,")]
+
+
+DEARER = (2001, 2006, 2011, 2032, 2070, 2074, 2079, 2081, 2087, 2088, 2095, 2101, 2107, 2121)
+"""Seeds of nests without windows whose fastest schedules are not all of one energy."""
+
+
+def test_of_the_fastest_schedules_that_of_least_energy() -> None:
+    for seed in DEARER:
+        question = that_divide(seed)
+        nest, target = question.nest, without_sliding(question.target)
+        best = search(nest, target, "latency", perfect_factors=True)
+        fastest = [energy for energy, cycles in costs(nest, target, True) if cycles == best.evaluation.cycles]
+        assert best.evaluation.energy == min(fastest) < max(fastest), seed
