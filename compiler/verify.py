@@ -284,7 +284,12 @@ def relative_error(found: Array, expected: Array, scale: float = 0.0) -> float:
 
 
 def _compare_others(name: str, op: str, where: str, found: Any, expected: Any, limit: float) -> Check:
-    """Sequences element by element; what is no array must be equal."""
+    """Sequences and maps element by element; what is no array or number must be equal."""
+    if isinstance(found, dict) and isinstance(expected, dict) and found.keys() == expected.keys():
+        found, expected = list(found.values()), [expected[key] for key in found]
+    if isinstance(found, float) and isinstance(expected, float):
+        found, expected = np.array(found, np.float32), np.array(expected, np.float32)
+        return compare(name, op, where, found, expected, limit)
     if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
         parts = [compare(f"{name}[{i}]", op, where, a, b, limit) for i, (a, b) in enumerate(zip(found, expected))]
         lines = tuple(f"{part.name}: {line}" for part in parts for line in part.differences)

@@ -13,7 +13,7 @@ from onnx_models import model, node
 import effc
 from effc.compiler.frontend.from_onnx import lower
 from effc.compiler.original import Original
-from effc.compiler.verify import coarseness
+from effc.compiler.verify import coarseness, compare
 
 TARGET = "eyeriss_like"
 
@@ -132,3 +132,19 @@ def test_either_of_two_ways_of_onnxruntime_is_right(monkeypatch: pytest.MonkeyPa
     assert compiled.verify().ok
     wrong[False] = 1
     assert not compiled.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("found", "ok"),
+    [
+        ([{0: 0.25, 1: 0.7500001}], True),
+        ([{0: 0.25, 1: 0.76}], False),
+        ([{0: 0.25, 2: 0.75}], False),
+        ([{0: 0.25}], False),
+        ([{0: 0.25, 1: "0.75"}], False),
+        ([], False),
+    ],
+)
+def test_probabilities_by_class(found: Any, ok: bool) -> None:
+    """What classifiers of scikit-learn put out: maps to numbers, as exact as other numbers are."""
+    assert compare("p", "output", "output", found, [{0: 0.25, 1: 0.75}], 1e-4).ok == ok
