@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from effc.backends.accel import Timing
-    from effc.compiler.verify import Check, Verification
+    from effc.compiler.comparison import Check
+    from effc.compiler.verify import Verification
 
 
 def print_rows(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -21,8 +21,9 @@ from effc.ir.graph import Array, Graph, NestOp
 
 if TYPE_CHECKING:
     from effc.backends.accel import Program, RunResult, Trace
+    from effc.compiler.comparison import Check
     from effc.compiler.report import Report
-    from effc.compiler.verify import Check, Verification
+    from effc.compiler.verify import Verification
 
 Form = Literal["loops", "ir", "asm"]
 
@@ -138,7 +139,8 @@ class CompiledProgram:
 
     def _outputs(self, inputs: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[list[Check], tuple[str, ...]]:
         """The outputs compared with onnxruntime's, and what there is to say about it."""
-        from effc.compiler.verify import compare_outputs, has_numbers, unpredictable
+        from effc.compiler.comparison import has_numbers
+        from effc.compiler.verify import compare_outputs, unpredictable
 
         if name := unpredictable(self.graph):
             return [], (f"the outputs are not compared: '{name}' draws random numbers",)
@@ -159,7 +161,8 @@ class CompiledProgram:
 
     def _layers(self, tensors: Mapping[str, Any], result: RunResult) -> list[Check]:
         """Every layer compared with what it means, and its counters with the cost model."""
-        from effc.compiler.verify import Check, compare_counters, compare_layers
+        from effc.compiler.comparison import Check
+        from effc.compiler.verify import compare_counters, compare_layers
 
         ops = {op.name: op.op for op, _ in every_op(self.graph)}
         checks = {check.name: check for check in compare_layers(self.graph, tensors)}

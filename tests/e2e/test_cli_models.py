@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from small import TINY, remembered_search, small_model
 
 import effc
-from effc.compiler import verify
+from effc.compiler import comparison
 from effc.compiler.cli import main
 from effc.compiler.cli_output import write_json
 from effc.compiler.inputs import random_inputs
@@ -147,16 +147,16 @@ def test_random_inputs_depend_on_the_seed_alone() -> None:
     ],
 )
 def test_errors_are_relative_to_the_largest_value(found: list[float], expected: list[float], error: float) -> None:
-    assert verify.relative_error(np.array(found, np.float32), np.array(expected, np.float32)) == error
+    assert comparison.relative_error(np.array(found, np.float32), np.array(expected, np.float32)) == error
 
 
 def test_values_of_other_kinds_must_be_equal() -> None:
     three = np.arange(3)
-    assert verify.compare("y", "", "output", three, three, 1e-4).ok
-    assert verify.compare("y", "", "output", three, three + 1, 1e-4).differences == ("3 of 3 values differ",)
-    assert not verify.compare("y", "", "output", three, three[:2], 1e-4).ok
-    assert not verify.compare("y", "", "output", {"a": 1}, {"a": 2}, 1e-4).ok
-    assert not verify.compare("y", "", "output", [np.float32([1])], [np.float32([2])], 1e-4).ok
+    assert comparison.compare("y", "", "output", three, three, 1e-4).ok
+    assert comparison.compare("y", "", "output", three, three + 1, 1e-4).differences == ("3 of 3 values differ",)
+    assert not comparison.compare("y", "", "output", three, three[:2], 1e-4).ok
+    assert not comparison.compare("y", "", "output", {"a": 1}, {"a": 2}, 1e-4).ok
+    assert not comparison.compare("y", "", "output", [np.float32([1])], [np.float32([2])], 1e-4).ok
 
 
 def test_json_has_no_infinities(capsys: pytest.CaptureFixture[str]) -> None:

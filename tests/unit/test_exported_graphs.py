@@ -11,9 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_models import model, node
 
 import effc
+from effc.compiler.comparison import compare
 from effc.compiler.frontend.from_onnx import lower
 from effc.compiler.original import Original
-from effc.compiler.verify import coarseness, compare
+from effc.compiler.verify import coarseness
 
 TARGET = "eyeriss_like"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from effc.compiler.comparison import relative_error
 from effc.compiler.files import check_writable, write_text
-from effc.compiler.verify import relative_error
 
 
 def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ import pytest
 import effc
 from effc.backends.host import run_model
 from effc.backends.reference import reference_run
+from effc.compiler.comparison import relative_error
 from effc.compiler.frontend.from_onnx import check, lower
 from effc.compiler.frontend.lowerings import EXPANSIONS, LOWERINGS
 from effc.compiler.inputs import random_inputs
 from effc.compiler.pipeline import standard_passes
-from effc.compiler.verify import relative_error
 from effc.ir.bodies import every_op
 from effc.ir.graph import ControlOp, Graph, NodeOp
 from effc.ir.verify import verify_graph
