@@ -22,6 +22,8 @@
 
 #include "kernel/least.h"
 
+#include "kernel/empty.h"
+
 #include "kernel/ragged.h"
 
 #include "kernel/relax.h"

@@ -75,6 +75,35 @@ def one_axis(question: Question, schedule: Schedule) -> bool:
     return len(spots) == len(set(spots))
 
 
+def first_outside(question: Question, schedule: Schedule) -> bool:
+    """A dim that a mark needs has no loop inside it without one outside it."""
+    outside: set[str] = set()
+    needed: set[str] = set()
+    for item in schedule.items:
+        if isinstance(item, Keep):
+            needed |= question.nest.operands[item.operand].dims - outside
+        elif isinstance(item, For):
+            if item.dim in needed:
+                return False
+            outside.add(item.dim)
+    return True
+
+
+def behind_pars() -> Question:
+    """Instances have every second row of a filter, and run through them inside a loop that it does not need."""
+
+    def bank(keeps: tuple[str, ...], bits: int | None, read: int, write: int) -> Bank:
+        return Bank(keeps, (), bits, Fraction(read), Fraction(write))
+
+    axes = (MeshAxis("x", 2, None, "words", False), MeshAxis("y", 2, None, "tiles", True))
+    levels = (
+        Level("L0", (bank(("I", "W", "O"), None, 60, 40),)),
+        Level("L1", (bank(("W",), 128, 2, 6),), fanout=FanOut("A1", axes)),
+    )
+    nest = nests.conv1d(n=1, k=1, c=1, p=3, r=3, stride=2, pad=(1, 3))
+    return Question(0, nest, Target("behind", 16, Fraction(1), levels, Mac(Fraction(1)), energy_unit="x"), "energy")
+
+
 def values(question: Question, rule: Rule) -> tuple[Fraction | None, Fraction | None]:
     """The least value of all schedules, and of those that the rule leaves; None if there is none."""
     costs = Costs(question.nest, question.target, question.objective)
@@ -90,6 +119,7 @@ def values(question: Question, rule: Rule) -> tuple[Fraction | None, Fraction | 
     [
         (in_the_order_of_levels, that_divide(973)),
         (needed_loops_outside, that_divide(1751)),
+        (first_outside, behind_pars()),
         (steps_that_divide, without_windows(1132)),
         (no_bypass, that_divide(599)),
         (one_dim_on_an_axis, that_divide(837)),

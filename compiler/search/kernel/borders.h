@@ -11,17 +11,19 @@ static int most_of(int a, int b) { return a > b ? a : b; }
 /* The words, those outside included, that a tile of so many outer and all inner indices has at least. */
 static int with_outside(const Win *x, int digits) { return x->alike * (digits - 1) + x->inner; }
 
-/* The words of so many neighbours with all of the inner dim. */
-static int words_of_run(const Win *x, int first, int digits) {
+/* The words of so many neighbours with the inner indices from one up to another. */
+static int words_of_part(const Win *x, int first, int digits, int from, int to) {
     int words = 0;
-    for (int r = 0; r < x->alike; r++) {
-        int n = digits + (x->inner - 1 - r) / x->modulus; /* indices of a residue, in steps of the outer coefficient */
+    for (int r = from; r < from + x->modulus && r < to; r++) {
+        int n = digits + (to - 1 - r) / x->modulus; /* indices of a residue, in steps of the outer coefficient */
         int64_t low = x->offset + (int64_t)x->step[0] * first + (int64_t)x->step[1] * r, high = low + (int64_t)x->step[0] * (n - 1);
         int below = low < 0 ? up(-low, x->step[0]) : 0, above = high < x->size ? 0 : (int)((high - x->size) / x->step[0]) + 1;
         words += n > below + above ? n - below - above : 0;
     }
     return words;
 }
+
+static int words_of_run(const Win *x, int first, int digits) { return words_of_part(x, first, digits, 0, x->inner); }
 
 /* Whether some index of an outer one is outside, on the side given. */
 static int beyond(const Win *x, int outer, int high) {
@@ -45,13 +47,22 @@ static int words_of_set(const Win *x, int first, int last, int digits) {
     return all - (with_outside(x, size) - words_of_run(x, first, size)) + x->both;
 }
 
+/* The same without the first of the inner indices, the last, or one between, of those that are not alone of their residue. */
+static int words_without(const Win *x, int first, int last, int digits, int which) {
+    int all = words_of_set(x, first, last, digits);
+    if (x->step[0] % x->step[1] || last - first + 1 > digits) return all - 1;
+    if (which == 1) return all - (digits == 1 || x->alike > 1);
+    return words_of_part(x, first, digits, which == 0, x->inner - (which == 2));
+}
+
 /* What tiles of so many outer indices, or more, have at least. */
 static void measure_borders(const S *s, Win *x) {
-    int all = s->bound[x->dim[0]], low = 0, high = 0;
+    int all = s->bound[x->dim[0]], low = 0, high = 0; /* outer indices with some outside */
     x->inner = x->dim[1] < 0 ? 1 : s->bound[x->dim[1]];
     x->alike = x->modulus < x->inner ? x->modulus : x->inner;
     while (low < all && beyond(x, low, 0)) low++;
     while (high < all && beyond(x, all - 1 - high, 1)) high++;
+    x->low = low, x->high = high;
     x->both = low && high && x->inner > x->alike;
     x->one = all; /* points outside of the inner index that has fewest */
     for (int r = 0; r < x->inner; r++) {
@@ -76,12 +87,22 @@ static void measure_borders(const S *s, Win *x) {
     }
 }
 
-/* The words of the largest tile at least; `words`: with all of the inner dim, or 0 where no padding is free. */
-static double tile_of(const Win *x, int words, double outer, double inner, double residues) {
+/* The words of the largest tile with all of the inner dim, and with all but one of all residues; 0 where they are not counted. */
+typedef struct {
+    int words, fewer;
+} Border;
+
+/* The words of the largest tile at least. */
+static double tile_of(const Win *x, Border border, double outer, double inner, double residues) {
     double all = residues * (outer - 1) + inner;
+    int words = border.words;
     if (!words || inner == x->inner) return words ? words : all;
     double least = fmax(1, fmax(outer - x->one, all - outside_of(x)));
-    if (residues == x->alike && inner > residues - !x->both) least = fmax(least, words - x->inner + inner);
+    if (residues == x->alike && inner == x->inner - 1) least = fmax(least, border.fewer);
+    if (x->both && inner <= residues) return fmin(words, least);
+    double digits = floor((double)(words - x->inner) / x->alike) + 1; /* that nothing is missing of */
+    if (residues == x->alike) least = fmax(least, words - x->inner + inner);
+    if (digits >= 1) least = fmax(least, residues * (digits - 1 - (x->both && x->alike > 1)) + inner);
     return fmin(words, least);
 }
 

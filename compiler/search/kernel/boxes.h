@@ -50,8 +50,7 @@ static double windows_of(const Join *w, int k) {
             continue;
         }
         double outer = w->now[o][form[o].of[k]], inner = i < 0 ? 1 : w->now[i][form[i].of[k]];
-        int words = form[o].words[m] < 0 ? 0 : w->now[o][form[o].words[m]];
-        all *= tile_of(x, words, outer, inner, i < 0 ? 1 : w->now[i][form[i].residues[m]]);
+        all *= tile_of(x, border_of(&form[o], m, w->now[o]), outer, inner, i < 0 ? 1 : w->now[i][form[i].residues[m]]);
     }
     return all;
 }
@@ -189,6 +188,10 @@ static int search_box(Boxes *q, const Box *box, int all) {
     int empty = 0, whole = all;
     w->q = q;
     w->n = q->t->nterms + q->t->nmarks + s->A;
+    for (int d = 0; d < s->D && !empty; d++) {
+        const Empty *known = known_empty(q, box, d);
+        empty = known && known->whole;
+    }
     box_bound(q, box);
     for (int d = 0; d < s->D && !empty; d++) {
         int found = ragged(q, box, d, all, &w->rows[d]);

@@ -194,6 +194,7 @@ static void release(S *s) {
     free(s->setting);
     for (int i = 0; i < s->nplans; i++) free(s->plan[i].form);
     free(s->plan);
+    forget_empty(s);
     free(s->data);
     free(s->front);
 }

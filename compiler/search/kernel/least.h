@@ -28,8 +28,7 @@ static int needed(const Boxes *q, const Box *box, int d) {
     const Form *form = &q->form[d];
     int station[MAXL], step[MAXL], less = 0;
     Chain c;
-    for (int a = 0; a < q->s->A; a++)
-        if (box->most[d][a] > 1) return NEEDED;
+    for (int a = 0; a < q->s->A; a++) less |= box->least[d][a] > 1;
     if (!least_chain(form, box->low[d], station, step, &c)) return NEEDED;
     for (int i = 0; i < form->ncounts; i++) {
         int value = count_of(form, &c, &form->count[i]);
@@ -46,6 +45,8 @@ static double reduce(Boxes *q, Box *box, double bound) {
         for (int d = 0; d < q->s->D; d++) {
             int what = needed(q, box, d);
             if (what == NONE) return INFINITY;
+            for (int a = 0; a < q->s->A && what == ONE; a++)
+                if (lower(&box->most[d][a], 1)) changed |= 1 << d;
             for (int i = 0; i < q->form[d].ncounts && what == ONE; i++)
                 if (box->high[d][i] > box->low[d][i]) box->high[d][i] = box->low[d][i], changed |= 1 << d;
         }

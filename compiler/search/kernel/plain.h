@@ -17,7 +17,7 @@ typedef struct {
     int ncounts, of[MAXJ + MAXM]; /* which count each factor is, or -1: one */
     int all[MAXJ];                /* which count is that of all pieces, or residues, if a sweep leaves less of them; or -1 */
     int residues[MAXM];           /* which count is that of the residues in the tile of each mark */
-    int words[MAXM];              /* and which that of the words of the largest tile, or -1 if no padding is free; see borders.h */
+    int words[MAXM], fewer[MAXM]; /* and which those of the words of the largest tile, or -1 if no padding is free; see borders.h */
     const Win *win;               /* of dims that a window couples, and whether this is the inner one */
     int inner;
     unsigned must;                /* slots that need a loop: there sweeps begin */
@@ -160,10 +160,13 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
     }
     for (int m = 0; m < t->nmarks; m++) {
         int kind = s->class[t->operand[m]][dim], relevant = kind != IRRELEVANT, b = form->slots.outside[m];
-        Count c = {1, b, t->fixed[m], DIGITS, b, 0}, residues = {1, b, t->fixed[m], RESIDUES, b, 0}, words = {1, b, t->fixed[m], WORDS, b, 0};
+        Count c = {1, b, t->fixed[m], DIGITS, b, 0}, residues = {1, b, t->fixed[m], RESIDUES, b, 0}, words = {1, b, t->fixed[m], WORDS, b, 0}, fewer = words;
         form->of[t->nterms + m] = relevant ? add_count(form, form->usable, c) : -1;
         form->residues[m] = kind == WINDOW && form->inner ? add_count(form, form->usable, residues) : -1;
-        form->words[m] = kind == WINDOW && !form->inner && !t->padded[m] && form->win->outside ? add_count(form, form->usable, words) : -1;
+        int border = kind == WINDOW && !form->inner && !t->padded[m] && form->win->outside;
+        fewer.what = FEWER;
+        form->words[m] = border ? add_count(form, form->usable, words) : -1;
+        form->fewer[m] = border && form->win->inner > form->win->alike + form->win->both ? add_count(form, form->usable, fewer) : -1;
         form->extra += !relevant;
     }
     relate(form);
@@ -173,7 +176,7 @@ static void whole_box(const S *s, const Form *form, Box *box) {
     for (int d = 0; d < s->D; d++) {
         for (int i = 0; i < form[d].ncounts; i++) {
             box->low[d][i] = 1 + (i < 32 && form[d].several >> i & 1);
-            box->high[d][i] = form[d].count[i].what == WORDS ? most_of((int)form[d].win->touched[0], 1) : form[d].D;
+            box->high[d][i] = form[d].count[i].what >= WORDS ? most_of((int)form[d].win->touched[0], 1) : form[d].D;
         }
         for (int a = 0; a < s->A; a++) {
             int most = s->size[a] < form[d].D ? s->size[a] : form[d].D;
@@ -258,13 +261,18 @@ static int relate_events(const S *s, const Form *form, Box *box, int d) {
     return changed;
 }
 
+/* What the counts of an outer dim are for the tile of a mark at the border. */
+static Border border_of(const Form *form, int m, const int *count) {
+    Border border = {form->words[m] < 0 ? 0 : count[form->words[m]], form->fewer[m] < 0 ? 0 : count[form->fewer[m]]};
+    return border;
+}
+
 /* The tile of a mark in the window of its outer dim at least. */
 static double window_tile(const Boxes *q, const Box *box, int m, int outer) {
     const Win *x = q->form[outer].win;
     int i = x->dim[1], at = q->t->nterms + m;
     double inner = i < 0 ? 1 : box->low[i][q->form[i].of[at]], residues = i < 0 ? 1 : box->low[i][q->form[i].residues[m]];
-    int words = q->form[outer].words[m];
-    return tile_of(x, words < 0 ? 0 : box->low[outer][words], box->low[outer][q->form[outer].of[at]], inner, residues);
+    return tile_of(x, border_of(&q->form[outer], m, box->low[outer]), box->low[outer][q->form[outer].of[at]], inner, residues);
 }
 
 /* What a dim makes of a tile at least; of a window the outer dim answers for both. */
@@ -337,6 +345,22 @@ static int relate_residues(const S *s, const Form *form, Box *box, int d) {
     return changed;
 }
 
+/* Whether some of the largest tiles have nothing outside: more of them are full than there are outer indices with something outside. */
+static int full_within(const S *s, const Form *form, const Box *box, int d, int i) {
+    const Win *x = form->win;
+    const Count *c = &form->count[i];
+    double full = 1;
+    for (int a = 0; a < s->A; a++)
+        if (c->axes >> a & 1) full *= box->least[d][a] > 2 ? box->least[d][a] - 1 : 1;
+    if (full > x->low + x->high) return 1;
+    if (x->high > 1 || most_trips(s, box, d, form->usable) > 1) return 0;
+    for (int k = 0; k < form->ncounts; k++) { /* tiles of neighbours, in time only: the second full one, unless it is the last */
+        const Count *y = &form->count[k];
+        if (!y->tile && y->what == DIGITS && y->boundary == c->boundary && box->low[d][k] >= y->boundary + form->extra + 2) return 1;
+    }
+    return 0;
+}
+
 /* Words of tiles at the border, digits in them, and events: all tiles together have to cover the outer dim. */
 static int relate_words(const S *s, const Form *form, Box *box, int d) {
     const Win *x = form->win;
@@ -347,8 +371,11 @@ static int relate_words(const S *s, const Form *form, Box *box, int d) {
         double tiles = form->D;
         for (int k = 0; k < form->ncounts; k++) {
             const Count *y = &form->count[k];
-            if (y->tile && y->what == DIGITS && y->boundary == form->count[i].boundary && y->axes == form->count[i].axes) {
-                changed |= raise(&low[i], x->least[low[k] < 1 ? 1 : low[k]]);
+            int same = y->tile && y->boundary == form->count[i].boundary && y->axes == form->count[i].axes;
+            if (same && y->what == FEWER) changed |= raise(&low[k], low[i] - 1);
+            if (same && y->what == DIGITS) {
+                int within = low[k] >= x->low && full_within(s, form, box, d, i);
+                changed |= raise(&low[i], within ? with_outside(x, low[k]) : x->least[low[k]]);
                 changed |= lower(&high[k], most_inside(x, form->D, high[i]));
             }
             if (y->tile || cover(&form->count[i], y) < 0) continue;
@@ -448,6 +475,22 @@ static double box_bound(Boxes *q, const Box *box) {
     return q->s->timed ? timed_cost(q->s, q->t, q->plan->order, z) : sum;
 }
 
+/* Without trips, tiles that some loops make: of one more than these one at least is full, see docs/search.md. */
+static int relate_full(const S *s, const Form *form, Box *box, int d) {
+    int changed = 0, *low = box->low[d], *high = box->high[d];
+    if (most_trips(s, box, d, form->usable) > 1) return 0;
+    for (int i = 0; i < form->ncounts; i++) {
+        const Count *c = &form->count[i];
+        if (c->tile || c->what != DIGITS || low[i] == form->D) continue;
+        int loops = c->boundary + form->extra, least = up(form->D, high[i] < form->D ? high[i] : form->D - 1);
+        int most = (int)((int64_t)(loops + 1) * form->D / (loops + least));
+        if (high[i] < form->D) changed |= lower(&high[i], most);
+        else if (low[i] > most) changed |= raise(&low[i], form->D);
+        if (low[i] > high[i]) return -1;
+    }
+    return changed;
+}
+
 /* Events and the tiles and trips that cover them. */
 static int relate_cover(const S *s, const Form *form, Box *box, int d) {
     int changed = 0;
@@ -535,6 +578,7 @@ static int propagate_dim(const Boxes *q, Box *box, int d) {
         changed = more = relate_tiles(q->s, form, box, d);
         if (more >= 0) changed |= more = relate_events(q->s, form, box, d);
         if (more >= 0) changed |= more = relate_cover(q->s, form, box, d);
+        if (more >= 0) changed |= more = relate_full(q->s, form, box, d);
         if (more >= 0 && form->win) changed |= more = relate_residues(q->s, form, box, d);
         if (more >= 0 && form->win) changed |= more = relate_words(q->s, form, box, d);
         if (more < 0) return 0;

@@ -24,6 +24,7 @@ typedef struct {
     int all, deep; /* loops may also stand beside another of their slot, or in inner slots; now they may */
     int64_t end; /* of the work allowed */
     int cut;     /* there was too much */
+    int priced;  /* something was left out for what it costs */
     int low[MAXF], high[MAXF]; /* slots of the loops just outside and just inside each fan-out */
 } Ragged;
 
@@ -49,14 +50,31 @@ static int64_t trips_on(const Ragged *r, int axes, int less) {
     return n;
 }
 
+/* The words of a tile of neighbours that has nothing outside: the second of those that the loops placed make; 0 if there may be none. */
+static int words_between(const Ragged *r, const Count *c, int extent) {
+    const Win *w = r->form->win;
+    int fixed = 0;
+    if (c->boundary < r->crossed || unplaced(r, r->n) & ~c->axes) return 0;
+    while (fixed < r->n && (r->station[fixed] >= AXIS ? !(c->axes >> (r->station[fixed] - AXIS) & 1) : r->station[fixed] >= c->boundary)) fixed++;
+    if (fixed == r->n) return 0;
+    for (int i = fixed; i < r->n; i++)
+        if (r->station[i] >= AXIS && !(c->axes >> (r->station[i] - AXIS) & 1)) return 0;
+    int step = r->step[fixed], all = fixed + 1 < r->n ? r->step[fixed + 1] : extent;
+    return 2 * step <= all && step >= w->low && 2 * step <= r->D - w->high ? with_outside(w, step) : 0;
+}
+
 /* What a count is at least, whatever loops stand outside those placed, the extent of which is `extent`. */
 static int count_at_least(const Ragged *r, const Count *c, int extent) {
     int b = c->boundary, known = b >= r->crossed, n = known ? r->inside[b] : r->n, x = known ? r->extent[b] : extent;
-    if (c->tile && c->what != DIGITS && c->what != WORDS) return 1;
+    if (c->tile && c->what != DIGITS && c->what < WORDS) return 1;
     if (c->tile) {
         int inner = valid_digits(r->step, n, x, loops_in(r->station, n, known ? b : 0, 1, ~c->axes));
         int64_t digits = inner * trips_on(r, unplaced(r, n) & ~c->axes, 1);
-        return c->what == DIGITS ? (int)digits : r->form->win->least[digits < r->D ? digits : r->D];
+        if (c->what == DIGITS) return (int)digits;
+        const Win *w = r->form->win;
+        int words = most_of(w->least[digits < r->D ? digits : r->D], words_between(r, c, extent));
+        if (trips_on(r, c->axes & r->with_trips, 1) > w->low + w->high) words = most_of(words, with_outside(w, (int)digits));
+        return most_of(1, words - (c->what == FEWER));
     }
     int counted = valid_digits(r->step, r->n, extent, loops_in(r->station, r->n, b, 0, c->axes)), least = counted;
     for (int a = 0; a < r->q->s->A; a++)
@@ -132,6 +150,12 @@ static double cost_of(const Ragged *r) {
     return sum;
 }
 
+static int too_dear(Ragged *r) {
+    int dear = cost_of(r) > r->q->most;
+    r->priced |= dear;
+    return dear;
+}
+
 enum { WORTH = 0, HOPELESS, TOO_LARGE };
 
 /* Whether no chain that continues the loops placed is of use. */
@@ -146,7 +170,7 @@ static int hopeless(Ragged *r, int extent, int left) {
         }
     }
     open_fanouts(r, left);
-    if (cost_of(r) > r->q->most) return discarded[COSTLY]++, HOPELESS;
+    if (too_dear(r)) return discarded[COSTLY]++, HOPELESS;
     return dominated(r) ? discarded[DOMINATED]++, HOPELESS : WORTH;
 }
 
@@ -180,7 +204,7 @@ static void finish_chain(Ragged *r) {
     Chain chain = {r->D, r->n, r->station, r->step};
     if (!count_all(r, &chain, 1) || !count_all(r, &chain, 0)) return;
     open_fanouts(r, 0);
-    if (cost_of(r) <= r->q->most && !dominated(r)) keep_chain(r);
+    if (!too_dear(r) && !dominated(r)) keep_chain(r);
 }
 
 /* Whether tiles at the boundary that is to be crossed next stay too small, if no loop comes before it. */
@@ -217,6 +241,11 @@ static int may_loop(const Ragged *r, const State *at) {
     return r->deep ? !at->loops || at->extra : !at->loops && !r->form->slots.inner[at->slot];
 }
 
+/* Whether the outermost loop of an inner slot can be moved out of it: not if pars stand outside it, where other dims may want them. */
+static int may_leave(const Ragged *r, const State *at) {
+    return r->form->slots.inner[at->slot] && at->loops && at->last != PARS;
+}
+
 /* The pars of a fan-out, inside out; then the rest of the slot. */
 static void ragged_pars(Ragged *r, State at, int axes) {
     S *s = r->q->s;
@@ -241,7 +270,7 @@ static void ragged_pars(Ragged *r, State at, int axes) {
 }
 
 static void cross_mark(Ragged *r, State at) {
-    int crossed = r->crossed, needed = r->form->slots.inner[at.slot] && at.loops;
+    int crossed = r->crossed, needed = may_leave(r, &at);
     if ((at.must || r->form->must >> at.slot & 1) && !at.loops) return;
     r->crossed = at.slot;
     r->inside[at.slot] = r->n;
@@ -313,7 +342,7 @@ static void place_loop(Ragged *r, State at) {
 static void ragged_slot(Ragged *r, State at) {
     if (at.extent == r->D) {
         if (r->form->must & ((1u << (at.slot + !at.loops)) - 1)) return; /* slots further out, or this one */
-        if (!at.left && !at.extra && (at.loops ? !r->form->slots.inner[at.slot] : !at.must)) finish_chain(r);
+        if (!at.left && !at.extra && (at.loops ? !may_leave(r, &at) : !at.must)) finish_chain(r);
         return;
     }
     if (at.slot) cross_mark(r, at);
@@ -335,7 +364,7 @@ static int best_known(Ragged *r) {
     free(box);
     r->n = 0;
     open_fanouts(r, r->fans);
-    return cost_of(r) > r->q->most || dominated(r);
+    return too_dear(r) || dominated(r);
 }
 
 /* All chains with the trips chosen, those with few loops that stand beside another first. */
@@ -387,6 +416,9 @@ static int ragged(Boxes *q, const Box *box, int d, int all, Rows *rows) {
         if (q->s->timed || (r.form->of[j] >= 0 && value > 0)) r.base[j] = value;
         else r.rest += value * q->f[d][j];
     }
+    const Empty *known = known_empty(q, box, d);
+    if (known) return known->whole;
     ragged_axes(&r, 0);
+    if (all && !rows->n && !r.priced && !q->s->stopped) note_empty(q, box, d, !r.cut);
     return !r.cut;
 }

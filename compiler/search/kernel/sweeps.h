@@ -195,27 +195,35 @@ static int end_of_tile(const Chain *c, const Count *x, int index) {
     return index + extent - rest;
 }
 
-/* The words of the largest tile of an outer dim, with all of the inner one, as far as they are known. */
-static int words_of_tile(const Chain *c, const Count *x, const Win *w) {
-    int most = 1;
-    if (in_order(c, x)) {
-        for (int from = 0, end; from < c->D; from = end) {
-            end = end_of_tile(c, x, from);
-            most = most_of(most, words_of_set(w, from, end - 1, end - from));
-        }
-        return most;
+/* The next tile of an outer dim: its first index, its last and their number; `p`: all indices, if not all tiles are of neighbours. */
+static int next_tile(const Chain *c, const Count *x, const Index *p, int from, int *first, int *last) {
+    int end = from + 1;
+    if (!p) {
+        end = end_of_tile(c, x, from);
+        *first = from, *last = end - 1;
+        return end;
     }
-    Index *p = indices_of(c, x);
-    for (int from = 0, i = 1; i <= c->D; i++) {
-        if (i < c->D && p[i].key == p[from].key) continue;
-        int first = p[from].index, last = first;
-        for (int k = from; k < i; k++) last = most_of(last, p[k].index);
-        for (int k = from; k < i; k++) first = -most_of(-first, -p[k].index);
-        most = most_of(most, words_of_set(w, first, last, i - from));
-        from = i;
+    *first = *last = p[from].index;
+    for (; end < c->D && p[end].key == p[from].key; end++) {
+        *last = most_of(*last, p[end].index);
+        *first = -most_of(-*first, -p[end].index);
+    }
+    return end;
+}
+
+/* The words of the largest tile of an outer dim, with all of the inner one or all but one, as far as they are known. */
+static int words_of_tile(const Chain *c, const Count *x, const Win *w) {
+    Index *p = in_order(c, x) ? NULL : indices_of(c, x);
+    int most[3] = {1, 1, 1}, first, last;
+    for (int from = 0, end; from < c->D; from = end) {
+        end = next_tile(c, x, p, from, &first, &last);
+        for (int i = 0; i < 3; i++) {
+            int words = x->what == WORDS ? words_of_set(w, first, last, end - from) : words_without(w, first, last, end - from, i);
+            most[i] = most_of(most[i], words);
+        }
     }
     free(p);
-    return most;
+    return -most_of(-most[0], most_of(-most[1], -most[2]));
 }
 
 /* Whether all tiles are of neighbours. */
@@ -229,7 +237,7 @@ static int scattered(const Form *form, const Chain *c) {
 static int count_of(const Form *form, const Chain *c, const Count *x) {
     const Win *w = form->win;
     if (x->what == SCATTER) return 1 + scattered(form, c);
-    if (x->what == WORDS) return words_of_tile(c, x, w);
+    if (x->what >= WORDS) return words_of_tile(c, x, w);
     if (x->what == RESIDUES) return x->tile ? tile_residues(c, x, w->modulus) : residues_of(c, x, w->modulus);
     if (x->what == PIECES && !in_order(c, x)) return pieces_of(c, x, w->reach);
     return valid_digits(c->step, c->n, c->D, loops_in(c->station, c->n, x->boundary, x->tile, x->tile ? ~x->axes : x->axes));

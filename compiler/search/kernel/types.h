@@ -31,7 +31,7 @@ typedef struct {
     int modulus, reach;    /* inner indices are alike modulo this; how far those of one residue reach in outer indices */
     double touched[2];     /* words that are touched, by padding */
     int64_t step[2], offset, size; /* the index is the sum of dims x steps and the offset, from 0 up to the size */
-    int inner, alike, both, one, *least; /* the bound of the inner dim, its residues; for the rest see borders.h */
+    int inner, alike, low, high, both, one, *least; /* the bound of the inner dim, its residues; for the rest see borders.h */
 } Win;
 
 typedef struct {
@@ -120,6 +120,7 @@ typedef struct {
 } Point;
 
 struct Plan;
+struct Empty;
 
 __extension__ typedef __int128 Exact;
 
@@ -152,6 +153,8 @@ typedef struct {
     int nplace, cplace;
     struct Plan *plan; /* of the whole space */
     int nplans, cplans;
+    struct Empty **empty; /* see empty.h */
+    int nempty;
     int64_t *data;
     double worth;    /* the least answer of the judge */
     PyObject *judge; /* asked what each schedule found costs, if bounds are all that is known here; see judged() */
