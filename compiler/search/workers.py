@@ -52,7 +52,7 @@ def solve_all(
     open_ = [number for number in range(len(tasks)) if number not in known]
     jobs = max(1, min(jobs, len(open_)))
     search = _here if jobs == 1 else partial(_elsewhere, jobs=jobs)
-    found = search(tasks, open_, time_limit, tell)
+    found = search(tasks, open_, time_limit, improved)
     for number in range(len(tasks)):
         while number not in known:
             done, answer = next(found)
@@ -86,19 +86,20 @@ def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None]
 
 
 def _here(
-    tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, tell: Improved
+    tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, improved: Improved | None
 ) -> Iterator[tuple[int, Answer]]:
     """Answers in order; each task may take an equal share of the time that is left."""
     end = None if time_limit is None else time.perf_counter() + time_limit
     for done, number in enumerate(numbers):
         share = None if end is None else max(0.0, end - time.perf_counter()) / (len(numbers) - done)
-        yield number, solve(tasks[number], share, partial(tell, number))
+        yield number, solve(tasks[number], share, None if improved is None else partial(improved, number))
 
 
 def _elsewhere(
-    tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, tell: Improved, jobs: int
+    tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, improved: Improved | None, jobs: int
 ) -> Iterator[tuple[int, Answer]]:
     """Answers as processes find them, the largest nests first. The processes end with this, whatever ends it."""
+    tell = improved or (lambda number, best: None)
     share = None if time_limit is None else time_limit * jobs / len(numbers)
     context = get_context("spawn")
     news: SimpleQueue[tuple[int, Best]] = context.SimpleQueue()
