@@ -1,6 +1,6 @@
 /* ---- boxes in which no chain of a dim was found, whatever it may cost: many boxes differ in other dims only ---- */
 
-enum { EMPTIES = 1 << 12, MOST_EMPTIES = 1 << 18 };
+enum { EMPTIES = 1 << 12, MOST_EMPTIES = 1 << 16 };
 
 typedef struct Empty {
     struct Empty *next;
