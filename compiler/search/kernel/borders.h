@@ -97,13 +97,13 @@ static double tile_of(const Win *x, Border border, double outer, double inner, d
     double all = residues * (outer - 1) + inner;
     int words = border.words;
     if (!words || inner == x->inner) return words ? words : all;
-    double least = fmax(1, fmax(outer - x->one, all - outside_of(x)));
-    if (residues == x->alike && inner == x->inner - 1) least = fmax(least, border.fewer);
-    if (x->both && inner <= residues) return fmin(words, least);
+    double least = larger(1, larger(outer - x->one, all - outside_of(x)));
+    if (residues == x->alike && inner == x->inner - 1) least = larger(least, border.fewer);
+    if (x->both && inner <= residues) return smaller(words, least);
     double digits = floor((double)(words - x->inner) / x->alike) + 1; /* that nothing is missing of */
-    if (residues == x->alike) least = fmax(least, words - x->inner + inner);
-    if (digits >= 1) least = fmax(least, residues * (digits - 1 - (x->both && x->alike > 1)) + inner);
-    return fmin(words, least);
+    if (residues == x->alike) least = larger(least, words - x->inner + inner);
+    if (digits >= 1) least = larger(least, residues * (digits - 1 - (x->both && x->alike > 1)) + inner);
+    return smaller(words, least);
 }
 
 /* The most outer indices in a tile of so many words. */

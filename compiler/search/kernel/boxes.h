@@ -114,8 +114,8 @@ static void take_best(Join *w, double value, const double *x) {
     if (s->judge) {
         double z[MAXJ];
         for (int j = 0; j < w->q->t->nterms; j++) z[j] = x[j] * windows_of(w, j);
-        s->worth = fmin(s->worth, judged(s, w->q->t, w->q->plan->order, z));
-        w->q->most = fmin(w->q->most, s->worth);
+        s->worth = smaller(s->worth, judged(s, w->q->t, w->q->plan->order, z));
+        w->q->most = smaller(w->q->most, s->worth);
         s->best = w->q->most + 1;
         return;
     }
@@ -173,7 +173,7 @@ static void join_rows(Join *w) {
             double low = INFINITY, high = 0, x[WIDTH];
             for (int i = 0; i < w->rows[w->order[depth]].n; i++) {
                 row_factors(w, w->order[depth], i, x);
-                low = fmin(low, x[k]), high = fmax(high, x[k]);
+                low = smaller(low, x[k]), high = larger(high, x[k]);
             }
             w->low[depth][k] = w->low[depth + 1][k] * low;
             w->high[depth][k] = w->high[depth + 1][k] * high;
@@ -245,7 +245,7 @@ static double widest(Boxes *q, Box *box, double bound, int *dim, int **low, int 
             }
             if (score > most) most = score, *dim = d, *low = x, *high = y;
         }
-        large = fmax(large, ways);
+        large = larger(large, ways);
     }
     return large;
 }
@@ -260,14 +260,14 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
     }
     s->pairs++;
     if (overspent(s, 8) || (!(s->pairs & 0xfff) && stop(s))) {
-        q->open = fmin(q->open, bound);
+        q->open = smaller(q->open, bound);
         return;
     }
     double large = widest(q, &part, bound, &dim, &low, &high);
     if (large <= SMALL && search_box(q, box, 0)) return;
     if (bound > q->most) return;
     if (large == 1) {
-        if (!search_box(q, box, 1)) q->open = fmin(q->open, bound);
+        if (!search_box(q, box, 1)) q->open = smaller(q->open, bound);
         return;
     }
     int first = *low, last = *high, middle = (int)sqrt((double)first * last);
@@ -302,7 +302,7 @@ static double search_round_of_plans(S *s, double most) {
         double bound = propagate(&q, &box, (1 << s->D) - 1);
         if (s->stopped) q.open = bound;
         else search_boxes(&q, &box, bound);
-        open = fmin(open, q.open);
+        open = smaller(open, q.open);
     }
     return open;
 }
@@ -314,10 +314,10 @@ static void search_plans(S *s, double most) {
     if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / 64);
     s->lower = floor;
     while (!s->stopped) {
-        limit = fmin(limit, most);
+        limit = smaller(limit, most);
         open = search_round_of_plans(s, limit);
-        s->lower = fmax(s->lower, fmin(s->best, ceil(open)));
-        most = fmin(most, s->worth);
+        s->lower = larger(s->lower, smaller(s->best, ceil(open)));
+        most = smaller(most, s->worth);
         if (s->found || limit >= most) break;
         limit = floor + 2 * (limit - floor) + 1;
     }

@@ -39,7 +39,7 @@ static double window_at(const Win *win, const int64_t *table, int padding, int a
 /* The words of the first tile at least: it may stand at the border, and have nothing but padding. */
 static double first_words(const S *s, const Win *win, int padding, int a, int b) {
     double lacks = padding ? 0 : win->outside;
-    if (!s->relaxed) return fmax(0, window_at(win, win->largest, 1, a, b) - lacks);
+    if (!s->relaxed) return larger(0, window_at(win, win->largest, 1, a, b) - lacks);
     double words = window_at(win, win->largest, padding, a & LOW, b & LOW);
     return lacks && words == 1 ? 0 : words;
 }
@@ -53,7 +53,7 @@ static double window_value(const S *s, const Setting *t, int column, int w, int 
     double whole = window_at(win, table, padding, a & LOW, b & LOW);
     int slide = term ? t->term[column].slide : 0;
     if (!slide || s->wtable[t->term[column].operand][slide - 1] != w) return whole;
-    return fmin(window_at(win, table, padding, a >> PACK, b & LOW), window_at(win, table, padding, a & LOW, b >> PACK));
+    return smaller(window_at(win, table, padding, a >> PACK, b & LOW), window_at(win, table, padding, a & LOW, b >> PACK));
 }
 
 /* The axes over which a dim may be spread, of those that give one instance a part of a term only. */
@@ -69,7 +69,7 @@ static double most_spread(const S *s, const Term *x, int dim) {
     int axes = spread(s, x, dim);
     for (int a = 0; a < s->A; a++)
         if (axes >> a & 1) n *= s->size[a];
-    return fmin(n, s->bound[dim]);
+    return smaller(n, s->bound[dim]);
 }
 
 /* The least that one group's factor of a term can be, whatever its loops. */
@@ -91,7 +91,7 @@ static double least_factor(const S *s, const Setting *t, int j, int group) {
     double least = INFINITY;
     if (s->relaxed) return window_at(&s->win[w], s->win[w].words, t->term[j].padding, 1, 1);
     for (int a = 0; a < s->win[w].nd[0]; a++)
-        for (int b = 0; b < s->win[w].nd[1]; b++) least = fmin(least, window_value(s, t, j, w, a, b));
+        for (int b = 0; b < s->win[w].nd[1]; b++) least = smaller(least, window_value(s, t, j, w, a, b));
     return least;
 }
 
@@ -142,7 +142,7 @@ static int outside_trips(const Chains *c, const int *trips, int slots, int axes,
 static double window_at_least(const S *s, const Setting *t, int j, int w, int f) {
     if (s->relaxed) return window_value(s, t, j, w, f, 1 | 1 << PACK);
     double value = INFINITY;
-    for (int o = 0; o < s->win[w].nd[1]; o++) value = fmin(value, window_value(s, t, j, w, f, o));
+    for (int o = 0; o < s->win[w].nd[1]; o++) value = smaller(value, window_value(s, t, j, w, f, o));
     return value;
 }
 

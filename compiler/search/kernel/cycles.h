@@ -12,13 +12,13 @@ typedef struct {
 
 static double took(const Load *l, const double *z) {
     double all = z[l->words] * l->each;
-    return l->back < 0 ? fmax(0, all - l->less) : all - all / z[l->back];
+    return l->back < 0 ? larger(0, all - l->less) : all - all / z[l->back];
 }
 
 /* The cycles of the first event: its words take what all take on average. */
 static double took_first(const Load *l, const double *z) {
     if (l->first < 0) return 0;
-    double all = z[l->words] * l->each, share = l->less > 0 ? fmax(0, all - l->less) / all : 1;
+    double all = z[l->words] * l->each, share = l->less > 0 ? larger(0, all - l->less) / all : 1;
     return z[l->first] * l->once * share;
 }
 
@@ -26,13 +26,13 @@ static double took_first(const Load *l, const double *z) {
 static double stop_of(const Work *w, const double *z, const double *times) {
     double share = 0, first = 0, later = 0, longest = 0;
     if (w->kind == MACS || !w->n) return 0;
-    if (w->fifo >= 0) share = fmin(1, w->room / fmax(1, z[w->fifo] * w->unit));
+    if (w->fifo >= 0) share = smaller(1, w->room / larger(1, z[w->fifo] * w->unit));
     for (int i = 0; i < w->n; i++) {
         const Load *l = &w->load[i];
-        double x = took_first(l, z), y = fmax(0, times[i] - x) * (l->ahead ? 1 - share : 1);
-        first = fmax(first, x);
-        later = fmax(later, y);
-        longest = fmax(longest, x + y);
+        double x = took_first(l, z), y = larger(0, times[i] - x) * (l->ahead ? 1 - share : 1);
+        first = larger(first, x);
+        later = larger(later, y);
+        longest = larger(longest, x + y);
     }
     if (w->kind == OVERLAPS) return first;
     return w->alike ? first + later : longest;
@@ -52,7 +52,7 @@ static void take_times(const S *s, const Setting *t, const double *z, Times *x) 
             x->port[w->load[l].port] += x->took[i][l];
         }
         x->stop[i] = stop_of(w, z, x->took[i]);
-        if (x->together && w->kind == OVERLAPS) begins = fmax(begins, x->stop[i]);
+        if (x->together && w->kind == OVERLAPS) begins = larger(begins, x->stop[i]);
         else x->compute += x->stop[i];
     }
     x->compute += begins;
@@ -68,8 +68,8 @@ static double beside(const Setting *t, const double *z, const Times *x, int mark
             const Load *load = &w->load[l];
             if (load->port != port) continue;
             if (x->together && w->kind == OVERLAPS) continue;
-            if (w->kind == STOPS) more = load->ahead ? 0 : fmax(0, x->stop[i] - x->took[i][l]);
-            else more = w->alike && load->first >= 0 ? fmax(0, x->stop[i] - took_first(load, z)) : 0;
+            if (w->kind == STOPS) more = load->ahead ? 0 : larger(0, x->stop[i] - x->took[i][l]);
+            else more = w->alike && load->first >= 0 ? larger(0, x->stop[i] - took_first(load, z)) : 0;
         }
         sum += more;
     }
@@ -90,11 +90,11 @@ static double port_times(const S *s, const Setting *t, const int *order, const d
                 for (int l = 0; l < t->work[i].n; l++) {
                     if (t->work[i].load[l].port != p) continue;
                     here += x->took[i][l];
-                    if (t->work[i].load[l].ahead) stop = fmin(stop, x->took[i][l]);
+                    if (t->work[i].load[l].ahead) stop = smaller(stop, x->took[i][l]);
                 }
                 stops += stop;
             }
-            if (here > 0) most = fmax(most, outside[p] + rest[p] + beside(t, z, x, m, p));
+            if (here > 0) most = larger(most, outside[p] + rest[p] + beside(t, z, x, m, p));
             rest[p] -= here;
             outside[p] += stops;
         }
@@ -104,9 +104,9 @@ static double port_times(const S *s, const Setting *t, const int *order, const d
 
 /* Cycles at least; without an order of marks, whatever it is. */
 static double cycles_of(const S *s, const Setting *t, const int *order, const double *z, const Times *x) {
-    double most = fmax(s->fewest, x->compute);
-    for (int p = 0; p < s->ports; p++) most = fmax(most, x->port[p]);
-    if (order) most = fmax(most, port_times(s, t, order, z, x));
+    double most = larger(s->fewest, x->compute);
+    for (int p = 0; p < s->ports; p++) most = larger(most, x->port[p]);
+    if (order) most = larger(most, port_times(s, t, order, z, x));
     return ceil(most * (1 - 1e-12));
 }
 

@@ -165,7 +165,7 @@ static void judge_rows(Search *q, double value, const int *rows) {
     memcpy(s->bestrow, rows, sizeof(int) * q->G);
     memcpy(s->besttable, q->p->table, sizeof s->besttable);
     chosen_terms(q, z);
-    s->best = fmin(s->best, judged(s, q->t, q->p->order, z));
+    s->best = smaller(s->best, judged(s, q->t, q->p->order, z));
 }
 
 static void leaf(Search *q, double value) {
@@ -407,7 +407,7 @@ static void sort_alike(Split *w, int d) {
             memcpy(x->low, y, sizeof(double) * q->W);
             memcpy(x->high, y, sizeof(double) * q->W);
         }
-        for (int i = 0; i < q->W; i++) x->low[i] = fmin(x->low[i], y[i]), x->high[i] = fmax(x->high[i], y[i]);
+        for (int i = 0; i < q->W; i++) x->low[i] = smaller(x->low[i], y[i]), x->high[i] = larger(x->high[i], y[i]);
         x->n++;
     }
     for (int c = 0, first = 0; c < n; first += w->alike[d][c++].n) w->alike[d][c].first = first;
@@ -431,7 +431,7 @@ static void explore_alike(Split *w) {
     if (q->s->timed && steady(q->s)) {
         q->cycles = 1;
         for (int d = 0; d < q->G; d++) q->cycles *= w->chosen[d]->low[q->t->compute];
-        q->cycles = fmax(q->s->fewest, q->cycles);
+        q->cycles = larger(q->s->fewest, q->cycles);
     }
     if (filter(q) < INFINITY) explore(q);
     q->cycles = 0;

@@ -197,13 +197,13 @@ static double most_trips(const S *s, const Box *box, int d, int axes) {
 
 static int raise(int *value, double to) {
     if (to <= *value) return 0;
-    *value = (int)fmin(ceil(to), 1 << 30);
+    *value = (int)smaller(ceil(to), 1 << 30);
     return 1;
 }
 
 static int lower(int *value, double to) {
     if (to >= *value) return 0;
-    *value = (int)fmax(floor(to), 0);
+    *value = (int)larger(floor(to), 0);
     return 1;
 }
 
@@ -211,15 +211,15 @@ static int lower(int *value, double to) {
 static double least_events(const S *s, const Form *form, const Box *box, int d, int i) {
     const Count *c = &form->count[i];
     double covered = form->D, least = 1;
-    if (c->boundary == form->K) covered = fmin(covered, most_trips(s, box, d, form->usable & ~c->axes));
+    if (c->boundary == form->K) covered = smaller(covered, most_trips(s, box, d, form->usable & ~c->axes));
     for (int r = form->covered[i]; r < form->covered[i + 1]; r++) {
         const Relation *x = &form->covers[r];
         double n = box->high[d][x->y];
-        if (n < covered) covered = fmin(covered, n * most_trips(s, box, d, x->axes));
+        if (n < covered) covered = smaller(covered, n * most_trips(s, box, d, x->axes));
     }
     for (int a = 0; a < s->A; a++)
-        if (c->axes >> a & 1) least = fmax(least, box->least[d][a]);
-    return fmax(least, ceil(form->D / covered));
+        if (c->axes >> a & 1) least = larger(least, box->least[d][a]);
+    return larger(least, ceil(form->D / covered));
 }
 
 /* Tiles within tiles. */
@@ -380,7 +380,7 @@ static int relate_words(const S *s, const Form *form, Box *box, int d) {
             }
             if (y->tile || cover(&form->count[i], y) < 0) continue;
             double apart = most_trips(s, box, d, cover(&form->count[i], y));
-            tiles = fmin(tiles, high[k] * apart);
+            tiles = smaller(tiles, high[k] * apart);
             if (high[i] > least) changed |= raise(&low[k], points / ((high[i] - least) * apart));
         }
         changed |= raise(&low[i], least + points / tiles);
@@ -423,7 +423,7 @@ static Cuts cuts_of(const Form *form, int dim, int j, const int *count) {
     Cuts one = {1, 1}, cuts;
     if (dim < 0) return one;
     cuts.left = count[form[dim].of[j]];
-    cuts.all = fmax(cuts.left, count[form[dim].all[j]]);
+    cuts.all = larger(cuts.left, count[form[dim].all[j]]);
     return cuts;
 }
 
@@ -453,10 +453,10 @@ static int limit_factor(const Boxes *q, Box *box, int j, int d, double most) {
     Cuts cuts[2];
     most_cuts(q->s, form->win, padding, most * (1 + 1e-12), cuts_of(q->form, d, j, box->low[d]),
               cuts_of(q->form, k, j, box->low[k]), cuts);
-    int changed = lower(&box->high[d][i], fmin(1e9, fmin(cuts[0].left, box->high[d][form->all[j]]))) << d;
-    changed |= lower(&box->high[k][other], fmin(1e9, fmin(cuts[1].left, box->high[k][q->form[k].all[j]]))) << k;
-    changed |= lower(&box->high[d][form->all[j]], fmin(1e9, cuts[0].all)) << d;
-    return changed | lower(&box->high[k][q->form[k].all[j]], fmin(1e9, cuts[1].all)) << k;
+    int changed = lower(&box->high[d][i], smaller(1e9, smaller(cuts[0].left, box->high[d][form->all[j]]))) << d;
+    changed |= lower(&box->high[k][other], smaller(1e9, smaller(cuts[1].left, box->high[k][q->form[k].all[j]]))) << k;
+    changed |= lower(&box->high[d][form->all[j]], smaller(1e9, cuts[0].all)) << d;
+    return changed | lower(&box->high[k][q->form[k].all[j]], smaller(1e9, cuts[1].all)) << k;
 }
 
 /* The bound of a box. */
@@ -528,14 +528,14 @@ static void limit_terms(const Boxes *q, const double *z, double *most) {
         double c = t->term[j].coefficient;
         most[j] = c ? z[j] + (most_energy - energy) / c : INFINITY;
     }
-    most[t->compute] = fmin(most[t->compute], most_cycles - x.compute + z[t->compute]);
+    most[t->compute] = smaller(most[t->compute], most_cycles - x.compute + z[t->compute]);
     for (int i = 0; i < t->nworks; i++)
         for (int l = 0; l < t->work[i].n; l++) {
             const Load *load = &t->work[i].load[l];
             double took = most_cycles - x.port[load->port] + x.took[i][l];
             if (load->back >= 0) continue;
-            if (t->work[i].kind == STOPS && !load->ahead) took = fmin(took, most_cycles - x.compute + x.stop[i]);
-            most[load->words] = fmin(most[load->words], (took + load->less) / load->each);
+            if (t->work[i].kind == STOPS && !load->ahead) took = smaller(took, most_cycles - x.compute + x.stop[i]);
+            most[load->words] = smaller(most[load->words], (took + load->less) / load->each);
         }
 }
 

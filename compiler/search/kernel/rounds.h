@@ -12,7 +12,7 @@ static void set_floor(const S *s, Placement *p) {
     double floor = s->setting[p->setting].floor;
     p->floor = floor;
     for (int g = 0; g < s->G; g++)
-        p->floor = s->timed ? fmax(p->floor, floor + p->table[g]->excess) : p->floor + p->table[g]->excess;
+        p->floor = s->timed ? larger(p->floor, floor + p->table[g]->excess) : p->floor + p->table[g]->excess;
 }
 
 static void add_placement(S *s, int setting, const int *order) {
@@ -66,9 +66,9 @@ static void set_slack(S *s) {
         for (int g = 0; g < s->G && slack >= 0; g++) {
             Table *t = s->placement[i].table[g];
             double all = s->best - s->setting[s->placement[i].setting].floor;
-            t->slack = fmax(t->slack, s->timed ? all - t->excess : slack);
+            t->slack = larger(t->slack, s->timed ? all - t->excess : slack);
             for (int d = 0; d < s->gdims[g]; d++)
-                t->chains[d]->slack = fmax(t->chains[d]->slack, s->timed ? all - t->chains[d]->excess : slack);
+                t->chains[d]->slack = larger(t->chains[d]->slack, s->timed ? all - t->chains[d]->excess : slack);
         }
     }
 }
@@ -101,8 +101,8 @@ static void search_round(S *s) {
 
 static double least_floor(const S *s) {
     double floor = INFINITY;
-    for (int i = 0; i < s->nplace; i++) floor = fmin(floor, s->placement[i].floor);
-    return cycles_alone(s) ? fmax(floor, s->setting[0].term[0].coefficient * s->fewest) : floor;
+    for (int i = 0; i < s->nplace; i++) floor = smaller(floor, s->placement[i].floor);
+    return cycles_alone(s) ? larger(floor, s->setting[0].term[0].coefficient * s->fewest) : floor;
 }
 
 static int by_floor(const void *x, const void *y) {
@@ -147,19 +147,19 @@ static void search_some(S *s, double most) {
 /* Rounds with a growing limit, until something is found that is no worse than it: then nothing better was missed. */
 static void search_rounds(S *s, double most) {
     double floor = least_floor(s), limit = most, step;
-    s->lower = floor == -INFINITY ? floor : fmin(ceil(floor), most);
+    s->lower = floor == -INFINITY ? floor : smaller(ceil(floor), most);
     if (s->partial) s->lower = -INFINITY;
     if (floor == INFINITY || s->stopped == 2 || (s->partial && s->relaxed)) return;
     step = ceil((s->timed ? floor : floor - s->setting[0].constant) / 64) + 1;
     if (s->timed == PRODUCT && !s->judge) limit = good_value(s, most);
     else if (floor > -INFINITY && !s->judge) limit = floor + step;
     while (!s->found && !s->stopped) {
-        s->best = fmin(limit, most);
+        s->best = smaller(limit, most);
         search_round(s);
         if (s->stopped) break;
-        s->lower = s->found ? s->best : fmin(ceil(limit), most);
+        s->lower = s->found ? s->best : smaller(ceil(limit), most);
         if (limit >= most) break;
-        limit = fmax(limit, floor + (step *= 2));
+        limit = larger(limit, floor + (step *= 2));
     }
     if (s->partial) s->lower = -INFINITY;
     if (s->stopped == 1 && !s->found && !s->relaxed && !s->judge) search_some(s, most);

@@ -248,7 +248,7 @@ static Table *table_of(S *s, int setting, int group, const int *order) {
     }
     for (int d = 0; d < s->gdims[group]; d++) {
         y.chains[d] = chains_of(s, y.setting, s->gdim[group][d], &y.slots[d], d);
-        y.excess = s->timed ? fmax(y.excess, y.chains[d]->excess) : y.excess + y.chains[d]->excess;
+        y.excess = s->timed ? larger(y.excess, y.chains[d]->excess) : y.excess + y.chains[d]->excess;
     }
     x = malloc(sizeof *x);
     *x = y;

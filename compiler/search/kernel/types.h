@@ -8,6 +8,11 @@
 #include <string.h>
 #include <time.h>
 
+/* Of numbers, none of which is NaN: unlike fmax and fmin no calls. */
+static inline double larger(double x, double y) { return x > y ? x : y; }
+
+static inline double smaller(double x, double y) { return x < y ? x : y; }
+
 enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 96, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24, MAXF = 8, MAXL = 28, MAXV = 64, MAXR = 512 };
 enum { MAXW = 32, MAXN = 8, MAXP = 24 };
 enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };

@@ -41,8 +41,8 @@ typedef struct {
 /* The words of all tiles at least. */
 static double words_of(const S *s, const Win *x, int padding, Cuts outer, Cuts inner) {
     double words = inner.left * outer_bound(s, x) + (inner_bound(s, x) - inner.left) * outer.left;
-    words += fmax(0, inner.all - inner.left) * fmax(0, outer.all - outer.left);
-    return fmax(x->touched[padding], words - (padding ? 0 : x->outside));
+    words += larger(0, inner.all - inner.left) * larger(0, outer.all - outer.left);
+    return larger(x->touched[padding], words - (padding ? 0 : x->outside));
 }
 
 /* The most pieces and residues with no more words, at least so many of them being given. */
