@@ -92,7 +92,9 @@ def _thriftier(nest: Nest, machine: Target, proof: Proof, deadline: float | None
     if other is None or (allowed is not None and not allowed(other)):
         return proof
     cost = evaluate(nest, other, machine)
-    return replace(proof, schedule=other) if (cost.cycles, cost.energy) < (found.cycles, found.energy) else proof
+    if (cost.cycles, cost.energy) >= (found.cycles, found.energy):
+        return proof
+    return replace(proof, schedule=other, value=Fraction(cost.cycles))
 
 
 def _answer(nest: Nest, target: Target, machine: Target, objective: str, proof: Proof, began: float) -> Best:
