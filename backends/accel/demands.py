@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from math import prod
 
 import numpy as np
@@ -35,22 +34,17 @@ class Use:
 
 
 class Table:
-    """A function of some loop registers, as numbers of its values; and the same for every prefix of the registers."""
+    """A function of some loop registers, as numbers of its values; and the same for every prefix of the registers.
 
-    def __init__(
-        self, registers: Sequence[int], trips: Sequence[int], values: Callable[[tuple[int, ...]], object]
-    ) -> None:
+    ``numbers``, on the grid of the registers, says which of ``values`` it has where.
+    """
+
+    def __init__(self, registers: Sequence[int], values: Sequence[object], numbers: Ints) -> None:
         self.registers = tuple(registers)
-        self.values: list[object] = []
         known: dict[object, int] = {}
-        numbers = np.zeros([trips[r] for r in registers], np.int64)
-        for place in product(*(range(trips[r]) for r in registers)):
-            value = values(place)
-            if value not in known:
-                known[value] = len(self.values)
-                self.values.append(value)
-            numbers[place] = known[value]
-        self.prefixes = [numbers]
+        unlike = np.array([known.setdefault(value, len(known)) for value in values], np.int64)
+        self.values = list(known)
+        self.prefixes = [unlike[numbers]]
         while self.prefixes[0].ndim:
             inner, rows = self.prefixes[0], dict[bytes, int]()
             ids = [rows.setdefault(row.tobytes(), len(rows)) for row in inner.reshape(-1, inner.shape[-1])]
@@ -207,19 +201,23 @@ class Demands:
         It depends on which indices are valid; and, where an ``axis`` has padding, on where they are.
         """
         registers = sorted(r for dim in dims for r in dim.registers if r < low)
-        known: dict[object, object] = {}
-
-        def value(place: tuple[int, ...]) -> object:
+        alike = np.zeros([self.trips[r] for r in registers], np.int64)
+        for dim in dims:
+            numbers = dim.alike(low)
+            alike *= 1 + numbers.max()
+            alike += _spread(numbers, dim, registers)
+        if axis is not None:
+            outside = ~np.broadcast_to(_inside(axis, dims, low, registers), alike.shape)
+            alike[outside] = 1 + alike.max(initial=0) + np.arange(np.count_nonzero(outside))
+        _, first, numbers = np.unique(alike, return_index=True, return_inverse=True)
+        places = zip(*np.unravel_index(first, alike.shape)) if registers else [()]
+        values = []
+        for place in places:
             running = [0] * len(self.trips)
-            for register, digit in zip(registers, place):
-                running[register] = digit
-            inside = axis is None or _is_inside(axis, dims, running, low)
-            key = inside, *(dim.representative(running, low) if inside else dim.key(running, low) for dim in dims)
-            if key not in known:
-                known[key] = function(running)
-            return known[key]
-
-        return Table(registers, self.trips, value)
+            for register, value in zip(registers, place):
+                running[register] = int(value)
+            values.append(function(running))
+        return Table(registers, values, numbers.reshape(alike.shape))
 
     def _busiest(self, words: Ints, names: Sequence[Name], level: int, child: int, united: bool) -> int:
         """The words that one instance of ``level`` serves, of the busiest."""
@@ -240,11 +238,17 @@ class Demands:
         return max(served(row) for row in rows.values())
 
 
-def _is_inside(axis: Axis, dims: Sequence[Dimension], running: Sequence[int], low: int) -> bool:
-    """Whether no index along an axis lies in padding, the registers below ``low`` having their values."""
-    reaches = {dim.name: dim.reach(running, low) for dim in dims}
+def _inside(axis: Axis, dims: Sequence[Dimension], low: int, registers: Sequence[int]) -> Bools:
+    """Where no index along an axis lies in padding, for all values of the registers below ``low``."""
+    reaches = {dim.name: [_spread(end, dim, registers) for end in dim.reach(low)] for dim in dims}
     first, last = (axis.offset + sum(factor * reaches[dim][end] for factor, dim in axis.terms) for end in (0, 1))
-    return first >= 0 and last < axis.size
+    return np.asarray((first >= 0) & (last < axis.size))
+
+
+def _spread(values: Ints, dim: Dimension, registers: Sequence[int]) -> Ints:
+    """What depends on the registers of one dim, laid out so that it broadcasts on the grid of several."""
+    sizes = iter(values.shape)
+    return values.reshape([next(sizes) if register in dim.registers else 1 for register in registers])
 
 
 def _kind(above: bool, united: bool, multicast: str) -> str:

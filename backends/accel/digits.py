@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -67,8 +68,7 @@ class Dimension:
                 self.digits.append(Digit(digit.step, trips, -1, level, digit.axis, digit.stride, multicast))
             extent = digit.step
         self._points: dict[tuple[int, ...], Points] = {}
-        self._representatives: dict[tuple[int, ...], tuple[int, ...]] = {}
-        self._reaches: dict[tuple[int, ...], tuple[int, int]] = {}
+        self._alike: dict[int, Ints] = {}
 
     @cached_property
     def registers(self) -> list[int]:
@@ -118,15 +118,30 @@ class Dimension:
         shape = (self.batch(low, high), self.lanes(), -1)
         return Points(index.transpose(order).reshape(shape), valid.transpose(order).reshape(shape))
 
+    def grid(self, low: int) -> list[int]:
+        """The number of values of each register of this dim that runs, in the order of registers."""
+        trips = {digit.register: digit.trips for digit in self.digits}
+        return [trips[register] for register in sorted(self.registers) if register < low]
+
+    def alike(self, low: int) -> Ints:
+        """Numbers for all values of the registers that run, on their grid: equal where ``representative`` is."""
+        if low not in self._alike:
+            known: dict[tuple[int, ...], int] = {}
+            places, running = [r for r in sorted(self.registers) if r < low], [0] * low
+            numbers = []
+            for values in product(*map(range, self.grid(low))):
+                for register, value in zip(places, values):
+                    running[register] = value
+                numbers.append(known.setdefault(self.representative(running, low), len(known)))
+            self._alike[low] = np.array(numbers, np.int64).reshape(self.grid(low))
+        return self._alike[low]
+
     def representative(self, running: Sequence[int], low: int) -> tuple[int, ...]:
         """The values of the registers that run, each 1 if it is above, and the same digits are valid behind it then.
 
         Of most registers, only the first and the last value are left.
         """
-        key = (low, *self.key(running, low))
-        if key not in self._representatives:
-            self._representatives[key] = tuple(self._representative(running, low))
-        return self._representatives[key]
+        return tuple(self._representative(running, low))
 
     def _representative(self, running: Sequence[int], low: int) -> Iterator[int]:
         rests = {self.bound}
@@ -140,14 +155,15 @@ class Dimension:
             yield value
             rests = {_rest(rest, digit.step, value) for rest in rests}
 
-    def reach(self, running: Sequence[int], low: int) -> tuple[int, int]:
-        """The first and the last index there can be, registers below ``low`` having their values."""
-        key = (low, *self.key(running, low))
-        if key not in self._reaches:
-            first = sum(running[digit.register] * digit.step for digit in self.digits if 0 <= digit.register < low)
-            free = sum((digit.trips - 1) * digit.step for digit in self.digits if not 0 <= digit.register < low)
-            self._reaches[key] = first, min(self.bound - 1, first + free)
-        return self._reaches[key]
+    def reach(self, low: int) -> tuple[Ints, Ints]:
+        """The first and the last index there can be, for all values of the registers that run, on their grid."""
+        steps = {digit.register: digit.step for digit in self.digits}
+        ranges = [np.arange(trips, dtype=np.int64) for trips in self.grid(low)]
+        places = [steps[register] for register in sorted(self.registers) if register < low]
+        values = np.meshgrid(*ranges, indexing="ij", sparse=True)
+        first = sum((value * step for value, step in zip(values, places)), np.zeros(self.grid(low), np.int64))
+        free = sum((digit.trips - 1) * digit.step for digit in self.digits if not 0 <= digit.register < low)
+        return first, np.minimum(self.bound - 1, first + free)
 
     def trip_count(self, running: Sequence[int], register: int) -> int:
         """How many values a register takes, those outside it given and every mesh digit zero."""
