@@ -28,6 +28,8 @@
 
 #include "kernel/relax.h"
 
+#include "kernel/dominance.h"
+
 #include "kernel/tables.h"
 
 #include "kernel/placement.h"

@@ -45,13 +45,14 @@ def search(
     time_limit: float | None = None,
     progress: Progress | None = None,
     allowed: Allowed | None = None,
+    thrifty: bool = True,
 ) -> Best:
     """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
 
     ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
     ``time_limit`` is in seconds; ``progress`` is called with every better answer on the way. Out of time, the search
-    returns the best schedule that it has. ``allowed``: what it may return of the schedules near its optimum. Raises
-    InputError if no schedule is legal.
+    returns the best schedule that it has. ``allowed``: what it may return of the schedules near its optimum.
+    ``thrifty``: of the fastest ones it looks for one of little energy. Raises InputError if no schedule is legal.
     """
     if objective not in OBJECTIVES:
         raise InputError(f"unknown objective '{objective}'", expected=", ".join(OBJECTIVES), remedy="name one of them")
@@ -79,7 +80,7 @@ def search(
             expected=f"room for a word of each of {', '.join(OPERAND_TERMS[o] for o in nest.operands)}",
             remedy="give the target larger memories, or let operands bypass them",
         )
-    if objective == "latency" and not late(deadline):
+    if objective == "latency" and thrifty and not late(deadline):
         proof = _thriftier(nest, machine, proof, deadline, allowed)
     return _answer(nest, target, machine, objective, proof, began)
 

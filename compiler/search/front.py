@@ -97,11 +97,11 @@ class _Front:
     def searches(self) -> Iterator[None]:
         """One search after another; the first is done."""
         yield
-        self.weigh(Fraction(0))
-        yield
         if self.take_rest():
             yield
             return
+        self.weigh(Fraction(0))
+        yield
         least = self.found[-1].evaluation
         scale, known = least.energy / least.cycles, set()
         for weight in (rounded(scale / EDGE), rounded(scale * EDGE)):

@@ -97,6 +97,8 @@ static void read_setting(S *s, Setting *t, const int64_t **at) {
     for (int k = 0; k < t->ncaps; k++) {
         t->limit[k] = (double)take(at);
         t->held[k] = take(at);
+        for (int m = 0; m < MAXM; m++)
+            if (t->held[k] >> m & 1) t->holds[k][t->nholds[k]++] = m;
     }
     read_works(t, at);
 }

@@ -49,21 +49,21 @@ static int fits(const Search *q, const double *x, const double *low) {
         if (x[q->J + q->M + a] * low[q->J + q->M + a] > q->s->size[a]) return 0;
     for (int k = 0; k < t->ncaps; k++) {
         double sum = 0;
-        for (int m = 0; m < q->M; m++)
-            if (t->held[k] >> m & 1) sum += t->weight[m] * tile[m] * least[m];
+        for (int i = 0; i < t->nholds[k]; i++) {
+            int m = t->holds[k][i];
+            sum += t->weight[m] * tile[m] * least[m];
+        }
         if (sum > t->limit[k]) return 0;
     }
     return 1;
 }
 
 static void extremes(Search *q, int depth) {
-    for (int k = 0; k < q->W; k++) q->gl[depth][k] = INFINITY, q->gh[depth][k] = 0;
+    double *restrict low = q->gl[depth], *restrict high = q->gh[depth];
+    for (int k = 0; k < q->W; k++) low[k] = INFINITY, high[k] = 0;
     for (int i = 0; i < q->n[depth]; i++) {
         const double *x = rowp(q, depth, q->row[depth][i]);
-        for (int k = 0; k < q->W; k++) {
-            if (x[k] < q->gl[depth][k]) q->gl[depth][k] = x[k];
-            if (x[k] > q->gh[depth][k]) q->gh[depth][k] = x[k];
-        }
+        for (int k = 0; k < q->W; k++) low[k] = smaller(x[k], low[k]), high[k] = larger(x[k], high[k]);
     }
 }
 
@@ -81,10 +81,11 @@ static int hopeful(const Search *q, double value) {
     return !q->s->found || q->p->number <= q->s->bestplace || q->s->timed == PRODUCT;
 }
 
-/* Drops rows whose bound is no good, until nothing changes; returns the placement's bound, infinite if none is left. */
+/* Drops rows whose bound is no good, until nothing changes; returns the placement's bound, infinite if none is left. The
+ * extremes of the rows have to be known.
+ */
 static double filter(Search *q) {
     double least = INFINITY;
-    for (int d = 0; d < q->G; d++) extremes(q, d);
     for (int changed = 1; changed;) {
         changed = 0;
         for (int d = 0; d < q->G; d++) {
@@ -200,7 +201,7 @@ static int options(Search *q, int depth, int other, const double *x, const doubl
         double value = 0, z[WIDTH];
         for (int j = 0; j < nused; j++) value += weight[used[j]] * y[used[j]];
         if (!hopeful(q, worth(q, value + rest))) continue;
-        multiply(q, x, y, z);
+        for (int k = q->s->slowest ? 0 : q->J; k < q->W; k++) z[k] = x[k] * y[k];
         if (!fits(q, z, q->gl[other])) continue;
         out[n].value = value;
         out[n++].row = q->row[depth][i];
@@ -424,8 +425,11 @@ static void sort_alike(Split *w, int d) {
 static void explore_alike(Split *w) {
     Search *q = w->q;
     for (int d = 0; d < q->G; d++) {
-        q->n[d] = w->chosen[d]->n;
-        memcpy(q->row[d], w->row[d] + w->chosen[d]->first, sizeof(int) * q->n[d]);
+        const Alike *x = w->chosen[d];
+        q->n[d] = x->n;
+        memcpy(q->row[d], w->row[d] + x->first, sizeof(int) * x->n);
+        memcpy(q->gl[d], x->low, sizeof x->low);
+        memcpy(q->gh[d], x->high, sizeof x->high);
     }
     q->s->nodes++;
     if (q->s->timed && steady(q->s)) {
@@ -491,6 +495,7 @@ static void search_placement(S *s, Placement *p, int deep) {
         q.bound[d] = malloc(sizeof(double) * (p->table[q.order[d]]->n + 1));
     }
     load(&q);
+    for (int d = 0; d < q.G; d++) extremes(&q, d);
     p->bound = filter(&q);
     if (deep && p->bound < INFINITY) splits(&q) ? split(&q) : explore(&q);
     finish(&q);

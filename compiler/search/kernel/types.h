@@ -72,6 +72,7 @@ typedef struct {
     double constant;
     double limit[MAXC];
     int held[MAXC];  /* marks, as bits */
+    int nholds[MAXC], holds[MAXC][MAXM]; /* the same as lists */
     double base[MAXG][MAXJ];  /* coefficient x what the other groups do at least; -infinity if it is negative */
     double least[MAXG][MAXJ]; /* what each group does at least */
     double floor;
