@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from math import prod
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from effc.compiler.container import Container, write_container
+from effc.compiler.container import Container, writing_container
 from effc.compiler.cost import try_schedule
 from effc.compiler.original import Original
 from effc.compiler.program import CompiledProgram
@@ -52,8 +53,8 @@ MAX_GRAPH = 2**27
 _DTYPE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
-def save(compiled: CompiledProgram, path: Path) -> None:
-    """Write an artefact, whole or not at all. Equal programs give equal bytes."""
+def saving(compiled: CompiledProgram, path: Path) -> AbstractContextManager[None]:
+    """Write an artefact, whole or not at all, beside what a ``with`` does. Equal programs give equal bytes."""
     sizes = [variant.sizes for variant in compiled.variants]
     data: dict[str, Buffer] = dict(compiled.original.data)
     texts: dict[str, str] = {}
@@ -73,7 +74,7 @@ def save(compiled: CompiledProgram, path: Path) -> None:
     }
     texts |= {"artefact.json": json.dumps(head), "target.hw": compiled.target.source or print_target(compiled.target)}
     encoded = {name: text.encode() for name, text in texts.items()} | {"model.onnx": compiled.original.shell}
-    write_container(path, encoded, data)
+    return writing_container(path, encoded, data)
 
 
 def _texts(compiled: CompiledProgram, number: int) -> dict[str, str]:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effc.compiler.cli_load import load_files
-from effc.compiler.cli_output import REPORTS, cache_of, check_outputs, constraints_of, progress, write_variants
+from effc.compiler.cli_output import (
+    REPORTS,
+    cache_of,
+    check_outputs,
+    constraints_of,
+    progress,
+    variant_texts,
+    write_result,
+)
 from effc.compiler.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,12 +60,15 @@ def compile_(arguments: Namespace) -> int:
             from effc.compiler.accuracy import with_accuracy
 
             compiled = with_accuracy(compiled, Path(arguments.data), shown.samples)
+        extra = {"verification": verification.to_json()} if verification else {}
+        reports = {program.sizes: program.report for program in compiled.variants}
+        texts = variant_texts(reports, arguments, extra, verification.lines() if verification else ())
         if arguments.output:
             shown.stage("save")
-            compiled.save(Path(arguments.output))
-    extra = {"verification": verification.to_json()} if verification else {}
-    reports = {program.sizes: program.report for program in compiled.variants}
-    write_variants(reports, arguments, extra, verification.lines() if verification else ())
+            with compiled.saving(Path(arguments.output)):
+                texts = iter(list(texts))
+    for where, text in texts:
+        write_result(where, text)
     return verdict(verification)
 
 

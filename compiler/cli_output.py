@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from effc.compiler.errors import InputError
 from effc.compiler.files import check_writable, write_text
+from effc.compiler.json_text import json_text
 
 if TYPE_CHECKING:
     from effc.compiler.report import Report
@@ -48,7 +48,7 @@ def write_result(where: str | None, text: str) -> None:
 def write_json(where: str | None, value: Any) -> None:
     """The same for what JSON can hold."""
     if where:
-        write_result(where, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_result(where, json_text(_finite(value)))
 
 
 def _finite(value: Any) -> Any:
@@ -63,45 +63,58 @@ def _finite(value: Any) -> Any:
 REPORTS = ("json", "csv", "html")
 
 
-def write_reports(report: Report, arguments: Namespace, extra: dict[str, Any], verified: Sequence[str]) -> None:
-    """The report in every form that was asked for, and as tables unless stdout is taken."""
-    from effc.compiler.report import to_json
+Text = tuple[str, str]
+"""Where a text goes, a file or stdout, and what it says."""
 
+
+def report_texts(
+    report: Report, arguments: Namespace, extra: dict[str, Any], verified: Sequence[str]
+) -> Iterator[Text]:
+    """The report in every form that was asked for, and as tables unless stdout is taken."""
     if arguments.json:
-        write_json(arguments.json, {**json.loads(to_json(report)), **extra})
+        from effc.compiler.report.codec import encode
+
+        yield arguments.json, json_text(_finite({**encode(report), **extra}))
     if arguments.csv:
         from effc.compiler.report.csv_ import to_csv
 
-        write_result(arguments.csv, to_csv(report))
+        yield arguments.csv, to_csv(report)
     if arguments.html:
         from effc.compiler.report.html import to_html
 
-        write_result(arguments.html, to_html(report))
+        yield arguments.html, to_html(report)
     if not owns_stdout(arguments, *REPORTS):
-        from effc.compiler.report.tables import print_report
+        from effc.compiler.report.tables import report_text
 
-        print_report(report, verified=verified)
+        yield STDOUT, report_text(report, verified=verified)
+
+
+def variant_texts(
+    reports: Mapping[str, Report], arguments: Namespace, extra: dict[str, Any], verified: Sequence[str]
+) -> Iterator[Text]:
+    """The reports of a model by the sizes it is compiled for. Files hold the first; in JSON the others follow it."""
+    first, *others = reports.items()
+    if others:
+        from effc.compiler.report.codec import encode
+
+        variants = [{"sizes": sizes, "report": encode(report)} for sizes, report in others]
+        extra = {**extra, "sizes": first[0], "variants": variants}
+    shown = not owns_stdout(arguments, *REPORTS)
+    if others and shown:
+        yield STDOUT, f"{first[0]}\n\n"
+    yield from report_texts(first[1], arguments, extra, verified)
+    for sizes, report in others if shown else ():
+        from effc.compiler.report.tables import report_text
+
+        yield STDOUT, f"\n{sizes}\n\n{report_text(report)}"
 
 
 def write_variants(
     reports: Mapping[str, Report], arguments: Namespace, extra: dict[str, Any], verified: Sequence[str]
 ) -> None:
-    """The reports of a model by the sizes it is compiled for. Files hold the first; in JSON the others follow it."""
-    from effc.compiler.report import to_json
-
-    first, *others = reports.items()
-    if others:
-        variants = [{"sizes": sizes, "report": json.loads(to_json(report))} for sizes, report in others]
-        extra = {**extra, "sizes": first[0], "variants": variants}
-    shown = not owns_stdout(arguments, *REPORTS)
-    if others and shown:
-        print(f"{first[0]}\n")
-    write_reports(first[1], arguments, extra, verified)
-    for sizes, report in others if shown else ():
-        from effc.compiler.report.tables import print_report
-
-        print(f"\n{sizes}\n")
-        print_report(report)
+    """Write these reports."""
+    for where, text in variant_texts(reports, arguments, extra, verified):
+        write_result(where, text)
 
 
 def cache_of(arguments: Namespace) -> bool | str:

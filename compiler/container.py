@@ -18,6 +18,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -48,25 +49,39 @@ _NAME = re.compile(r"[a-z]+(?:_[0-9]{1,2})?\.[a-z]+|data/[0-9a-f]{64}", re.ASCII
 
 def write_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> None:
     """Write a container: ``texts`` by name, ``data`` by digest. Equal contents give equal bytes."""
+    with writing_container(path, texts, data):
+        pass
+
+
+@contextmanager
+def writing_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> Iterator[None]:
+    """The same beside what a ``with`` does. The file is in place at its end; an exception in it leaves none."""
     if sum(map(len, texts.values())) > MAX_TEXT - 2**20 or len(texts) + len(data) >= MAX_ENTRIES:
         raise InputError("the model is too large for a .effx file", str(path), f"{MAX_TEXT} bytes without its weights")
+    with atomic_file(path) as file, ThreadPoolExecutor(1) as second:
+        filled = second.submit(_fill, file, texts, data)
+        yield
+        filled.result()
+
+
+def _fill(file: BinaryIO, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> None:
+    """Write the archive and its seal."""
     manifest = {
         "format": "effx",
         "schema": SCHEMA,
         "sha256": {name: hashlib.sha256(text).hexdigest() for name, text in sorted(texts.items())},
     }
-    with atomic_file(path) as file:
-        with zipfile.ZipFile(file, "w") as archive, Outflow(file) as outflow:
-            archive.comment = _SEAL + b"0" * 64
-            _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode(), zipfile.ZIP_DEFLATED)
-            for name, text in sorted(texts.items()):
-                _add(archive, name, text, zipfile.ZIP_DEFLATED)
-            for digest, content in sorted(data.items()):
-                _add(archive, DATA + digest, content, zipfile.ZIP_STORED, outflow)
-        size = file.tell()
-        seal = _digest(file, 0, size - 64, _contents(file, archive.infolist()))
-        file.seek(size - 64)
-        file.write(seal.encode())
+    with zipfile.ZipFile(file, "w") as archive, Outflow(file) as outflow:
+        archive.comment = _SEAL + b"0" * 64
+        _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode(), zipfile.ZIP_DEFLATED)
+        for name, text in sorted(texts.items()):
+            _add(archive, name, text, zipfile.ZIP_DEFLATED)
+        for digest, content in sorted(data.items()):
+            _add(archive, DATA + digest, content, zipfile.ZIP_STORED, outflow)
+    size = file.tell()
+    seal = _digest(file, 0, size - 64, _contents(file, archive.infolist()))
+    file.seek(size - 64)
+    file.write(seal.encode())
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: Buffer, method: int, outflow: Outflow | None = None) -> None:

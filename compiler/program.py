@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -179,9 +180,14 @@ class CompiledProgram:
 
     def save(self, path: str | Path) -> None:
         """Write the program and all that it needs into one file."""
-        from effc.compiler.artefact import save
+        with self.saving(path):
+            pass
 
-        save(self, Path(path))
+    def saving(self, path: str | Path) -> AbstractContextManager[None]:
+        """The same beside what a ``with`` does. The file is in place at its end; an exception in it leaves none."""
+        from effc.compiler.artefact import saving
+
+        return saving(self, Path(path))
 
     @cached_property
     def constants(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
+from effc.compiler.json_text import json_text
 from effc.ir.errors import InputError
 
 _DEPTH = 20
@@ -18,8 +19,10 @@ _DEPTH = 20
 
 def encode(value: Any) -> Any:
     """A tree of dataclasses, mappings, tuples and scalars as what ``json.dumps`` takes."""
-    if is_dataclass(value):
-        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+    if value.__class__ in _SCALARS:
+        return value
+    if names := _names(value.__class__):
+        return {name: encode(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {key: encode(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
@@ -27,9 +30,18 @@ def encode(value: Any) -> Any:
     return value
 
 
+_SCALARS = frozenset((str, int, float, bool, NoneType))
+
+
+@lru_cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass; none of what is no dataclass."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
+
+
 def dumps(value: Any) -> str:
     """JSON text of ``encode(value)``, with a newline at the end; equal values give equal text."""
-    return json.dumps(encode(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(encode(value))
 
 
 def parse(text: str, place: str) -> Any:

@@ -43,6 +43,12 @@ def console_for(stream: TextIO | None = None) -> Console:
 def print_report(report: Report, console: Console | None = None, verified: Sequence[str] = ()) -> None:
     """Print every table; ``verified``: what a run of the program showed, line by line."""
     console = console or console_for()
+    console.file.write(report_text(report, console, verified))
+
+
+def report_text(report: Report, console: Console | None = None, verified: Sequence[str] = ()) -> str:
+    """What ``print_report`` prints."""
+    console = console or console_for()
     with console.capture() as capture:
         console.print(Text(title(report), "bold"), soft_wrap=True)
         for table in tables(report):
@@ -50,7 +56,7 @@ def print_report(report: Report, console: Console | None = None, verified: Seque
         for line in (*seconds(report), *verified):
             console.print(Text(text.clean(line)))
     printed = "".join(line.rstrip() + "\n" for line in capture.get().split("\n")[:-1])
-    console.file.write(printed.encode(console.encoding, "replace").decode(console.encoding))
+    return printed.encode(console.encoding, "replace").decode(console.encoding)
 
 
 def seconds(report: Report) -> list[str]:
