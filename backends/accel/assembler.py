@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterator
 
-from effc.backends.accel.asm_parser import parse_program as parse_program
 from effc.backends.accel.isa import (
     VERSION,
     ControlLayer,

@@ -221,7 +221,8 @@ def _new(points: Points) -> npt.NDArray[np.bool_]:
     rank = _rank(fixed, step)
     both = key([np.tile(fixed, 2), np.concatenate([rank, rank + 1]), np.tile(points.index, 2)], 2 * len(step))
     wanted, held = np.split(both, 2)
-    return np.isin(wanted, held, invert=True)
+    held.sort()
+    return np.asarray(held[np.minimum(np.searchsorted(held, wanted), len(held) - 1)] != wanted, bool)
 
 
 def _rank(fixed: Ints, step: Ints) -> Ints:

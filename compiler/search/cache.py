@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from contextlib import closing
+from dataclasses import astuple
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
@@ -20,14 +21,11 @@ from typing import TYPE_CHECKING, Any
 from effc.compiler.cost import Evaluation, evaluate
 from effc.compiler.errors import CacheWarning
 from effc.compiler.search.constraints import narrowed, relative_to, satisfies
-from effc.compiler.search.find import without_windows
 from effc.compiler.search.result import Best, Certificate, Point, measure
 from effc.compiler.search.task import Task
 from effc.ir.errors import InputError
-from effc.ir.nest import Nest
-from effc.ir.parser import parse_schedule
-from effc.ir.printer import print_schedule
-from effc.ir.schedule import Schedule
+from effc.ir.schedule import For, Item, Keep, Par, Schedule
+from effc.ir.verify import verify_schedule
 
 if TYPE_CHECKING:
     import sqlite3
@@ -128,21 +126,47 @@ def _checksum(key: str, entry: bytes) -> bytes:
 def _written(best: Best) -> bytes:
     found = best.certificate
     entry = {
-        "schedule": print_schedule(best.schedule, best.nest),
+        "schedule": _rows(best.schedule),
         "value": str(found.value),
         "lower_bound": str(found.lower_bound),
         "floor_dram_words": found.floor_dram_words,
         "space": found.space,
         "expanded": found.expanded,
         "discarded": dict(found.discarded),
-        "front": [_point(best.nest, point) for point in best.front],
+        "front": [_point(point) for point in best.front],
     }
     return json.dumps(entry).encode()
 
 
-def _point(nest: Nest, point: Point) -> list[Any]:
+def _point(point: Point) -> list[Any]:
     cost = point.evaluation
-    return [print_schedule(point.schedule, nest), str(cost.energy), cost.cycles, point.proven]
+    return [_rows(point.schedule), str(cost.energy), cost.cycles, point.proven]
+
+
+_ITEMS: dict[str, tuple[type[Item], tuple[type, ...]]] = {
+    "keep": (Keep, (str, str)),
+    "for": (For, (str, int)),
+    "par": (Par, (str, int, str, str)),
+}
+"""The items of a schedule, and what they are made of."""
+
+_WORDS = {kind: word for word, (kind, _) in _ITEMS.items()}
+
+
+def _rows(schedule: Schedule) -> list[list[Any]]:
+    """A schedule as JSON: it is read so often that its text, and a grammar, would take too long."""
+    return [[_WORDS[type(item)], *astuple(item)] for item in schedule.items]
+
+
+def _schedule(rows: list[list[Any]]) -> Schedule:
+    """The schedule of such rows; ValueError if they have none."""
+    items = []
+    for word, *parts in rows:
+        kind, types = _ITEMS[word]
+        if tuple(map(type, parts)) != types:
+            raise ValueError(f"{parts} is no {word}")
+        items.append(kind(*parts))
+    return Schedule(tuple(items))
 
 
 def _read(task: Task, key: str, entry: object, checksum: object) -> Best | None:
@@ -162,8 +186,8 @@ def _verified(task: Task, entry: dict[str, Any]) -> Best | None:
     if evaluation.value(measure(task.objective)) != value or bound > value:
         return None
     front = []
-    for text, energy, cycles, proven in entry["front"]:
-        other, cost = _costed(task, text)
+    for rows, energy, cycles, proven in entry["front"]:
+        other, cost = _costed(task, rows)
         if (cost.energy, cost.cycles) != (Fraction(energy), cycles):
             return None
         front.append(Point(other, cost, bool(proven)))
@@ -181,11 +205,15 @@ def _verified(task: Task, entry: dict[str, Any]) -> Best | None:
     return Best(task.nest, task.target, task.objective, schedule, evaluation, certificate, tuple(front))
 
 
-def _costed(task: Task, text: str) -> tuple[Schedule, Evaluation]:
+def _costed(task: Task, rows: list[list[Any]]) -> tuple[Schedule, Evaluation]:
     """A schedule and its cost; ValueError if the constraints of the task do not allow it."""
-    schedule = parse_schedule(text, task.nest)
-    machine = without_windows(task.target) if task.perfect_factors else task.target
+    schedule = _schedule(rows)
+    verify_schedule(task.nest, schedule)
     narrow = narrowed(task.nest, task.target, task.constraints)
     if not satisfies(task.nest, narrow, task.constraints, schedule):
         raise ValueError("the schedule does not satisfy the constraints")
-    return schedule, evaluate(task.nest, schedule, machine)
+    if not task.perfect_factors:
+        return schedule, evaluate(task.nest, schedule, task.target)
+    from effc.compiler.search.find import without_windows
+
+    return schedule, evaluate(task.nest, schedule, without_windows(task.target))

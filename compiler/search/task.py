@@ -9,10 +9,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-import effc.compiler.cost
-import effc.compiler.dataflows
-import effc.compiler.search
-import effc.compiler.target
+import effc.compiler
 import effc.ir
 from effc.compiler.search.constraints import Rules
 from effc.compiler.target.model import Target
@@ -20,8 +17,8 @@ from effc.compiler.target.show import print_target
 from effc.ir.nest import Nest
 from effc.ir.printer import print_nest
 
-ROOMS = (effc.ir, effc.compiler.target, effc.compiler.cost, effc.compiler.dataflows, effc.compiler.search)
-"""The packages whose code decides what the best schedule is."""
+ROOMS = ("target", "cost", "dataflows", "search")
+"""The packages of the compiler whose code decides what the best schedule is; so does that of the IR."""
 
 CODE = (".py", ".lark", ".c", ".h", ".so", ".pyd")
 
@@ -58,7 +55,7 @@ def version() -> str:
 
 
 def code() -> Iterator[Path]:
-    """The files of ``ROOMS``."""
-    for room in ROOMS:
-        for folder in room.__path__:
-            yield from (path for path in Path(folder).rglob("*") if path.suffix in CODE)
+    """The files of ``ROOMS``, and of the IR."""
+    rooms = [Path(folder) / room for folder in effc.compiler.__path__ for room in ROOMS]
+    for room in (*map(Path, effc.ir.__path__), *rooms):
+        yield from (path for path in room.rglob("*") if path.suffix in CODE)

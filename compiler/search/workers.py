@@ -19,7 +19,6 @@ from multiprocessing.queues import SimpleQueue
 from threading import Thread, current_thread, main_thread
 
 from effc.compiler.search.cache import Cache
-from effc.compiler.search.constrained import ConstraintError
 from effc.compiler.search.result import Best
 from effc.compiler.search.task import Task
 from effc.ir.errors import InputError
@@ -67,6 +66,7 @@ def solve_all(
 def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None] | None = None) -> Answer:
     """The answer to one task."""
     from effc.compiler.search import search
+    from effc.compiler.search.constrained import ConstraintError
     from effc.compiler.search.exact import StaleKernelError
 
     try:
