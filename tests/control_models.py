@@ -42,6 +42,59 @@ def while_model() -> onnx.ModelProto:
     return with_node(node("Loop", ". . x", "y z", body=inner), {"x": (2, 3), "w": (3, 3)}, outputs="y z")
 
 
+def counted_model(trips: int = 4) -> onnx.ModelProto:
+    """``s' = s v`` while a number that is carried along is small, as exporters of TensorFlow write it; all of them
+    times w.
+    """
+    inner = graph(
+        [
+            node("MatMul", "s v", "t"),
+            node("Add", "n one", "m"),
+            node("Cast", "m", "f", to=TensorProto.FLOAT),
+            node("Less", "f end", "less"),
+            node("Less", "i many", "few"),
+            node("And", "less few", "goes"),
+        ],
+        {
+            "i": ([], TensorProto.INT64),
+            "c": ([], TensorProto.BOOL),
+            "n": ([], TensorProto.INT32),
+            "s": ([2, 3], TensorProto.FLOAT),
+        },
+        {"goes": TensorProto.BOOL, "m": TensorProto.INT32, "t": TensorProto.FLOAT, "s": TensorProto.FLOAT},
+        v=random((3, 3)),
+        one=np.array(1, np.int32),
+        end=np.array(trips, np.float32),
+        many=np.array(99),
+    )
+    constants = {"most": np.array(20), "true": np.array(True), "zero": np.array(0, np.int32), "w": random((3, 4))}
+    made = with_node(node("Loop", "most true zero x", "last y states", body=inner), {"x": (2, 3)}, constants, "y z")
+    made.graph.node.append(node("MatMul", "states w", "z"))
+    return made
+
+
+def growing_model() -> onnx.ModelProto:
+    """``s' = s v``, which is put behind all before it, until the sum of s is large."""
+    inner = graph(
+        [
+            node("MatMul", "s v", "t"),
+            node("Concat", "rows t", "more", axis=0),
+            node("ReduceSum", "t", "n", keepdims=0),
+            node("Less", "n most", "goes"),
+        ],
+        {
+            "i": ([], TensorProto.INT64),
+            "c": ([], TensorProto.BOOL),
+            "s": ([2, 3], TensorProto.FLOAT),
+            "rows": ([None, 3], TensorProto.FLOAT),
+        },
+        {"goes": TensorProto.BOOL, "t": TensorProto.FLOAT, "more": TensorProto.FLOAT},
+        v=1 + np.abs(random((3, 3))),
+        most=np.array(100, np.float32),
+    )
+    return with_node(node("Loop", ". . x x", "y z", body=inner), {"x": (2, 3)}, outputs="y z")
+
+
 def if_model() -> onnx.ModelProto:
     """``x v`` or ``x w`` with ``v``, ``w`` from outside."""
     branches = {

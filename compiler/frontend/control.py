@@ -3,25 +3,28 @@
     op Scan (h, x) -> (hn, y) trips 128 body graph (h, x) -> (h', y) { h' = MatMul(h, w) ... }
 
 The bodies are compiled once. A ``Loop`` whose carried values change their shapes, or that makes one trip, is unrolled
-instead, where the number of trips is known (``unroll.py``).
+instead, where the number of trips is known (``trips.py``, ``unroll.py``); where it is not, what depends on those shapes
+is the host's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 
 from effc.compiler.frontend.infer import shape_of
 from effc.compiler.frontend.node import Node, NotANest
-from effc.compiler.frontend.unroll import ON_DATA, goes_on
+from effc.compiler.frontend.trips import known_trips
+from effc.compiler.frontend.unroll import ON_DATA
 
 CONTROL = ("If", "Loop", "Scan")
 
 REASON = "control flow: the host runs the body"
-CHANGES = "control flow: a carried value changes its type or shape"
+WITHOUT = "control flow without products"
+CHANGES = "control flow: every product depends on a value that changes its type or shape"
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,7 @@ def plan(node: Node, types: Sequence[onnx.TypeProto]) -> Plan:
 
 
 def _loop(node: Node, types: Sequence[onnx.TypeProto], body: onnx.GraphProto) -> Plan:
-    turns, condition = node.constant(0), node.constant(1)
-    begins = node.input(1) is None or (condition is not None and bool(condition.all()))
-    trips = int(turns.item()) if turns is not None and turns.size == 1 and begins and goes_on(body) else None
+    trips = known_trips(node, body)
     if trips is not None and trips < 2:
         raise NotANest(f"control flow of {trips} turns")
     scalars = [onnx.helper.make_tensor_type_proto(kind, []) for kind in (onnx.TensorProto.INT64, onnx.TensorProto.BOOL)]
@@ -97,16 +98,42 @@ def result_types(found: Plan, bodies: Sequence[Sequence[onnx.TypeProto]]) -> lis
     return [*carried, *stacked]
 
 
-def keeps_shape(given: Iterable[onnx.TypeProto], results: Iterable[onnx.TypeProto]) -> bool:
+def keeps_shape(found: Plan, results: Sequence[onnx.TypeProto]) -> bool:
     """Whether every carried value has the type before a trip that it has after it, shape included."""
-    return all(_same(a, b) for a, b in zip(given, results))
+    return all(_same(a, b) for a, b in zip(found.carried_given, results[found.before :]))
+
+
+def widened(found: Plan, results: Sequence[onnx.TypeProto]) -> Plan:
+    """The same loop, the sizes that a trip changes being unknown."""
+    given, first = list(found.given), 2 * found.before
+    for i, (a, b) in enumerate(zip(found.carried_given, results[found.before :])):
+        if _same(a, b):
+            continue
+        if not a.HasField("tensor_type") or a.tensor_type.elem_type != b.tensor_type.elem_type:
+            raise NotANest(CHANGES)
+        given[first + i] = onnx.helper.make_tensor_type_proto(a.tensor_type.elem_type, _common(_sizes(a), _sizes(b)))
+    return replace(found, given=tuple(given))
 
 
 def _same(a: onnx.TypeProto, b: onnx.TypeProto) -> bool:
     kind = a.WhichOneof("value")
     if kind != "tensor_type" or b.WhichOneof("value") != "tensor_type":
         return kind is not None and kind == b.WhichOneof("value")
-    return a.tensor_type.elem_type == b.tensor_type.elem_type and shape_of(a) == shape_of(b)
+    return a.tensor_type.elem_type == b.tensor_type.elem_type and _sizes(a) == _sizes(b)
+
+
+def _sizes(kind: onnx.TypeProto) -> tuple[int | None, ...] | None:
+    """The shape of a tensor, None for a size that is not known."""
+    if not kind.tensor_type.HasField("shape"):
+        return None
+    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.tensor_type.shape.dim)
+
+
+def _common(a: tuple[int | None, ...] | None, b: tuple[int | None, ...] | None) -> tuple[int | None, ...] | None:
+    """What two shapes have in common."""
+    if a is None or b is None or len(a) != len(b):
+        return None
+    return tuple(x if x == y else None for x, y in zip(a, b))
 
 
 def _either(a: onnx.TypeProto, b: onnx.TypeProto) -> onnx.TypeProto:

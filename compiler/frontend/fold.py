@@ -66,7 +66,7 @@ def fold(node: Node, types: list[onnx.TypeProto], op: Callable[[], NodeOp], budg
     if any(tensor is not None and tensor.name not in node.constants for tensor in node.inputs):
         return None
     if name == "Constant":
-        return [_attribute_value(node)]
+        return [constant_value(node)]
     shapes = [shape_of(kind) for kind, wanted in zip(types, node.proto.output) if wanted]
     if name == "ConstantOfShape":
         return _filled(node, shapes[0], budget)
@@ -88,7 +88,7 @@ def _about_shape(node: Node) -> list[Array] | None:
     return [np.array(tensor.shape[start:end], np.int64)]
 
 
-def _attribute_value(node: Node) -> Array:
+def constant_value(node: Node) -> Array:
     """The value of a ``Constant``, however it is written."""
     if len(node.attributes) != 1:
         raise node.error(f"it has {len(node.attributes)} attributes", "one, which is its value")

@@ -149,7 +149,7 @@ class _Frontend:
         kinds = self._infer(node, outside)
         as_op = partial(self._op, node, outside)
         values = fold.fold(node, kinds, as_op, self.budget)
-        if values is None and (self._controlled(node, outside) or self._expanded(node, kinds)):
+        if values is None and (self._controlled(node, kinds, outside) or self._expanded(node, kinds)):
             return
         for i, output in enumerate(proto.output):
             value = None if values is None else values[i]
@@ -177,7 +177,7 @@ class _Frontend:
             nodes, version = entry.function(node, self.build.fresh)
         except NotANest as why:
             if node.key not in LOWERINGS:
-                self.host_reasons[node.name] = str(why)
+                self.host_reasons.setdefault(node.name, str(why))
             return False
         self.declared |= {
             name: kind for name, kind in zip(node.proto.output, kinds) if name and kind.WhichOneof("value")
@@ -188,17 +188,24 @@ class _Frontend:
         self.versions, self.context = before, context
         return True
 
-    def _controlled(self, node: Node, outside: tuple[str, ...]) -> bool:
+    def _controlled(self, node: Node, kinds: list[onnx.TypeProto], outside: tuple[str, ...]) -> bool:
         """Compile the bodies of an If, a Loop or a Scan that has products in them, if it can be."""
-        if node.proto.op_type not in CONTROL or node.proto.domain or not multiplies(node.proto):
+        if node.proto.op_type not in CONTROL or node.proto.domain:
+            return False
+        if not multiplies(node.proto):
+            self.host_reasons[node.name] = control.WITHOUT
             return False
         types = [self.types[name] if name else onnx.TypeProto() for name in node.proto.input]
         try:
             plan = control.plan(node, types)
-            bodies = [self._body(graph, plan.given) for graph in plan.bodies]
-            results = [[body.types[name] for name in body.outputs] for body in bodies]
-            if not control.keeps_shape(plan.carried_given, results[0][plan.before :] if plan.given else ()):
-                raise NotANest(control.CHANGES)
+            bodies, results = self._bodies(plan)
+            while plan.given and not control.keeps_shape(plan, results[0]):
+                if self._expanded(node, kinds):
+                    return True
+                plan = control.widened(plan, results[0])
+                bodies, results = self._bodies(plan)
+                if not any(isinstance(op, (NestOp, ControlOp)) for body in bodies for op in body.build.ops):
+                    raise NotANest(control.CHANGES)
         except NotANest as why:
             self.host_reasons[node.name] = str(why)
             return False
@@ -230,6 +237,11 @@ class _Frontend:
         plain = self._op(replace(node, proto=proto), captures, control.REASON)
         values = {field.name: getattr(plain, field.name) for field in fields(plain)}
         return ControlOp(**values | {"outputs": outputs, "context": b""}, bodies=bodies, trips=trips)
+
+    def _bodies(self, plan: control.Plan) -> tuple[list[_Frontend], list[list[onnx.TypeProto]]]:
+        """The walks over the bodies of a node, and the types of what each puts out."""
+        bodies = [self._body(graph, plan.given) for graph in plan.bodies]
+        return bodies, [[body.types[name] for name in body.outputs] for body in bodies]
 
     def _body(self, graph: onnx.GraphProto, given: Iterable[onnx.TypeProto]) -> _Frontend:
         """The walk over a body, which reads what is known outside."""

@@ -7,13 +7,12 @@ s1 = MatMul(s, w);  s2 = MatMul(s1, w);  y = MatMul(s2, w)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import onnx
 
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.subgraphs import Fresh, initializers, inlined, names_of_initializers
+from effc.compiler.frontend.trips import known_trips
 from effc.compiler.frontend.writer import Writer
 
 MAX_NODES = 20_000
@@ -25,11 +24,10 @@ ON_DATA = "control flow that depends on the data"
 def loop(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """A ``Loop`` that makes a known number of turns, whatever its body computes."""
     body = next(attribute.g for attribute in node.proto.attribute if attribute.name == "body")
-    turns, condition = node.constant(0), node.constant(1)
-    begins = node.input(1) is None or (condition is not None and bool(condition.all()))
-    if turns is None or turns.size != 1 or not begins or not goes_on(body):
+    turns = known_trips(node, body)
+    if turns is None:
         raise NotANest(ON_DATA)
-    unroll = _Unrolled(node, body, fresh, int(turns.item()))
+    unroll = _Unrolled(node, body, fresh, turns)
     write, carried = unroll.write, list(node.proto.input[2:])
     true = write.constant(np.array(True), "true")
     for turn in range(unroll.turns):
@@ -123,27 +121,3 @@ class _Unrolled:
         else:
             rows = [self.write("Unsqueeze", part, axes=[axis]) for part in parts]
         self.write("Concat", *rows, output=name, axis=axis)
-
-
-def goes_on(body: onnx.GraphProto) -> bool:
-    """Whether the condition that the body gives back is the one that it gets, or true."""
-    name = body.output[0].name
-    known = {tensor.name: tensor for tensor in body.initializer}
-    known |= {
-        node.output[0]: attribute.t
-        for node in body.node
-        for attribute in node.attribute
-        if node.op_type == "Constant" and attribute.name == "value"
-    }
-    sources = dict(_copies(body))
-    while name in sources:
-        name = sources[name]
-    if name in known:
-        return bool(np.all(onnx.numpy_helper.to_array(known[name])))
-    return len(body.input) > 1 and name == body.input[1].name
-
-
-def _copies(body: onnx.GraphProto) -> Iterator[tuple[str, str]]:
-    for node in body.node:
-        if node.op_type in ("Identity", "Cast") and not node.domain:
-            yield node.output[0], node.input[0]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from control_models import STEPS, graph, if_model, scan_model, while_model, with_node
+from control_models import STEPS, counted_model, graph, growing_model, if_model, scan_model, while_model, with_node
 from onnx import TensorProto
 from onnx_models import assert_close, node, ops, random
 from small import TINY
@@ -70,6 +70,27 @@ def test_a_loop_that_ends_when_the_data_say() -> None:
     assert {layer.runs for layer in program.report.layers if layer.where == "accel"} == {None}
 
 
+@pytest.mark.parametrize("trips", [1, 4, 30])
+def test_a_condition_of_known_numbers_is_counted(trips: int) -> None:
+    """What the loop collects has a shape, so that the product behind it is a nest."""
+    program = compiled(counted_model(trips))
+    assert program.verify().ok
+    (last,) = (op for op in program.graph.nests if op.nest.macs == min(trips, 20) * 2 * 3 * 4)
+    assert program.report.layer(last.name).runs == 1
+    assert program.report.totals.macs == min(trips, 20) * (2 * 3 * 4 + 2 * 3 * 3)
+
+
+def test_products_run_on_the_array_though_other_values_grow() -> None:
+    """Only what depends on a size that a trip changes is the host's."""
+    program = compiled(growing_model())
+    verified = program.verify(inputs_of(growing_model()))
+    assert verified.ok, verified.failed
+    ((nest, _),) = nests(program)
+    result = program.execute(inputs_of(growing_model()))
+    assert result.runs[nest.name] > 1
+    assert result.outputs["z"].shape == (2 + 2 * result.runs[nest.name], 3)
+
+
 @pytest.mark.parametrize("condition", [True, False])
 def test_an_if_runs_one_branch(condition: bool) -> None:
     made = if_model()
@@ -120,7 +141,7 @@ def nests(program: effc.CompiledProgram) -> list[tuple[NestOp, Any]]:
     return [(op, scope) for op, scope in every_op(program.graph) if isinstance(op, NestOp)]
 
 
-@pytest.mark.parametrize("make", [scan_model, while_model, if_model])
+@pytest.mark.parametrize("make", [scan_model, while_model, growing_model, if_model])
 def test_every_form_is_lossless(make: Any, tmp_path: Path) -> None:
     """IR, assembly, binary form and artefact."""
     program = compiled(make())
