@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from effc.backends.onnx_types import element_type, type_name
 from effc.compiler.errors import InputError
 from effc.compiler.frontend.node import Node
+from effc.compiler.frontend.resize import RESIZING, resized
 from effc.ir.graph import Array, Tensor
 
 SMALL = 1024
@@ -36,7 +37,10 @@ def infer(
     small = {name: constants[name] for name in types if name in constants and _is_small(constants[name])}
     for values, strict in ((small, True), ({}, True), ({}, False)):
         try:
-            return _inferred(_model(proto, context, types, values), strict)
+            found = _inferred(_model(proto, context, types, values), strict)
+            if proto.op_type in RESIZING and not proto.domain:
+                resized(proto, found[0], types[proto.input[0]], small)
+            return found
         except Exception as error:
             typed = all(kind.WhichOneof("value") for kind in types.values())
             if strict and not values and typed and str(error).count("op_type:") == 1:

@@ -33,6 +33,18 @@ def test_what_onnx_infers_no_shape_of() -> None:
     assert [op.op for op in lower(made).nests] == ["Conv"]
 
 
+@pytest.mark.parametrize(
+    ("op", "opset", "names"), [("Upsample", 9, "x s"), ("Resize", 10, "x s"), ("Resize", 18, "x . s")]
+)
+def test_scales_are_multiplied_in_float32(op: str, opset: int, names: str) -> None:
+    """As onnxruntime does: 17 rows of 9, where ONNX's shape inference has 16."""
+    made = model(
+        [node(op, names, "y", mode="nearest")], {"x": (1, 2, 9, 5)}, {"s": np.float32([1, 1, 17 / 9, 2])}, opset=opset
+    )
+    assert lower(made).tensors["y"].shape == (1, 2, 17, 10)
+    assert effc.compile(made, TARGET).verify().ok
+
+
 def test_outputs_that_went_through_fewer_bits() -> None:
     """A model of float16 whose inputs and outputs were kept in float32: its limit is that of float16."""
     nodes = [
