@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from effc.backends.onnx_types import element_type, type_name
 from effc.compiler.errors import InputError
+from effc.compiler.frontend import classical
 from effc.compiler.frontend.node import Node
 from effc.compiler.frontend.resize import RESIZING, resized
 from effc.ir.graph import Array, Tensor
@@ -40,6 +41,8 @@ def infer(
             found = _inferred(_model(proto, context, types, values), strict)
             if proto.op_type in RESIZING and not proto.domain:
                 resized(proto, found[0], types[proto.input[0]], small)
+            if proto.domain == classical.DOMAIN and proto.op_type in classical.SAME_SHAPE:
+                found[0].tensor_type.shape.CopyFrom(types[proto.input[0]].tensor_type.shape)
             return found
         except Exception as error:
             typed = all(kind.WhichOneof("value") for kind in types.values())

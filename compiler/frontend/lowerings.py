@@ -20,7 +20,7 @@ from typing import NamedTuple
 import onnx
 
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import attention, bodies, contrib, einsum, fused, rotary, unroll
+from effc.compiler.frontend import attention, bodies, classical, contrib, einsum, fused, rotary, unroll
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.conv_transpose import conv_transpose
@@ -86,6 +86,8 @@ _RECURRENT = Expansion(_written(recurrent), "any steps; a nest for all inputs, a
 _BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
 _STEPS = Expansion(bodies.steps, "by its function in ONNX, of float32", "vector")
 
+_PROBABILITIES = "a batch; sums, their Softmax or their Sigmoid"
+
 _KNOWN_LENGTH = "causal, a cache of known length, rotary positions, a window, a softcap"
 
 _TRANSFORMERS = {
@@ -125,7 +127,10 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     (contrib.DOMAIN, "FusedGemm"): Expansion(_written(contrib.fused_gemm), "with Relu, Sigmoid, Tanh or none"),
     **{(contrib.DOMAIN, op): entry for op, entry in _TRANSFORMERS.items()},
     ("", "SimplifiedLayerNormalization"): Expansion(_written(fused.simplified_layer_norm), "over the last axis"),
-    ("", "Loop"): Expansion(_own(unroll.loop), "with products in its body: compiled once, or unrolled if shapes vary"),
+    (classical.DOMAIN, "LinearRegressor"): Expansion(_written(classical.linear_regressor), _PROBABILITIES),
+    (classical.DOMAIN, "LinearClassifier"): Expansion(_written(classical.linear_classifier), _PROBABILITIES),
+    (classical.DOMAIN, "Scaler"): Expansion(_written(classical.scaler), "of float32", "vector"),
+    ("", "Loop"): Expansion(_own(unroll.loop), "with products in its body: compiled once, or unrolled"),
     ("", "Scan"): Expansion(_own(unroll.scan), "sequences of known shape, with products in its body: compiled once"),
 }
 """By domain and operator; an operator that is in both tables is expanded where it can be."""

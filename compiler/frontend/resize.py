@@ -16,7 +16,7 @@ RESIZING = ("Resize", "Upsample")
 
 
 def resized(proto: onnx.NodeProto, kind: onnx.TypeProto, image: onnx.TypeProto, values: Mapping[str, Array]) -> None:
-    """Put the sizes that follow from known scales into ``kind``, the inferred type of what a node gives for ``image``."""
+    """Put the sizes that follow from known scales into ``kind``, the inferred type of what becomes of ``image``."""
     scales = _scales(proto, values)
     dims, given = kind.tensor_type.shape.dim, image.tensor_type.shape.dim
     attributes = {attribute.name: attribute for attribute in proto.attribute}

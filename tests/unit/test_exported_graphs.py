@@ -45,6 +45,57 @@ def test_scales_are_multiplied_in_float32(op: str, opset: int, names: str) -> No
     assert effc.compile(made, TARGET).verify().ok
 
 
+def test_large_terms_that_cancel() -> None:
+    """A Gaussian process of scikit-learn: float32 is as exact as the terms are large, not the sum."""
+    weights = np.float32([[(-1) ** i * 1000 + 0.1 * i] for i in range(60)])
+    made = model([node("MatMul", "x w", "t"), node("Abs", "t", "y")], {"x": (4, 60)}, {"w": weights}, "t")
+    rows = 1 + random(4, 60) * np.float32(0.001)
+    program = effc.compile(made, TARGET, time_limit=0.2)
+    (sums, *_) = program.execute({"x": rows}).outputs.values()
+    exact = rows.astype(np.float64) @ weights
+    assert np.max(np.abs(sums - exact)) > 1e-5 * np.max(np.abs(exact)) / 4
+    (check,) = (check for check in program.verify({"x": rows}).checks if check.where == "accel")
+    assert check.ok, check
+
+
+@pytest.mark.parametrize("strings", [False, True])
+@pytest.mark.parametrize("transform", ["NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_linear_classifiers(rows: int, transform: str, strings: bool) -> None:
+    names = ["no", "yes", "perhaps"][: max(rows, 2)]
+    labels = {"classlabels_strings": names} if strings else {"classlabels_ints": list(range(5, 5 + len(names)))}
+    proto = node("LinearClassifier", "n", "l s", domain="ai.onnx.ml", **labels, post_transform=transform)
+    for name, values in (("coefficients", random(rows, 6)), ("intercepts", random(rows))):
+        proto.attribute.append(helper.make_attribute(name, values.ravel().tolist()))
+    scaled = node("Scaler", "x", "n", domain="ai.onnx.ml", offset=[0.5] * 6, scale=[0.1 * i for i in range(1, 7)])
+    program = effc.compile(with_domain([scaled, proto], "l s", TensorProto.STRING if strings else 7), TARGET)
+    assert [op.op for op in program.graph.nests] == ([] if transform == "SOFTMAX_ZERO" else ["Gemm"])
+    assert program.verify().ok
+
+
+@pytest.mark.parametrize("transform", ["NONE", "LOGISTIC"])
+def test_linear_regressors(transform: str) -> None:
+    proto = node("LinearRegressor", "x", "y", domain="ai.onnx.ml", targets=2, post_transform=transform)
+    proto.attribute.append(helper.make_attribute("coefficients", random(12).tolist()))
+    program = effc.compile(with_domain([proto], "y"), TARGET)
+    assert [op.op for op in program.graph.nests] == ["Gemm"]
+    assert program.verify().ok
+
+
+def with_domain(nodes: list[onnx.NodeProto], outputs: str, first: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    """A model of ``x`` [4, 6], with operators of classical machine learning."""
+    kinds = [first, TensorProto.FLOAT]
+    graph = helper.make_graph(
+        nodes,
+        "classical",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 6])],
+        [helper.make_tensor_value_info(name, kind, None) for name, kind in zip(outputs.split(), kinds)],
+    )
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
+    made: onnx.ModelProto = helper.make_model(graph, opset_imports=versions, ir_version=8)
+    return made
+
+
 def test_outputs_that_went_through_fewer_bits() -> None:
     """A model of float16 whose inputs and outputs were kept in float32: its limit is that of float16."""
     nodes = [
