@@ -58,7 +58,7 @@ INFINITE = 1e300
 EFFORT = 16_000_000
 """Chains, rows and nodes that a search may look at: a number that, unlike seconds, is the same on every machine."""
 
-BUDGET = 1_000_000
+BUDGET = 300_000
 """The same for a lower bound of the whole space."""
 
 
@@ -107,8 +107,11 @@ def applies(nest: Nest, target: Target) -> bool:
     return len(problem.unrolls) <= 8 and groups_of(problem) is not None
 
 
-def perfect(nest: Nest, target: Target, objective: str, deadline: float | None = None) -> Proof:
-    """The best schedule whose steps divide, on a target without sliding windows."""
+def perfect(nest: Nest, target: Target, objective: str, deadline: float | None = None, *, bound: bool = True) -> Proof:
+    """The best schedule whose steps divide, on a target without sliding windows.
+
+    ``bound``: whether it matters what all others cost at least, where that takes another search.
+    """
     problem, groups = _problem(nest, target, objective)
     fewest = 0
     if problem.product and not problem.judged:
@@ -135,8 +138,10 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
         return replace(found, value=value, lower_bound=value if encoder.monotone else Fraction(0))
     if not strict and encoder.monotone:
         encoder = Encoder(problem, groups, loose=True, trial=trial)
-        rest = share(deadline, 2 + problem.judged)
-        lower = Fraction(0) if late(deadline) else _solve(problem, encoder, most, budget, rest).lower_bound
+        rest, wanted = share(deadline, 2 + problem.judged), bound or not problem.judged
+        lower = Fraction(0)
+        if wanted and not late(deadline):
+            lower = _solve(problem, encoder, most, budget, rest).lower_bound
     found = replace(found, value=value, lower_bound=min(lower, value))
     if counted and not strict and not problem.judged and lower < value and not late(deadline):
         return _anywhere(problem, objective, found, deadline)

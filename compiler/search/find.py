@@ -68,7 +68,9 @@ def search(
 
     if progress is not None and time_limit is None and applies(nest, target):
         tell(first(nest, without_windows(target), objective))
-    proof = perfect(nest, without_windows(target), objective, share(deadline, 3)) if applies(nest, target) else None
+    proof = None
+    if applies(nest, target):
+        proof = perfect(nest, without_windows(target), objective, share(deadline, 3), bound=perfect_factors)
     if proof is not None and proof.schedule is not None and not perfect_factors:
         tell(proof.schedule)
         proof = _polished(nest, target, objective, proof, deadline, allowed)
