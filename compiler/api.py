@@ -82,11 +82,12 @@ def compile(  # noqa: A001 - it is what users look for
     with a stage's name.
     """
     began = time.perf_counter()
-    machine = find_target(target)
-    own = tuple(parse_pipeline(passes, machine)) if isinstance(passes, str) else tuple(passes)
     _check("objective", objective, OBJECTIVES)
     _check("backend", backend, BACKENDS)
     _check("numeric", numeric, NUMERIC)
+    given = _Model(model, in_place)
+    machine = find_target(target)
+    own = tuple(parse_pipeline(passes, machine)) if isinstance(passes, str) else tuple(passes)
     rules = constraints_text(constraints)
     options = [
         Options(objective, backend, batch, binding, own, time_limit, jobs, rules, numeric)
@@ -94,7 +95,7 @@ def compile(  # noqa: A001 - it is what users look for
     ]
     instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
     watch = Watch(progress or nobody, improved or nobody)
-    return _compile(_Model(model, in_place), machine, options, instruments, watch, open_cache(cache), began)
+    return _compile(given, machine, options, instruments, watch, open_cache(cache), began)
 
 
 def constraints_text(given: str | Path) -> str:
@@ -275,6 +276,7 @@ def _compile(
     results = []
     for options in variants:
         compiled = compile_model(model.model, target, options, instruments, watch, model.name, cache)
+        bounds = _bounds(compiled.program, target)
         report = build_report(
             model=model_info(compiled.graph, model.sha256(), None if model.path is None else str(model.path)),
             target=target,
@@ -284,7 +286,7 @@ def _compile(
             search_s=compiled.search_s,
             compile_s=time.perf_counter() - began,
             saved_words=compiled.saved_words,
-            bounds=_bounds(compiled.program, target),
+            bounds=bounds,
         )
         results.append((compiled, report))
     known = [{digest(value) for value in every_constant(compiled.graph).values()} for compiled, _ in results]

@@ -176,7 +176,8 @@ class _Run:
     def lower(self, model: Model, options: Options, host: Mapping[str, str], name: str) -> Graph:
         from effc.compiler.frontend.from_onnx import lower
 
-        return self._stage(FIRST, partial(lower, model, batch=options.batch, dims=options.dims, name=name, host=host))
+        work = partial(lower, model, batch=options.batch, dims=options.dims, name=name, host=host, meanwhile=_load_rest)
+        return self._stage(FIRST, work)
 
     def apply(self, item: Pass, graph: Graph) -> Graph:
         """The graph after a pass of effc's own."""
@@ -207,6 +208,12 @@ class _Run:
     def _stage(self, name: str, work: Callable[[], Graph]) -> Graph:
         self.number += 1
         return self.instruments.stage(self.number, name, work)
+
+
+def _load_rest() -> None:
+    """Import what the stages behind the front end need."""
+    import effc.backends.accel
+    import effc.compiler.search.workers  # noqa: F401
 
 
 def _guarded(item: Pass, graph: Graph) -> Graph:

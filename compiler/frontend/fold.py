@@ -17,6 +17,7 @@ from onnx import numpy_helper
 from effc.backends.host import run_node
 from effc.compiler.errors import InputError
 from effc.compiler.frontend.infer import shape_of
+from effc.compiler.frontend.moved import moved
 from effc.compiler.frontend.node import Node
 from effc.compiler.frontend.read import guard
 from effc.ir.graph import Array, NodeOp
@@ -72,7 +73,7 @@ def fold(node: Node, types: list[onnx.TypeProto], op: Callable[[], NodeOp], budg
         return _filled(node, shapes[0], budget)
     if name not in FOLDABLE or _is_view(node, shapes) or _divides_by_zero(node) or not _affordable(shapes, budget):
         return None
-    return _computed(node, op())
+    return _computed(node, shapes, op)
 
 
 _ABOUT_SHAPES = ("Shape", "Size")
@@ -157,10 +158,12 @@ def _affordable(shapes: list[tuple[int, ...] | None], budget: Budget) -> bool:
     return True
 
 
-def _computed(node: Node, op: NodeOp) -> Values | None:
+def _computed(node: Node, shapes: list[tuple[int, ...] | None], op: Callable[[], NodeOp]) -> Values | None:
     inputs = [None if tensor is None else node.constants[tensor.name] for tensor in node.inputs]
+    if (value := moved(node, inputs, shapes[0])) is not None:
+        return [value]
     try:
-        values = run_node(op, inputs)
+        values = run_node(op(), inputs)
     except InputError:
         return None  # it will fail on the host, if it is ever run
     return [None if value is None else np.asarray(value) for value in values]

@@ -8,7 +8,7 @@ data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import fields, replace
 from functools import partial
@@ -42,11 +42,12 @@ def lower(
     dims: Mapping[str, int] | None = None,
     name: str = "",
     host: Mapping[str, str] | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> Graph:
     """The graph of a checked model.
 
     ``dims`` gives the symbolic dims of the inputs their values; the batch, where it is one of them, is ``batch``. The
-    nodes that ``host`` names become no nests; it says why.
+    nodes that ``host`` names become no nests; it says why. ``meanwhile`` is called where there is time to wait.
     """
     load_offered()
     given = model if isinstance(model, Model) else Model(model)
@@ -54,7 +55,7 @@ def lower(
     walk = partial(_lowered, batch=batch, dims=dims or {}, host=host or {})
     seconds = 10 + len(graph.node) // 100
     small = Model(skeleton(given.proto, given.weights))
-    require_survival(partial(walk, small), "infer the shapes of the model", seconds=seconds)
+    require_survival(partial(walk, small), "infer the shapes of the model", seconds=seconds, meanwhile=meanwhile)
     return walk(given).graph(name or graph.name or "model")
 
 

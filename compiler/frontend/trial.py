@@ -21,14 +21,20 @@ PATIENCE = 10
 """How many times its processor time a trial may take: what sleeps for longer is no fault of the model."""
 
 
-def require_survival(work: Callable[[], object], what: str, place: str = "", seconds: int = 10) -> None:
+def require_survival(
+    work: Callable[[], object],
+    what: str,
+    place: str = "",
+    seconds: int = 10,
+    meanwhile: Callable[[], object] | None = None,
+) -> None:
     """Raise an InputError if ``work`` ends its process, or takes more than so many seconds of processor time.
 
-    What it returns or raises does not matter.
+    What it returns or raises does not matter. ``meanwhile``: what to do here until it is through.
     """
     if sys.platform != "linux":
         return
-    end = _end(work, seconds)
+    end = _end(work, seconds, meanwhile or (lambda: None))
     if end == signal.SIGXCPU:
         raise InputError(f"onnx cannot {what}: it does not come to an end", place, "a model that is not damaged")
     if end:
@@ -36,7 +42,7 @@ def require_survival(work: Callable[[], object], what: str, place: str = "", sec
         raise InputError(f"onnx cannot {what}: its C++ code ends with {name}", place, "a model that is not damaged")
 
 
-def _end(work: Callable[[], object], seconds: int) -> int:
+def _end(work: Callable[[], object], seconds: int, meanwhile: Callable[[], object]) -> int:
     """The signal that ends a process that does ``work``; 0 if none does."""
     alive, end = os.pipe()
     with warnings.catch_warnings():
@@ -47,6 +53,7 @@ def _end(work: Callable[[], object], seconds: int) -> int:
     os.close(end)
     finished: list[int] = []
     try:
+        meanwhile()
         finished, _, _ = select.select([alive], [], [], PATIENCE * seconds)  # the end of the child closes the pipe
     finally:
         os.close(alive)
