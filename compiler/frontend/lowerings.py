@@ -20,7 +20,7 @@ from typing import NamedTuple
 import onnx
 
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import attention, bodies, classical, contrib, einsum, fused, rotary, unroll
+from effc.compiler.frontend import attention, bodies, classical, contrib, einsum, fourier, fused, rotary, unroll
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.conv_transpose import conv_transpose
@@ -130,6 +130,8 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     (classical.DOMAIN, "LinearRegressor"): Expansion(_written(classical.linear_regressor), _PROBABILITIES),
     (classical.DOMAIN, "LinearClassifier"): Expansion(_written(classical.linear_classifier), _PROBABILITIES),
     (classical.DOMAIN, "Scaler"): Expansion(_written(classical.scaler), "of float32", "vector"),
+    ("", "DFT"): Expansion(_written(fourier.dft), f"up to {fourier.LONGEST} points: a product"),
+    ("", "STFT"): Expansion(_written(fourier.stft), f"up to {fourier.LONGEST} points, a known window: a convolution"),
     ("", "Loop"): Expansion(_own(unroll.loop), "with products in its body: compiled once, or unrolled"),
     ("", "Scan"): Expansion(_own(unroll.scan), "sequences of known shape, with products in its body: compiled once"),
 }
