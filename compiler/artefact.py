@@ -8,20 +8,21 @@ program.asm     the program of the accelerator
 model.onnx      the original model, its large tensors as external data in ``data/``
 graph_1.txt ... graph, report and program for other sizes of symbolic dims
 data/SHA-256    constants and tensors, row-major, little end first; of constants that are tensors of the model times
-                factors, the factors: artefact.json says which
+                factors, the factors, and none of those that are parts of tensors, or show their words in another
+                order: artefact.json says which
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -29,11 +30,11 @@ from effc.compiler.container import Container, writing_container
 from effc.compiler.cost import try_schedule
 from effc.compiler.original import Original
 from effc.compiler.program import CompiledProgram
-from effc.compiler.recipes import Recipe
+from effc.compiler.recipes import Held, Part
 from effc.compiler.target import parse_target, print_target
 from effc.ir import parse_graph, print_graph
 from effc.ir.bodies import every_constant, every_nest, with_constants
-from effc.ir.constants import AbsentConstant, Buffer, Scaled, array_bytes, digest, scaled
+from effc.ir.constants import AbsentConstant, Scaled, digest, scaled
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
 from effc.ir.types import is_narrow, storage
 
@@ -50,46 +51,33 @@ MOST_VARIANTS = 64
 MAX_GRAPH = 2**27
 """Characters of the text of a graph."""
 
+T = TypeVar("T")
+
 _DTYPE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
 def saving(compiled: CompiledProgram, path: Path) -> AbstractContextManager[None]:
     """Write an artefact, whole or not at all, beside what a ``with`` does. Equal programs give equal bytes."""
     sizes = [variant.sizes for variant in compiled.variants]
-    data: dict[str, Buffer] = dict(compiled.original.data)
-    texts: dict[str, str] = {}
-    recipes: dict[str, Recipe] = {}
-    for number, variant in enumerate(compiled.variants):
-        texts |= _texts(variant, number)
-        for value in every_constant(variant.graph).values():
-            if (recipe := Recipe.of(value, data)) is None:
-                data[digest(value)] = array_bytes(value)
-            else:
-                recipes[digest(value)] = recipe
-                data[recipe.factors] = array_bytes(recipe.made_of.factors)
-    head = {
-        "backend": compiled.backend,
-        "sizes": sizes,
-        "scaled": {key: recipes[key].to_json() for key in sorted(recipes)},
-    }
+    texts = {name: text for number, variant in enumerate(compiled.variants) for name, text in _texts(variant, number)}
+    held = Held(compiled.original.data)
+    held.add_constants(value for variant in compiled.variants for value in every_constant(variant.graph).values())
+    head = {"backend": compiled.backend, "sizes": sizes, **held.to_json()}
     texts |= {"artefact.json": json.dumps(head), "target.hw": compiled.target.source or print_target(compiled.target)}
     encoded = {name: text.encode() for name, text in texts.items()} | {"model.onnx": compiled.original.shell}
-    return writing_container(path, encoded, data)
+    return writing_container(path, encoded, held.data)
 
 
-def _texts(compiled: CompiledProgram, number: int) -> dict[str, str]:
+def _texts(compiled: CompiledProgram, number: int) -> Iterator[tuple[str, str]]:
     """The entries of one variant."""
     from effc.compiler.report import to_json
 
-    texts = {
-        entry("graph.txt", number): print_graph(compiled.graph),
-        entry("report.json", number): to_json(compiled.report.stored()),
-    }
+    yield entry("graph.txt", number), print_graph(compiled.graph)
+    yield entry("report.json", number), to_json(compiled.report.stored())
     if compiled.program is not None:
         from effc.backends.accel import print_program
 
-        texts[entry("program.asm", number)] = print_program(compiled.program)
-    return texts
+        yield entry("program.asm", number), print_program(compiled.program)
 
 
 def entry(name: str, number: int) -> str:
@@ -225,9 +213,18 @@ class _Reader:
     @cached_property
     def recipes(self) -> dict[str, list[Any]]:
         """Of constants that follow from others the digests of these, and shapes."""
+        return self._table("scaled", lambda source, factors, *shapes: [str(source), str(factors), *map(tuple, shapes)])
+
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """Constants that are parts of others, by their digests."""
+        return self._table("parts", Part.from_json)
+
+    def _table(self, name: str, row: Callable[..., T]) -> dict[str, T]:
+        """What artefact.json says of constants, by their digests."""
         try:
-            recipes = json.loads(self.text("artefact.json")[0]).get("scaled", {})
-            return {str(key): [str(a), str(b), tuple(c), tuple(d)] for key, (a, b, c, d) in recipes.items()}
+            table = json.loads(self.text("artefact.json")[0]).get(name, {})
+            return {str(key): row(*values) for key, values in table.items()}
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise self.container.damaged("the entry artefact.json says nonsense of constants") from None
 
@@ -236,8 +233,11 @@ class _Reader:
         assert isinstance(constant, AbsentConstant)
         if constant.sha256 in (recipes := self.recipes):
             return self.scaled(constant, *recipes[constant.sha256])
-        content = self.container.data(constant.sha256)
+        part = self.parts.get(constant.sha256)
+        content = self.container.data(part.source if part else constant.sha256)
         try:
+            if part is not None:
+                return self._checked(constant, part.words(content, dtype_of(constant.dtype), constant.shape))
             array = (
                 _strings(content) if constant.dtype == "object" else np.frombuffer(content, dtype_of(constant.dtype))
             )
@@ -255,6 +255,9 @@ class _Reader:
             value = scaled(Scaled(words, shapes[0], known))
         except (ValueError, TypeError, AttributeError) as error:
             raise self.container.damaged(f"constant {constant.name!r}: {error}") from None
+        return self._checked(constant, value)
+
+    def _checked(self, constant: AbsentConstant, value: Array) -> Array:
         if digest(value) != constant.sha256:
             raise self.container.damaged(f"constant {constant.name!r} is not what its digest says")
         return value

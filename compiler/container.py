@@ -99,6 +99,7 @@ class Container:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._data: dict[str, bytes] = {}
         with reading(path, WHAT):
             self._file = path.open("rb")
         try:
@@ -132,8 +133,10 @@ class Container:
         return content
 
     def data(self, digest: str) -> bytes:
-        """The bytes of a data entry."""
-        return self._read(DATA + digest)
+        """The bytes of a data entry, the same every time."""
+        if digest not in self._data:
+            self._data[digest] = self._read(DATA + digest)
+        return self._data[digest]
 
     def damaged(self, message: str) -> InputError:
         """The error for a file that is not as effc writes it."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,6 +26,7 @@ import effc
 from effc.compiler import container, original
 from effc.compiler.container import Container, write_container
 from effc.compiler.files import Outflow, atomic_file
+from effc.ir.bodies import every_constant
 from effc.ir.constants import array_bytes
 
 Entries = dict[str, bytes]
@@ -401,3 +403,68 @@ def test_a_recipe_that_is_nonsense_is_damage(tmp_path: Path, wrong: list[object]
     reseal(path, {**contents, "artefact.json": json.dumps(head).encode()})
     with pytest.raises(effc.InputError, match="damaged"):
         effc.load(path)
+
+
+def recurrent_model() -> onnx.ModelProto:
+    """An LSTM, whose weights are read gate by gate and transposed, and a weight that is read both ways."""
+    rng = np.random.default_rng(1)
+    shapes = {"w": (2, 64, 24), "r": (2, 64, 16), "m": (32, 32)}
+    tensors = [numpy_helper.from_array(rng.standard_normal(s).astype(np.float32), name) for name, s in shapes.items()]
+    nodes = [
+        helper.make_node("LSTM", ["x", "w", "r"], ["", "h", ""], "lstm", hidden_size=16, direction="bidirectional"),
+        helper.make_node("Reshape", ["h", "size"], ["f"], "flat"),
+        helper.make_node("MatMul", ["f", "m"], ["a"], "plain"),
+        helper.make_node("Transpose", ["m"], ["t"], "turned", perm=[1, 0]),
+        helper.make_node("MatMul", ["a", "t"], ["y"], "other"),
+    ]
+    size = numpy_helper.from_array(np.array([1, 32], np.int64), "size")
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", (3, 1, 24)), ("y", (1, 32)))]
+    made = helper.make_graph(nodes, "recurrent", ends[:1], ends[1:], [*tensors, size])
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_parts_of_weights_are_held_once(tmp_path: Path) -> None:
+    made = recurrent_model()
+    compiled = effc.compile(made, "eyeriss_like", time_limit=0.2)
+    path = tmp_path / "a.effx"
+    compiled.save(path)
+    data = [name for name in entries(path) if name.startswith("data/")]
+    assert sum(len(entries(path)[name]) for name in data) < 1.01 * made.ByteSize()
+    loaded = effc.load(path)
+    assert every_constant(loaded.graph).keys() == every_constant(compiled.graph).keys()
+    for name, value in every_constant(compiled.graph).items():
+        assert np.array_equal(every_constant(loaded.graph)[name], value)
+    assert loaded.verify().ok
+    loaded.save(tmp_path / "b.effx")
+    assert (tmp_path / "b.effx").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda source, offset, strides: [source, offset + 1, strides],
+        lambda source, offset, strides: [source, offset, [strides[0], 2**70]],
+        lambda source, offset, strides: [source, offset, [0, 0]],
+        lambda source, offset, strides: [source, -1, strides],
+        lambda source, offset, strides: [source, 2**70, strides],
+        lambda source, offset, strides: [source, offset, strides[:1]],
+        lambda source, offset, strides: [source, float(offset), strides],
+        lambda source, offset, strides: ["0" * 64, offset, strides],
+        lambda source, offset, strides: [source, offset],
+    ],
+)
+def test_a_part_that_is_nonsense_is_damage(tmp_path: Path, recurrent: Path, change: Callable[..., list[Any]]) -> None:
+    contents = entries(recurrent)
+    head = json.loads(contents["artefact.json"])
+    head["parts"] = {key: change(*row) for key, row in head["parts"].items()}
+    path = tmp_path / "a.effx"
+    reseal(path, {**contents, "artefact.json": json.dumps(head).encode()})
+    with pytest.raises(effc.InputError, match="damaged"):
+        effc.load(path)
+
+
+@pytest.fixture(scope="module")
+def recurrent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recurrent") / "a.effx"
+    effc.compile(recurrent_model(), "eyeriss_like", time_limit=0.2).save(path)
+    return path
