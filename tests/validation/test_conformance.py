@@ -64,8 +64,8 @@ ON_HOST: dict[str, str] = {
 
 # fmt: off
 MACS = frozenset([
-    "Attention", "Conv", "ConvInteger", "ConvTranspose", "DeformConv", "Einsum", "GRU", "Gemm", "LSTM", "MatMul",
-    "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN",
+    "Attention", "Conv", "ConvInteger", "ConvTranspose", "DFT", "DeformConv", "Einsum", "GRU", "Gemm", "LSTM", "MatMul",
+    "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN", "STFT",
 ])
 # fmt: on
 """Operators that multiply and accumulate."""
