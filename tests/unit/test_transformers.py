@@ -190,6 +190,8 @@ GROUPED: dict[str, Any] = {
     "uneven": np.array([PAST, PAST - 1], np.int32),
     "next": np.array(PAST + 1, np.int32),
     "nothing": np.zeros((1, 2, 0, WIDE), np.float32),
+    "bias": random((1, 4, S, S + PAST), 8),
+    "sinks": random((4,), 9),
     "all": np.array([S - 1], np.int32),
 }
 
@@ -206,6 +208,9 @@ GROUPED: dict[str, Any] = {
         ("q1 k1 v1 pk1 pv1 full total", "total", {"local_window_size": 2}),
         ("q k v . . first steps", "steps", {"local_window_size": 3, "softcap": 2.0}),
         ("qkv . . nothing nothing all steps", "steps", {}),
+        ("q1 k1 v1 pk1 pv1 full total", "total", {"smooth_softmax": 1}),
+        ("q1 k1 v1 pk1 pv1 full total . . . bias sinks", "total", {"local_window_size": 3}),
+        ("q k v . . first steps cos sin . . sinks", "steps cos sin", {"do_rotary": 1, "softcap": 2.0}),
     ],
 )
 def test_group_query_attention(inputs: str, known: str, attributes: dict[str, Any]) -> None:
