@@ -3,6 +3,7 @@
 op com.microsoft.FusedMatMul (a, b) -> (y)     y = alpha * MatMul(a', b')
 op com.microsoft.FusedConv (x, w, b, z) -> (y) y = activation(Conv(x, w, b) + z)
 op com.microsoft.FusedGemm (a, b, c) -> (y)    y = activation(Gemm(a, b, c))
+op com.microsoft.QLinearConv (x, ...) -> (y)   y = QLinearConv(x', ...)', its channels last
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ PLAIN = ("Relu", "Sigmoid", "Tanh")
 
 
 def fused_matmul(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
-    """A product of matrices that are transposed first, times a number."""
-    if node.attributes.get("transBatchA", 0) or node.attributes.get("transBatchB", 0):
-        raise NotANest("transposed batches")
+    """A product of matrices that are transposed first, with the batch between or not, times a number."""
     write = Writer(node, fresh)
     names = list(node.proto.input)
-    for position, attribute in enumerate(("transA", "transB")):
-        rank = len(node.operand(position)[1])
-        if node.attributes.get(attribute, 0) and rank > 1:
-            order = [*range(rank - 2), rank - 1, rank - 2]
+    for position, side in enumerate("AB"):
+        order = plain = list(range(len(node.operand(position)[1])))
+        if node.attributes.get(f"transBatch{side}", 0) and len(plain) > 2:
+            order = [*order[1:-1], order[0], order[-1]]
+        if node.attributes.get(f"trans{side}", 0) and len(plain) > 1:
+            order = [*order[:-2], order[-1], order[-2]]
+        if order != plain:
             names[position] = write("Transpose", names[position], perm=order)
     alpha, output = float(node.attributes.get("alpha", 1.0)), node.proto.output[0]
     if alpha == 1.0:
@@ -49,6 +51,23 @@ def fused_conv(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
 def fused_gemm(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """A Gemm and an activation."""
     return _activated(node, fresh, "Gemm", ("alpha", "beta", "transA", "transB"))
+
+
+def qlinear_conv(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
+    """A convolution of integers, as ONNX has it; or with the channels last."""
+    tensor = node.input(0)
+    if tensor is None or tensor.shape is None:
+        raise NotANest("a shape is only known at run time")
+    write, rank = Writer(node, fresh), len(tensor.shape)
+    attributes: dict[str, Any] = {name: value for name, value in node.attributes.items() if name != "channels_last"}
+    names, output = list(node.proto.input), node.proto.output[0]
+    if not node.attributes.get("channels_last", 0):
+        write("QLinearConv", *names, output=output, **attributes)
+        return write.nodes
+    names[0] = write("Transpose", names[0], perm=[0, rank - 1, *range(1, rank - 1)])
+    result = write("QLinearConv", *names, hint="convolved", **attributes)
+    write("Transpose", result, perm=[0, *range(2, rank), 1], output=output)
+    return write.nodes
 
 
 def _activated(node: Node, fresh: Fresh, op: str, kept: tuple[str, ...]) -> list[onnx.NodeProto]:

@@ -122,7 +122,11 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     **dict.fromkeys((("", op) for op in STEPS), _STEPS),
     ("", "CastLike"): Expansion(_own(bodies.cast), "to float32, as Cast", "vector"),
     ("", "Einsum"): Expansion(_own(einsum.pairs), "any equation of two operands and more; a nest for each product"),
-    (contrib.DOMAIN, "FusedMatMul"): Expansion(_written(contrib.fused_matmul), "any but transposed batches"),
+    **dict.fromkeys(
+        ((contrib.DOMAIN, "FusedMatMul"), (contrib.DOMAIN, "TransposeMatMul")),
+        Expansion(_written(contrib.fused_matmul), "any"),
+    ),
+    (contrib.DOMAIN, "QLinearConv"): Expansion(_written(contrib.qlinear_conv), "as QLinearConv; channels last, too"),
     (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), "with Relu, Sigmoid, Tanh or none"),
     (contrib.DOMAIN, "FusedGemm"): Expansion(_written(contrib.fused_gemm), "with Relu, Sigmoid, Tanh or none"),
     **{(contrib.DOMAIN, op): entry for op, entry in _TRANSFORMERS.items()},

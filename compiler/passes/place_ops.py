@@ -41,7 +41,7 @@ class PlaceOps(Pass):
         if isinstance(op, ControlOp):
             return op.reason
         if op.domain and not (op.domain == "com.microsoft" and op.op.startswith("QLinear")):
-            return f"an operator of {op.domain}"
+            return op.reason or f"an operator of {op.domain}"
         if unit is None or not unit.takes(op.op):
             return op.reason or (f"no {op.op} on the vector unit" if unit else f"{self.target.name} has no vector unit")
         if op.captures or op.context:

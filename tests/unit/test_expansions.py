@@ -284,6 +284,8 @@ def contrib_model(op: str, shapes: dict[str, tuple[int, ...]], **attributes: Any
     [
         ("FusedMatMul", {"x": (2, 4, 3), "w": (5, 4)}, {"transA": 1, "transB": 1, "alpha": 0.5}, "MATMUL"),
         ("FusedMatMul", {"x": (3, 4), "w": (4, 5)}, {}, "MATMUL"),
+        ("FusedMatMul", {"x": (5, 4, 3), "w": (3, 4, 6)}, {"transBatchA": 1, "transBatchB": 1}, "MATMUL"),
+        ("FusedMatMul", {"x": (5, 4, 3), "w": (4, 5, 6)}, {"transBatchA": 1, "transA": 1}, "MATMUL"),
         ("FusedGemm", {"x": (3, 4), "w": (5, 4), "b": (5,)}, {"transB": 1, "activation": "Relu"}, "GEMM"),
         ("FusedConv", {"x": (1, 2, 5, 5), "w": (3, 2, 3, 3), "b": (3,)}, {"activation": "Relu"}, "CONV"),
         ("FusedConv", {"x": (1, 2, 3, 3), "w": (3, 2, 3, 3), "b": (3,), "z": (1, 3, 1, 1)}, {}, "CONV"),

@@ -45,6 +45,31 @@ def test_scales_are_multiplied_in_float32(op: str, opset: int, names: str) -> No
     assert effc.compile(made, TARGET).verify().ok
 
 
+@pytest.mark.parametrize("last", [0, 1])
+def test_convolutions_of_integers_with_channels_last(last: int) -> None:
+    """As onnxruntime's optimiser saves them."""
+    names = "q s z w ws wz s z"
+    nodes = [
+        node("QuantizeLinear", "x s z", "q"),
+        node("QLinearConv", names, "c", domain="com.microsoft", channels_last=last, pads=[1, 0, 1, 0]),
+        node("DequantizeLinear", "c s z", "y"),
+    ]
+    constants = {
+        "s": np.float32(0.02),
+        "z": np.uint8(120),
+        "w": np.random.default_rng(3).integers(0, 255, (4, 2, 3, 3), np.uint8),
+        "ws": np.float32(0.01),
+        "wz": np.uint8(128),
+    }
+    made = model([node("Relu", "x", "y")], {"x": (1, 5, 6, 2) if last else (1, 2, 5, 6)}, constants)
+    del made.graph.node[:]
+    made.graph.node.extend(nodes)
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    program = effc.compile(made, TARGET, time_limit=0.2)
+    assert [op.op for op in program.graph.nests] == ["QLinearConv"]
+    assert program.verify().ok
+
+
 def test_large_terms_that_cancel() -> None:
     """A Gaussian process of scikit-learn: float32 is as exact as the terms are large, not the sum."""
     weights = np.float32([[(-1) ** i * 1000 + 0.1 * i] for i in range(60)])
