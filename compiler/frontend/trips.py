@@ -18,6 +18,7 @@ from effc.backends.host import run_model
 from effc.compiler.errors import InputError
 from effc.compiler.frontend.fold import ELEMENTWISE, REDUCING, constant_value
 from effc.compiler.frontend.node import Node
+from effc.compiler.frontend.read import guard
 from effc.ir.graph import Array
 
 MOST = 10_000
@@ -44,10 +45,11 @@ def known_trips(node: Node, body: onnx.GraphProto) -> int | None:
     if condition is not None and not condition.item():
         return 0
     limit = None if most is None else max(0, int(most.item()))
-    if goes_on(body):
-        return limit
     tried = MOST if limit is None else min(limit, MOST)
-    alone = _condition_alone(node, body, tried)
+    with guard("a constant in its body cannot be read", node.place):
+        if goes_on(body):
+            return limit
+        alone = _condition_alone(node, body, tried)
     if alone is None:
         return None
     try:

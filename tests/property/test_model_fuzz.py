@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from control_models import if_model, scan_model, while_model
+from control_models import counted_model, growing_model, if_model, scan_model, while_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,16 +28,22 @@ sys.path.insert(0, str(MODELS_FOLDER))  # a folder of scripts, not a package
 
 import build  # noqa: E402
 
-CONTROL = {"scan": scan_model, "while": while_model, "if": if_model}
+CONTROL = {
+    "scan": scan_model,
+    "while": while_model,
+    "counted": counted_model,
+    "growing": growing_model,
+    "if": if_model,
+}
 NAMES = [*(f"{name}_tiny" for name in build.NETWORKS), *CONTROL]
 DIMS = {"gpt2_tiny": {"sequence": 2, "past": 3}, "llama_tiny": {"sequence": 2, "past": 3}}
 
 EXTREMES = (0, 1, -1, 2, 3, 7, 255, 1 << 16, 1 << 31, -(1 << 31), (1 << 62), -(1 << 63), (1 << 63) - 1)
 # fmt: off
 OPERATORS = [
-    "Attention", "Add", "Concat", "ConstantOfShape", "Conv", "ConvTranspose", "Einsum", "Expand", "GRU", "Gather",
-    "Gemm", "If", "LSTM", "Loop", "MatMul", "MaxPool", "QLinearConv", "RNN", "Range", "Reshape", "Resize", "Scan",
-    "Slice", "Softmax", "Split", "Transpose", "Where",
+    "Attention", "Add", "Concat", "ConstantOfShape", "Conv", "ConvTranspose", "DFT", "Einsum", "Expand", "GRU",
+    "Gather", "Gemm", "If", "LSTM", "Loop", "MatMul", "MaxPool", "QLinearConv", "RNN", "Range", "Reshape", "Resize", "Scan",
+    "STFT", "Slice", "Softmax", "Split", "Transpose", "Where",
 ]
 # fmt: on
 
