@@ -42,8 +42,8 @@ EXTREMES = (0, 1, -1, 2, 3, 7, 255, 1 << 16, 1 << 31, -(1 << 31), (1 << 62), -(1
 # fmt: off
 OPERATORS = [
     "Attention", "Add", "Concat", "ConstantOfShape", "Conv", "ConvTranspose", "DFT", "Einsum", "Expand", "GRU",
-    "Gather", "Gemm", "If", "LSTM", "Loop", "MatMul", "MaxPool", "QLinearConv", "RNN", "Range", "Reshape", "Resize", "Scan",
-    "STFT", "Slice", "Softmax", "Split", "Transpose", "Where",
+    "Gather", "Gemm", "If", "LSTM", "Loop", "MatMul", "MaxPool", "QLinearConv", "RNN", "Range", "Reshape", "Resize",
+    "STFT", "Scan", "Slice", "Softmax", "Split", "Transpose", "Where",
 ]
 # fmt: on
 
