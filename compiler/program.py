@@ -108,7 +108,7 @@ class CompiledProgram:
         """The report, with what the tensors of a run have of zeros."""
         from effc.compiler.report.zeros import with_zeros
 
-        return with_zeros(self.report, self.graph, self.target, result.zeros)
+        return with_zeros(self.report, self.graph, self.target, result.zeros, result.runs)
 
     def verify(
         self, inputs: Mapping[str, Any] | None = None, seed: int = 0, progress: Progress | None = None

@@ -30,6 +30,14 @@ class Coded:
     bits: int
     metadata: int
 
+    def plus(self, other: Coded) -> Coded:
+        return Coded(
+            self.words + other.words,
+            self.nonzero + other.nonzero,
+            self.bits + other.bits,
+            self.metadata + other.metadata,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -68,10 +76,16 @@ class Code:
 
 @dataclass
 class ZeroCounts:
-    """What a run of one layer found: MACs that were gated, and the tensors as coded, by (level, operand)."""
+    """What the runs of one layer found: MACs that were gated, and the tensors as coded, by (level, operand)."""
 
     gated: int = 0
     stored: dict[tuple[str, str], Coded] = field(default_factory=dict)
+
+    def add(self, other: ZeroCounts) -> None:
+        """Add what another run found."""
+        self.gated += other.gated
+        for key, coded in other.stored.items():
+            self.stored[key] = self.stored[key].plus(coded) if key in self.stored else coded
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +98,9 @@ class Density:
 
 
 def measured(found: ZeroCounts, macs: int, gates: tuple[str, ...]) -> Mapping[str, Density]:
-    """The densities that a run found. What gates together is known together: it counts for the first such operand."""
+    """The densities that were found in so many MACs. What gates together is known together: it counts for the first
+    such operand.
+    """
     result: dict[str, Density] = {}
     for (level, name), coded in found.stored.items():
         if coded.words:

@@ -46,8 +46,8 @@ class RunResult:
     """What a run gave: the outputs, every tensor if asked for, and the counters of every layer by name; of every layer
     on the array its zeros, if they were looked for; in cycle mode the time of every layer on the target.
 
-    ``runs``: how often each layer ran. Counters and times are of all runs; tensors of bodies have their names outside,
-    and the values of the last run.
+    ``runs``: how often each layer ran. Counters, zeros and times are of all runs; tensors of bodies have their names
+    outside, and the values of the last run.
     """
 
     outputs: dict[str, Value]
@@ -63,6 +63,8 @@ class RunResult:
             self.counters.setdefault(name, Counters()).add(counters)
         for name, timing in trip.timings.items():
             self.timings[name] = self.timings[name].plus(timing) if name in self.timings else timing
+        for name, zeros in trip.zeros.items():
+            self.zeros.setdefault(name, ZeroCounts()).add(zeros)
         self.tensors |= {prefix + name: value for name, value in trip.tensors.items()}
         self.runs.update(trip.runs)
 

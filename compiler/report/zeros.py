@@ -12,30 +12,60 @@ from effc.compiler.report import text
 from effc.compiler.report.columns import Column, Table
 from effc.compiler.report.model import CodedInfo, Layer, Number, Report, ZeroInfo
 from effc.compiler.target.model import OPERAND_TERMS
+from effc.ir.bodies import every_op
+from effc.ir.graph import NestOp
 
 if TYPE_CHECKING:
     from effc.compiler.cost.evaluate import Evaluation
     from effc.compiler.target.model import Target
-    from effc.ir.graph import Graph, NestOp
+    from effc.ir.graph import Graph
     from effc.ir.nest import Nest
     from effc.ir.zeros import Coded, ZeroCounts
 
 
-def with_zeros(report: Report, graph: Graph, target: Target, found: Mapping[str, ZeroCounts]) -> Report:
-    """The report with what a run found of zeros, by the names of layers; the rest of it stays as it is."""
-    ops = {op.name: op for op in graph.nests if op.name in found}  # not those of bodies
-    infos = {name: zero_info(op, graph, target, found[name]) for name, op in ops.items()}
-    layers = tuple(replace(layer, zeros=infos.get(layer.name)) for layer in report.layers)
-    return replace(report, layers=layers, totals=replace(report.totals, zeros=total_zeros(layers)))
+def with_zeros(
+    report: Report, graph: Graph, target: Target, found: Mapping[str, ZeroCounts], runs: Mapping[str, int]
+) -> Report:
+    """The report with what a run found of zeros, by the names of layers, which ran so often; the rest of it stays."""
+    ops = {op.name: (op, scope.graph) for op, scope in every_op(graph) if isinstance(op, NestOp) and op.name in found}
+    layers = []
+    for layer in report.layers:
+        if layer.name in ops:
+            zeros = zero_info(*ops[layer.name], target, found[layer.name], runs[layer.name], layer.runs or 1)
+            layer = replace(layer, zeros=zeros)
+        layers.append(layer)
+    return replace(report, layers=tuple(layers), totals=replace(report.totals, zeros=total_zeros(tuple(layers))))
 
 
-def zero_info(op: NestOp, graph: Graph, target: Target, found: ZeroCounts) -> ZeroInfo:
-    """The zeros of a layer, and what it costs with them."""
+def zero_info(op: NestOp, graph: Graph, target: Target, found: ZeroCounts, runs: int, shown: int) -> ZeroInfo:
+    """The zeros that were found in ``runs`` of a layer, and what it costs with them: so much as ``shown`` have."""
     from effc.compiler.cost.epilogue import evaluate_op, op_target
+    from effc.compiler.report.build import exact, number
     from effc.ir.zeros import measured
 
-    cost = evaluate_op(op, graph, target, measured(found, op.nest.macs, target.mac.gates))
-    return _info(op_target(op, graph, target), cost, found.stored)
+    cost = evaluate_op(op, graph, target, measured(found, op.nest.macs * runs, target.mac.gates))
+    mean = _info(op_target(op, graph, target), cost, found.stored)
+
+    def part(count: int) -> int:
+        return round(Fraction(count * shown, runs))
+
+    reads = {level: dict.fromkeys(words, part(found.gated)) for level, words in mean.gated_reads.items()}
+    coded = {
+        level: {
+            name: CodedInfo(
+                part(one.words),
+                part(one.nonzero),
+                part(one.bits),
+                part(one.metadata_bits),
+                one.read_bits * shown,
+                one.written_bits * shown,
+            )
+            for name, one in words.items()
+        }
+        for level, words in mean.coded.items()
+    }
+    pj = None if mean.energy_pj is None else number(exact(mean.energy_pj) * shown)
+    return ZeroInfo(part(found.gated), reads, coded, number(exact(mean.energy) * shown), pj)
 
 
 def expected_zeros(nest: Nest, target: Target, cost: Evaluation, densities: Mapping[str, Fraction]) -> ZeroInfo:

@@ -52,6 +52,26 @@ def test_counts_are_those_of_all_trips() -> None:
     assert {check.name for check in verified.checks} == {"y", "z", nest.name}
 
 
+def test_zeros_are_those_of_all_trips() -> None:
+    """A state of which Relu makes a word zero gates the MACs that read it, in the trip that comes next."""
+    program = effc.compile(scan_model(), "eyeriss", time_limit=0.2)
+    values = {"x": random((2, 3)), "e": random((STEPS, 3))}
+    result = program.execute(values, zeros=True)
+    ((nest, _),) = nests(program)
+    states = [values["x"], *result.outputs["z"][:-1]]
+    gated = sum(3 * int(np.sum(state == 0)) for state in states)
+    assert result.zeros[nest.name].gated == gated > 0
+    report = program.measured(result)
+    found = report.layer(nest.name).zeros
+    assert found is not None
+    assert found == report.totals.zeros
+    assert found.gated_macs == gated
+    assert set(found.gated_reads["spad"].values()) == {gated}
+    coded = found.coded["DRAM"]["I"]
+    assert (coded.words, coded.nonzero) == (STEPS * 6, sum(int(np.count_nonzero(state)) for state in states))
+    assert 0 < found.energy < (report.layer(nest.name).energy or 0)
+
+
 def test_a_loop_that_ends_when_the_data_say() -> None:
     """Another number of trips in every run; what a trip counts is predicted, how often is counted."""
     made = while_model()
