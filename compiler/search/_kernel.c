@@ -24,6 +24,8 @@
 
 #include "kernel/empty.h"
 
+#include "kernel/known.h"
+
 #include "kernel/ragged.h"
 
 #include "kernel/relax.h"

@@ -1,6 +1,6 @@
 /* ---- branch and bound over boxes; the chains within a small one are combined ---- */
 
-enum { SMALL = 4 };
+enum { SMALL = 4, FEW = 16 };
 
 static const double DECISIVE = 0.6; /* what is dearer by this part of what is left is halved first */
 static const double AXES = 12;      /* how much sooner than events the trips on axes are halved */
@@ -181,24 +181,61 @@ static void join_rows(Join *w) {
     join(w, 0, one, ~(uint64_t)0);
 }
 
+/* Of the chains of a dim, all of which were found, the segments where each fan-out may stand; whether there are any for each. */
+static int narrow(const Boxes *q, int d, const Rows *rows, int *wanted) {
+    int some = 1;
+    for (int f = 0; f < q->s->F; f++) {
+        int all = 0;
+        for (int i = 0; i < rows->n; i++) all |= segments_of_row(q, d, rows->value + (size_t)i * rows->width, f);
+        some &= (wanted[f] &= all) != 0;
+    }
+    return some;
+}
+
+/* The dims, smallest first. */
+static void smallest_first(const S *s, int *order) {
+    for (int d = 0; d < s->D; d++) {
+        int at = d;
+        for (; at > 0 && s->bound[order[at - 1]] > s->bound[d]; at--) order[at] = order[at - 1];
+        order[at] = d;
+    }
+}
+
+/* All chains of the dims in a box, those of small dims first; whether all were found. Of larger dims only those are needed whose
+ * fan-outs stand where these have them. Up to the last one of which nothing was found before, if not all are wanted.
+ */
+static int list_all(Boxes *q, const Box *box, int all, Rows *rows, int *empty) {
+    const S *s = q->s;
+    int order[MAXD], wanted[MAXF], last = s->D - 1, whole = all;
+    smallest_first(s, order);
+    for (int f = 0; f < s->F; f++) wanted[f] = (2 << q->t->nmarks) - 1;
+    while (!all && last >= 0 && rows[order[last]].n) last--;
+    for (int i = 0; i <= last && !*empty; i++) {
+        int d = order[i];
+        if (!all && rows[d].n && s->bound[d] > FEW) continue;
+        rows[d].n = 0;
+        int found = ragged(q, box, d, most_of(all, 1), wanted, &rows[d]);
+        whole &= found;
+        *empty = found && (!rows[d].n || !narrow(q, d, &rows[d], wanted));
+    }
+    return whole;
+}
+
 /* Every combination of the chains in a box, or of those with one loop in a slot; whether nothing else can be in it. */
 static int search_box(Boxes *q, const Box *box, int all) {
     S *s = q->s;
     Join *w = calloc(1, sizeof *w);
-    int empty = 0, whole = all;
+    int empty = 0, whole = 0, anywhere[MAXF];
     w->q = q;
     w->n = q->t->nterms + q->t->nmarks + s->A;
+    for (int f = 0; f < s->F; f++) anywhere[f] = (2 << q->t->nmarks) - 1;
     for (int d = 0; d < s->D && !empty; d++) {
-        const Empty *known = known_empty(q, box, d);
+        const Empty *known = known_empty(q, box, d, anywhere);
         empty = known && known->whole;
     }
     box_bound(q, box);
-    for (int d = 0; d < s->D && !empty; d++) {
-        int found = ragged(q, box, d, all, &w->rows[d]);
-        if (!all && !w->rows[d].n) found = ragged(q, box, d, 1, &w->rows[d]);
-        whole &= found;
-        empty = found && !w->rows[d].n;
-    }
+    for (int d = 0; d < s->D && !empty && !all; d++) ragged(q, box, d, 0, anywhere, &w->rows[d]);
+    if (!empty) whole = list_all(q, box, all, w->rows, &empty);
     if (!empty && !s->stopped) join_rows(w);
     for (int d = 0; d < s->D; d++) free(w->rows[d].value), free(w->place[d]);
     free(w);
@@ -250,6 +287,44 @@ static double widest(Boxes *q, Box *box, double bound, int *dim, int **low, int 
     return large;
 }
 
+/* A box in which not all chains were looked for, as there were too many. */
+typedef struct Late {
+    const Plan *plan;
+    double bound;
+    Box box;
+} Late;
+
+enum { MOST_LATE = 1 << 12 };
+
+/* Puts off the rest of a box until it is known that its bound is below the best. With windows it has been looked at: chains that are
+ * found there are often of use elsewhere.
+ */
+static void put_off(Boxes *q, const Box *box, double bound) {
+    S *s = q->s;
+    if (!s->late) s->late = malloc(sizeof(Late) * MOST_LATE);
+    if (s->stopped || s->W || s->nlate == MOST_LATE) q->open = smaller(q->open, bound);
+    else s->late[s->nlate++] = (Late){q->plan, bound, *box};
+}
+
+static int by_lateness(const void *x, const void *y) {
+    const Late *a = x, *b = y;
+    if (a->bound != b->bound) return a->bound < b->bound ? -1 : 1;
+    if (a->plan != b->plan) return a->plan->number - b->plan->number;
+    return memcmp(&a->box, &b->box, sizeof a->box);
+}
+
+/* The rest of what was put off; the least bound of what was not looked at. */
+static double search_late(S *s) {
+    double open = INFINITY;
+    qsort(s->late, s->nlate, sizeof *s->late, by_lateness);
+    for (int i = 0; i < s->nlate && s->late[i].bound < s->best; i++) {
+        const Late *x = &s->late[i];
+        Boxes q = {s, &s->setting[x->plan->setting], x->plan, x->plan->form, s->best - 1, {{0}}, INFINITY};
+        if (s->stopped || !search_box(&q, &x->box, PATIENT)) open = smaller(open, x->bound);
+    }
+    return open;
+}
+
 static void search_boxes(Boxes *q, const Box *box, double bound) {
     S *s = q->s;
     int *low = NULL, *high = NULL, dim = 0;
@@ -267,7 +342,7 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
     if (large <= SMALL && search_box(q, box, 0)) return;
     if (bound > q->most) return;
     if (large == 1) {
-        if (!search_box(q, box, 1)) q->open = smaller(q->open, bound);
+        if (!search_box(q, box, 1) && !(s->W && search_box(q, box, PATIENT))) put_off(q, box, bound);
         return;
     }
     int first = *low, last = *high, middle = (int)sqrt((double)first * last);
@@ -294,6 +369,7 @@ static int by_plan(const void *x, const void *y) {
 static double search_round_of_plans(S *s, double most) {
     double open = INFINITY;
     s->best = most + 1;
+    s->nlate = 0;
     for (int i = 0; i < s->nplans && s->plan[i].bound < s->best; i++) {
         const Plan *p = &s->plan[i];
         Boxes q = {s, &s->setting[p->setting], p, p->form, s->best - 1, {{0}}, INFINITY};
@@ -316,9 +392,12 @@ static void search_plans(S *s, double most) {
     while (!s->stopped) {
         limit = smaller(limit, most);
         open = search_round_of_plans(s, limit);
-        s->lower = larger(s->lower, smaller(s->best, ceil(open)));
         most = smaller(most, s->worth);
-        if (s->found || limit >= most) break;
+        int last = s->found || limit >= most;
+        if (last) open = smaller(open, search_late(s));
+        for (int i = 0; i < s->nlate && !last; i++) open = smaller(open, s->late[i].bound);
+        s->lower = larger(s->lower, smaller(s->best, ceil(open)));
+        if (last) break;
         limit = floor + 2 * (limit - floor) + 1;
     }
     if (s->partial) s->lower = -INFINITY;

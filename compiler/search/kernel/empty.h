@@ -4,6 +4,7 @@ enum { EMPTIES = 1 << 12, MOST_EMPTIES = 1 << 16 };
 
 typedef struct Empty {
     struct Empty *next;
+    int wanted[MAXF]; /* the segments where fan-outs were to stand */
     int plan, dim, whole, n, limit[]; /* whether all chains were looked for; the limits of the dim's counts and trips */
 } Empty;
 
@@ -21,19 +22,26 @@ static Empty **bucket_of(S *s, int plan, int dim, const int *limit, int n) {
     return &s->empty[(hash ^ hash >> 32) % EMPTIES];
 }
 
-static const Empty *known_empty(const Boxes *q, const Box *box, int d) {
+static int covers(const Boxes *q, const Empty *e, const int *wanted) {
+    for (int f = 0; f < q->s->F; f++)
+        if (wanted[f] & ~e->wanted[f]) return 0;
+    return 1;
+}
+
+static const Empty *known_empty(const Boxes *q, const Box *box, int d, const int *wanted) {
     int limit[2 * (MAXV + MAXA)], n = limits_of(q, box, d, limit);
     for (const Empty *e = *bucket_of(q->s, q->plan->number, d, limit, n); e; e = e->next)
-        if (e->plan == q->plan->number && e->dim == d && e->n == n && !memcmp(e->limit, limit, sizeof(int) * n)) return e;
+        if (e->plan == q->plan->number && e->dim == d && e->n == n && !memcmp(e->limit, limit, sizeof(int) * n) && covers(q, e, wanted)) return e;
     return NULL;
 }
 
-static void note_empty(const Boxes *q, const Box *box, int d, int whole) {
+static void note_empty(const Boxes *q, const Box *box, int d, const int *wanted, int whole) {
     int limit[2 * (MAXV + MAXA)], n = limits_of(q, box, d, limit);
     if (q->s->nempty == MOST_EMPTIES) return;
     Empty **bucket = bucket_of(q->s, q->plan->number, d, limit, n), *e = malloc(sizeof *e + sizeof(int) * n);
     e->next = *bucket, e->plan = q->plan->number, e->dim = d, e->whole = whole, e->n = n;
     memcpy(e->limit, limit, sizeof(int) * n);
+    memcpy(e->wanted, wanted, sizeof e->wanted);
     *bucket = e;
     q->s->nempty++;
 }

@@ -194,9 +194,14 @@ static void release(S *s) {
     free(s->lists);
     free(s->placement);
     free(s->setting);
-    for (int i = 0; i < s->nplans; i++) free(s->plan[i].form);
+    for (int i = 0; i < s->nplans; i++) {
+        for (int d = 0; d < s->D; d++) free(s->plan[i].known[d].value);
+        free(s->plan[i].known);
+        free(s->plan[i].form);
+    }
     free(s->plan);
     forget_empty(s);
+    free(s->late);
     free(s->data);
     free(s->front);
 }

@@ -7,6 +7,7 @@
 /* A relation of the counts x and y: by how many trips on axes they differ. */
 typedef struct {
     short x, y, axes, only; /* `only`: it holds only where these axes have no trips */
+    short more;             /* axes whose digits y has and x has not, if y has all others of x */
 } Relation;
 
 typedef struct {
@@ -14,6 +15,7 @@ typedef struct {
     int usable;                   /* axes, as bits */
     int overflow;                 /* there are more counts than there is room for */
     Slots slots;
+    int room[MAXS];               /* by slot: loops that marks irrelevant to the dim may have separated */
     int ncounts, of[MAXJ + MAXM]; /* which count each factor is, or -1: one */
     int all[MAXJ];                /* which count is that of all pieces, or residues, if a sweep leaves less of them; or -1 */
     int residues[MAXM];           /* which count is that of the residues in the tile of each mark */
@@ -21,6 +23,7 @@ typedef struct {
     const Win *win;               /* of dims that a window couples, and whether this is the inner one */
     int inner;
     unsigned must;                /* slots that need a loop: there sweeps begin */
+    uint64_t joint;               /* counts of the digits of several axes alone */
     unsigned several;             /* counts that are two at least: such a loop is outside */
     int ntiles, nevents, ncovers;
     Relation tiles[MAXR], events[MAXR]; /* of tiles to those around them, of events to those further in */
@@ -34,10 +37,15 @@ typedef struct {
     int least[MAXD][MAXA], most[MAXD][MAXA];   /* trips */
 } Box;
 
+typedef struct Rows {
+    int *value, width, n, capacity; /* records: counts, trips, places of the fan-outs, number of loops, loops */
+} Rows;
+
 typedef struct Plan {
     int setting, order[MAXM];
     Sweeps sweeps;
-    Form *form; /* by dim */
+    Form *form;         /* by dim */
+    Rows *known;        /* by dim: chains that were found, see known.h */
     double bound;
     int number;
 } Plan;
@@ -90,9 +98,10 @@ static void count_sweeps(const Setting *t, const Plan *plan, Form *form) {
     }
 }
 
-static void add_relation(Form *form, Relation *list, int *n, int x, int y, int axes, int only) {
+static void add_relation(Form *form, Relation *list, int *n, int x, int y, int axes, int only, int more) {
+    axes &= form->usable, only &= form->usable, more &= form->usable;
     if (*n == MAXR) form->overflow = 1;
-    else list[(*n)++] = (Relation){(short)x, (short)y, (short)(axes & form->usable), (short)(only & form->usable)};
+    else list[(*n)++] = (Relation){(short)x, (short)y, (short)axes, (short)only, (short)(axes ? 0 : more)};
 }
 
 /* Events within events: of pieces and residues there are no fewer, and as many where no axis has trips. */
@@ -100,10 +109,10 @@ static void relate_pair(Form *form, int i, int k) {
     const Count *x = &form->count[i], *y = &form->count[k];
     int differ = x->axes & ~y->axes;
     if (x->boundary > y->boundary) return; /* all loops of x, but for axes, are of y */
-    if (x->what == DIGITS) add_relation(form, form->events, &form->nevents, i, k, differ, 0);
-    else if (x->what == y->what && x->until <= y->until) add_relation(form, form->events, &form->nevents, i, k, 0, differ);
+    if (x->what == DIGITS) add_relation(form, form->events, &form->nevents, i, k, differ, 0, y->axes & ~x->axes);
+    else if (x->what == y->what && x->until <= y->until) add_relation(form, form->events, &form->nevents, i, k, 0, differ, 0);
     else if (x->what == PIECES || form->win->modulus == 1)
-        add_relation(form, form->events, &form->nevents, i, k, 0, form->usable);
+        add_relation(form, form->events, &form->nevents, i, k, 0, form->usable, 0);
 }
 
 /* The axes over which a tile must be counted to cover what one of the events does not tell apart, or -1. */
@@ -118,13 +127,26 @@ static void relate(Form *form) {
         for (int k = 0; k < form->ncounts; k++) {
             const Count *y = &form->count[k];
             if (k != i && !x->tile && !y->tile) relate_pair(form, i, k);
-            if (!x->tile && y->what == DIGITS && cover(y, x) >= 0) add_relation(form, form->covers, &form->ncovers, i, k, cover(y, x), 0);
+            if (!x->tile && y->what == DIGITS && cover(y, x) >= 0) add_relation(form, form->covers, &form->ncovers, i, k, cover(y, x), 0, 0);
             if (k == i || !x->tile || !y->tile || x->what != DIGITS || y->what != DIGITS) continue;
             if (y->boundary <= x->boundary) /* x is inside y, but for axes fixed for y alone */
-                add_relation(form, form->tiles, &form->ntiles, i, k, y->axes & ~x->axes, 0);
+                add_relation(form, form->tiles, &form->ntiles, i, k, y->axes & ~x->axes, 0, x->axes & ~y->axes);
         }
     }
     form->covered[form->ncounts] = form->ncovers;
+}
+
+/* How many loops each slot may have that no fan-out separates: one more than the marks that the dim is irrelevant to around its
+ * segment; or as many as a slot further in, where these may have been moved out of it.
+ */
+static void make_room(const S *s, const Setting *t, const int *order, Form *form) {
+    for (int k = form->K - 1; k >= 0; k--) {
+        int first = form->slots.segment[k], last = first;
+        while (first > 0 && s->class[t->operand[order[first - 1]]][form->dim] == IRRELEVANT) first--;
+        while (last < t->nmarks && s->class[t->operand[order[last]]][form->dim] == IRRELEVANT) last++;
+        form->room[k] = last - first + 1;
+        if (k + 1 < form->K && form->slots.inner[k + 1]) form->room[k] = most_of(form->room[k], form->room[k + 1]);
+    }
 }
 
 static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, Form *form) {
@@ -139,6 +161,7 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
     form->D = s->bound[dim];
     form->K = form->slots.nslots;
     form->extra = s->F;
+    make_room(s, t, order, form);
     count_sweeps(t, plan, form);
     for (int a = 0; a < s->A; a++)
         if (s->size[a] > 1 && s->allowed[a] >> dim & 1) form->usable |= 1 << a;
@@ -169,6 +192,10 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
         form->fewer[m] = border && form->win->inner > form->win->alike + form->win->both ? add_count(form, form->usable, fewer) : -1;
         form->extra += !relevant;
     }
+    for (int i = 0; i < form->ncounts; i++) {
+        const Count *x = &form->count[i];
+        if (!x->tile && x->what == DIGITS && !x->boundary && x->axes & (x->axes - 1)) form->joint |= (uint64_t)1 << i;
+    }
     relate(form);
 }
 
@@ -186,10 +213,15 @@ static void whole_box(const S *s, const Form *form, Box *box) {
     }
 }
 
-static double most_trips(const S *s, const Box *box, int d, int axes) {
+/* The digits that some axes have together at most; the counts of the digits of several axes limit them, too. */
+static double most_trips(const S *s, const Form *form, const Box *box, int d, int axes) {
     double n = 1;
     for (int a = 0; a < s->A; a++)
         if (axes >> a & 1) n *= box->most[d][a];
+    for (int i = 0; i < form->ncounts && form->joint >> i && n > 1; i++) {
+        int others = axes & ~form->count[i].axes;
+        if (form->joint >> i & 1 && others != axes) n = smaller(n, box->high[d][i] * (others ? most_trips(s, form, box, d, others) : 1));
+    }
     return n;
 }
 
@@ -207,19 +239,38 @@ static int lower(int *value, double to) {
     return 1;
 }
 
+/* The digits that some axes have together at least: of the steps of the outer one all but the last are full. */
+static double least_trips(const S *s, const Box *box, int d, int axes) {
+    int trips[MAXA], n = 0;
+    double all = 1;
+    for (int a = 0; a < s->A; a++) {
+        if (!(axes >> a & 1) || box->least[d][a] == 1) continue;
+        int at = n++;
+        for (; at > 0 && trips[at - 1] < box->least[d][a]; at--) trips[at] = trips[at - 1];
+        trips[at] = box->least[d][a];
+    }
+    for (int i = 0; i < n; i++) all = i ? (trips[i] - 1) * all + 1 : trips[i];
+    return all;
+}
+
 /* What a count of events is at least: each covers no more indices than a tile. */
 static double least_events(const S *s, const Form *form, const Box *box, int d, int i) {
     const Count *c = &form->count[i];
-    double covered = form->D, least = 1;
-    if (c->boundary == form->K) covered = smaller(covered, most_trips(s, box, d, form->usable & ~c->axes));
+    double covered = form->D, least = least_trips(s, box, d, c->axes);
+    if (c->boundary == form->K) covered = smaller(covered, most_trips(s, form, box, d, form->usable & ~c->axes));
     for (int r = form->covered[i]; r < form->covered[i + 1]; r++) {
         const Relation *x = &form->covers[r];
         double n = box->high[d][x->y];
-        if (n < covered) covered = smaller(covered, n * most_trips(s, box, d, x->axes));
+        if (n < covered) covered = smaller(covered, n * most_trips(s, form, box, d, x->axes));
     }
-    for (int a = 0; a < s->A; a++)
-        if (c->axes >> a & 1) least = larger(least, box->least[d][a]);
     return larger(least, ceil(form->D / covered));
+}
+
+/* Digits within digits: x has all of y but for some trips, and y has more by the steps of other axes from the first one on. */
+static int relate_counts(const S *s, const Form *form, Box *box, int d, const Relation *x) {
+    double n = x->axes ? most_trips(s, form, box, d, x->axes) : 1, more = x->more ? least_trips(s, box, d, x->more) - 1 : 0;
+    int changed = lower(&box->high[d][x->x], box->high[d][x->y] * n - more);
+    return changed | raise(&box->low[d][x->y], box->low[d][x->x] / n + more);
 }
 
 /* Tiles within tiles. */
@@ -228,18 +279,14 @@ static int relate_tiles(const S *s, const Form *form, Box *box, int d) {
     for (int i = 0; i < form->ncounts; i++) {
         const Count *x = &form->count[i];
         if (!x->tile || x->what != DIGITS) continue;
-        if (!x->boundary) changed |= raise(&low[i], form->D / most_trips(s, box, d, x->axes));
+        if (!x->boundary) changed |= raise(&low[i], form->D / most_trips(s, form, box, d, x->axes));
+        changed |= raise(&low[i], least_trips(s, box, d, form->usable & ~x->axes));
         for (int a = 0; a < s->A; a++)
-            if (form->usable & ~x->axes & 1 << a) {
-                changed |= raise(&low[i], box->least[d][a]);
-                changed |= lower(&box->most[d][a], high[i]);
-            }
+            if (form->usable & ~x->axes & 1 << a) changed |= lower(&box->most[d][a], high[i]);
     }
     for (int r = 0; r < form->ntiles; r++) {
         const Relation *x = &form->tiles[r];
-        double n = most_trips(s, box, d, x->axes);
-        changed |= lower(&high[x->x], high[x->y] * n);
-        changed |= raise(&low[x->y], low[x->x] / n);
+        changed |= relate_counts(s, form, box, d, x);
     }
     for (int i = 0; i < form->ncounts; i++)
         if (low[i] > high[i]) return -1;
@@ -251,10 +298,8 @@ static int relate_events(const S *s, const Form *form, Box *box, int d) {
     int changed = 0, *low = box->low[d], *high = box->high[d];
     for (int r = 0; r < form->nevents; r++) {
         const Relation *x = &form->events[r];
-        if (x->only && most_trips(s, box, d, x->only) > 1) continue;
-        double n = most_trips(s, box, d, x->axes);
-        changed |= raise(&low[x->y], low[x->x] / n);
-        changed |= lower(&high[x->x], high[x->y] * n);
+        if (x->only && most_trips(s, form, box, d, x->only) > 1) continue;
+        changed |= relate_counts(s, form, box, d, x);
     }
     for (int i = 0; i < form->ncounts; i++)
         if (low[i] > high[i]) return -1;
@@ -353,7 +398,7 @@ static int full_within(const S *s, const Form *form, const Box *box, int d, int 
     for (int a = 0; a < s->A; a++)
         if (c->axes >> a & 1) full *= box->least[d][a] > 2 ? box->least[d][a] - 1 : 1;
     if (full > x->low + x->high) return 1;
-    if (x->high > 1 || most_trips(s, box, d, form->usable) > 1) return 0;
+    if (x->high > 1 || most_trips(s, form, box, d, form->usable) > 1) return 0;
     for (int k = 0; k < form->ncounts; k++) { /* tiles of neighbours, in time only: the second full one, unless it is the last */
         const Count *y = &form->count[k];
         if (!y->tile && y->what == DIGITS && y->boundary == c->boundary && box->low[d][k] >= y->boundary + form->extra + 2) return 1;
@@ -379,7 +424,7 @@ static int relate_words(const S *s, const Form *form, Box *box, int d) {
                 changed |= lower(&high[k], most_inside(x, form->D, high[i]));
             }
             if (y->tile || cover(&form->count[i], y) < 0) continue;
-            double apart = most_trips(s, box, d, cover(&form->count[i], y));
+            double apart = most_trips(s, form, box, d, cover(&form->count[i], y));
             tiles = smaller(tiles, high[k] * apart);
             if (high[i] > least) changed |= raise(&low[k], points / ((high[i] - least) * apart));
         }
@@ -407,11 +452,13 @@ static int need_cover(const S *s, const Form *form, Box *box, int d, int i) {
     int changed = 0, end = form->covered[i + 1] + (c->boundary == form->K);
     for (int r = form->covered[i]; r < end; r++) {
         int last = r == form->covered[i + 1], axes = last ? form->usable & ~c->axes : form->covers[r].axes;
-        double all = most_trips(s, box, d, axes) * (last ? 1 : box->high[d][form->covers[r].y]);
+        double all = most_trips(s, form, box, d, axes) * (last ? 1 : box->high[d][form->covers[r].y]);
         if (all < covered) return -1;
         if (!last) changed |= raise(&box->low[d][form->covers[r].y], covered * box->high[d][form->covers[r].y] / all);
         for (int a = 0; a < s->A; a++)
             if (axes >> a & 1) changed |= raise(&box->least[d][a], covered * box->most[d][a] / all);
+        for (int k = 0; k < form->ncounts && form->joint >> k; k++)
+            if (form->joint >> k & 1 && !(axes & ~form->count[k].axes)) changed |= raise(&box->low[d][k], covered * most_trips(s, form, box, d, axes) / all);
     }
     for (int a = 0; a < s->A; a++)
         if (c->axes >> a & 1) changed |= lower(&box->most[d][a], events);
@@ -478,7 +525,7 @@ static double box_bound(Boxes *q, const Box *box) {
 /* Without trips, tiles that some loops make: of one more than these one at least is full, see docs/search.md. */
 static int relate_full(const S *s, const Form *form, Box *box, int d) {
     int changed = 0, *low = box->low[d], *high = box->high[d];
-    if (most_trips(s, box, d, form->usable) > 1) return 0;
+    if (most_trips(s, form, box, d, form->usable) > 1) return 0;
     for (int i = 0; i < form->ncounts; i++) {
         const Count *c = &form->count[i];
         if (c->tile || c->what != DIGITS || low[i] == form->D) continue;
@@ -632,6 +679,7 @@ static void add_plan(S *s, Plan plan) {
         free(plan.form);
         return;
     }
+    plan.known = calloc(s->D, sizeof(Rows));
     if (s->nplans == s->cplans) s->plan = realloc(s->plan, sizeof(Plan) * (s->cplans = 2 * s->cplans + 64));
     s->plan[s->nplans++] = plan;
 }

@@ -6,10 +6,6 @@
  */
 
 typedef struct {
-    int *value, width, n, capacity; /* records: counts, trips, places of the fan-outs, number of loops, loops */
-} Rows;
-
-typedef struct {
     Boxes *q;
     const Form *form;
     const Box *box;
@@ -26,9 +22,12 @@ typedef struct {
     int cut;     /* there was too much */
     int priced;  /* something was left out for what it costs */
     int low[MAXF], high[MAXF]; /* slots of the loops just outside and just inside each fan-out */
+    int wanted[MAXF];          /* the segments where other dims may have each fan-out, as bits */
+    int nrivals;
+    const int *rival[2 * MOST_KNOWN]; /* chains elsewhere, or with other trips, that may be as good */
 } Ragged;
 
-enum { MOST_EXTRA = 20000 };
+enum { MOST_EXTRA = 20000, PATIENT = 2, PATIENCE = 50 };
 
 /* Counts work; whether there was too much. */
 static int tired(Ragged *r) {
@@ -61,6 +60,12 @@ static int words_between(const Ragged *r, const Count *c, int extent) {
         if (r->station[i] >= AXIS && !(c->axes >> (r->station[i] - AXIS) & 1)) return 0;
     int step = r->step[fixed], all = fixed + 1 < r->n ? r->step[fixed + 1] : extent;
     return 2 * step <= all && step >= w->low && 2 * step <= r->D - w->high ? with_outside(w, step) : 0;
+}
+
+/* The pieces that the loops placed make, as many of which remain in the window that they are: none are joined by loops outside. */
+static int pieces_so_far(const Ragged *r, const Count *c, int extent) {
+    Chain chain = {extent, r->n, r->station, r->step};
+    return in_order(&chain, c) ? 1 : pieces_without_sweep(&chain, c, r->form->win->reach);
 }
 
 /* What a count is at least, whatever loops stand outside those placed, the extent of which is `extent`. */
@@ -101,29 +106,31 @@ static void open_fanouts(Ragged *r, int left) {
         else if (!(r->fans >> f & 1)) r->low[f] = -1, r->high[f] = r->K;
 }
 
-/* The segments where a fan-out may stand, as bits, by the slots of the loops just outside and just inside it. */
-static int segments(const Ragged *r, int low, int high) {
-    const Slots *slots = &r->form->slots;
-    int first = low < 0 ? 0 : slots->segment[low], last = high == r->K ? r->q->t->nmarks : slots->segment[high];
-    return (2 << last) - (1 << first);
+/* Whether a chain has no count above those in `value`; then what it leaves open of the segments of the fan-outs remains. */
+static int rivals(const Ragged *r, const int *x, int *open, int *left) {
+    int several = r->fans & (r->fans - 1);
+    for (int k = 0; k < r->form->ncounts; k++)
+        if (x[k] > r->value[k]) return 0;
+    *left = 0;
+    for (int f = 0; f < r->q->s->F; f++) {
+        int rest = open[f] & ~segments_of_row(r->q, r->d, x, f);
+        if (!several && r->fans >> f & 1) open[f] = rest; /* what one chain leaves open another may have */
+        *left |= rest;
+    }
+    return 1;
 }
 
 /* Whether chains found are as good as any with the counts in `value`, wherever the fan-outs of that may stand. */
 static int dominated(const Ragged *r) {
-    int F = r->q->s->F, C = r->form->ncounts, open[MAXF], several = r->fans & (r->fans - 1);
-    for (int f = 0; f < F; f++) open[f] = segments(r, r->low[f], r->high[f]);
-    for (int i = r->first; i < r->rows->n; i++) {
-        const int *x = r->rows->value + (size_t)i * r->rows->width, *place = x + C + r->q->s->A;
-        int k = 0, left = 0;
-        while (k < C && x[k] <= r->value[k]) k++;
-        if (k < C) continue;
-        for (int f = 0; f < F; f++) {
-            int rest = open[f] & ~segments(r, place[2 * f], place[2 * f + 1]);
-            if (!several && r->fans >> f & 1) open[f] = rest; /* what one chain leaves open another may have */
-            left |= rest;
-        }
-        if (!left) return 1;
+    int open[MAXF], left;
+    for (int f = 0; f < r->q->s->F; f++) {
+        open[f] = segments(r->q->t, r->form, r->low[f], r->high[f]) & r->wanted[f];
+        if (!open[f]) return 1;
     }
+    for (int i = 0; i < r->nrivals; i++)
+        if (rivals(r, r->rival[i], open, &left) && !left) return 1;
+    for (int i = r->first; i < r->rows->n; i++)
+        if (rivals(r, r->rows->value + (size_t)i * r->rows->width, open, &left) && !left) return 1;
     return 0;
 }
 
@@ -164,6 +171,8 @@ static int hopeless(Ragged *r, int extent, int left) {
     int64_t *discarded = r->q->s->discarded;
     for (int i = 0; i < form->ncounts; i++) {
         r->value[i] = most_of(count_at_least(r, &form->count[i], extent), r->box->low[r->d][i]);
+        if (form->count[i].what == PIECES && r->value[i] <= r->box->high[r->d][i])
+            r->value[i] = most_of(r->value[i], pieces_so_far(r, &form->count[i], extent));
         if (r->value[i] > r->box->high[r->d][i]) {
             discarded[LARGE]++;
             return form->count[i].tile ? TOO_LARGE : HOPELESS;
@@ -175,17 +184,35 @@ static int hopeless(Ragged *r, int extent, int left) {
 }
 
 static void keep_chain(Ragged *r) {
-    Rows *rows = r->rows;
+    int row[MAXV + MAXA + 2 * MAXF + 1 + MAXL] = {0}, *at = row;
     int A = r->q->s->A, C = r->form->ncounts;
-    if (rows->n == rows->capacity)
-        rows->value = realloc(rows->value, sizeof(int) * rows->width * (rows->capacity = 2 * rows->capacity + 64));
-    int *at = rows->value + (size_t)rows->n++ * rows->width;
     memcpy(at, r->value, sizeof(int) * C);
     memcpy(at + C, r->trips, sizeof(int) * A);
     at += C + A;
     for (int f = 0; f < MAXF; f++) *at++ = r->low[f], *at++ = r->high[f];
     *at++ = r->n;
     for (int i = r->n - 1; i >= 0; i--) *at++ = r->step[i] * 64 + r->station[i];
+    add_row(r->rows, row);
+}
+
+/* The chains known that are of use: those of the box with these trips, and those that may be as good as some. */
+static void meet(Ragged *r) {
+    const Rows *known = &r->q->plan->known[r->d];
+    int C = r->form->ncounts, A = r->q->s->A;
+    r->nrivals = 0;
+    for (int i = 0; i < known->n; i++) {
+        const int *x = known->value + (size_t)i * known->width;
+        int more = 0, same = !memcmp(x + C, r->trips, sizeof(int) * A), at = where(r->q, r->box, r->d, x);
+        for (int a = 0; a < A; a++) more |= x[C + a] > r->trips[a];
+        if (more || at == ELSEWHERE) continue;
+        if (at == BELOW || !same) {
+            r->rival[r->nrivals++] = x;
+            continue;
+        }
+        memcpy(r->value, x, sizeof(int) * C);
+        for (int f = 0; f < r->q->s->F; f++) r->low[f] = x[C + A + 2 * f], r->high[f] = x[C + A + 2 * f + 1];
+        if (!too_dear(r) && !dominated(r)) add_row(r->rows, x);
+    }
 }
 
 /* Counts of digits, or all others, of the chain that is finished; whether they are in the box. */
@@ -224,6 +251,7 @@ typedef struct {
     int left;          /* fan-outs still to be placed, as bits */
     int must;          /* the slot needs a loop */
     int loops, extra;  /* loops in the slot so far; loops that are to stand beside another of their slot */
+    int apart;         /* how many of these fan-outs may still separate */
     int last;          /* what was placed last */
 } State;
 
@@ -238,7 +266,15 @@ static void push(Ragged *r, int station, int step) {
 
 /* Whether the slot has room for a loop. */
 static int may_loop(const Ragged *r, const State *at) {
-    return r->deep ? !at->loops || at->extra : !at->loops && !r->form->slots.inner[at->slot];
+    if (!at->loops) return r->deep || !r->form->slots.inner[at->slot];
+    return at->extra && (at->apart || at->loops < r->form->room[at->slot]);
+}
+
+/* Whether this slot and those further out have room for the loops that are to stand beside others. */
+static int roomy(const Ragged *r, const State *at) {
+    int room = at->apart + most_of(0, r->form->room[at->slot] - most_of(at->loops, 1));
+    for (int k = 0; k < at->slot; k++) room += r->form->room[k] - 1;
+    return room >= at->extra;
 }
 
 /* Whether the outermost loop of an inner slot can be moved out of it: not if pars stand outside it, where other dims may want them. */
@@ -276,7 +312,7 @@ static void cross_mark(Ragged *r, State at) {
     r->inside[at.slot] = r->n;
     r->extent[at.slot] = at.extent;
     if (!hopeless(r, at.extent, at.left)) {
-        State next = {at.slot - 1, at.extent, at.left, needed, 0, at.extra, MARK};
+        State next = {at.slot - 1, at.extent, at.left, needed, 0, at.extra, at.apart, MARK};
         ragged_slot(r, next);
     }
     r->crossed = crossed;
@@ -313,6 +349,7 @@ static void place_loop(Ragged *r, State at) {
     for (int f = 0; f < s->F; f++)
         if (closed >> f & 1) r->low[f] = at.slot || r->form->slots.segment[0] ? at.slot : -1;
     if (at.loops) at.extra--;
+    if (at.loops >= r->form->room[at.slot]) at.apart--;
     at.loops++;
     at.last = LOOP;
     push(r, at.slot, step);
@@ -345,6 +382,7 @@ static void ragged_slot(Ragged *r, State at) {
         if (!at.left && !at.extra && (at.loops ? !may_leave(r, &at) : !at.must)) finish_chain(r);
         return;
     }
+    if (!roomy(r, &at)) return;
     if (at.slot) cross_mark(r, at);
     for (int f = 0; f < r->q->s->F && at.last != MARK; f++)
         if (at.left >> f & 1) place_fanout(r, at, f);
@@ -376,12 +414,13 @@ static void ragged_trips(Ragged *r) {
     for (int f = 0; f < s->F; f++)
         if (s->fanaxes[f] & r->with_trips) r->fans |= 1 << f;
     r->first = r->rows->n;
-    for (int pass = 0; pass <= r->all * (r->form->extra + 1) && !s->stopped && !r->cut; pass++) {
+    meet(r);
+    for (int pass = 0; pass <= (r->all ? r->form->extra + 1 : 0) && !s->stopped && !r->cut; pass++) {
         int extra = pass ? pass - 1 : 0;
         if (pass && best_known(r)) break;
         r->deep = pass > 0;
-        r->end = pass ? s->work + MOST_EXTRA : INT64_MAX;
-        State at = {r->K - 1, 1, r->fans, 0, 0, extra, PARS};
+        r->end = pass ? s->work + MOST_EXTRA * (int64_t)(r->all == PATIENT ? PATIENCE : 1) : INT64_MAX;
+        State at = {r->K - 1, 1, r->fans, 0, 0, extra, s->F, PARS};
         r->n = 0;
         r->crossed = r->K;
         r->inside[r->K] = 0;
@@ -401,8 +440,10 @@ static void ragged_axes(Ragged *r, int axis) {
     }
 }
 
-/* The chains of a dim within a box, the other dims costing what they cost there at least; whether all were found. */
-static int ragged(Boxes *q, const Box *box, int d, int all, Rows *rows) {
+/* The chains of a dim within a box, the other dims costing what they cost there at least, with each fan-out in one of the segments
+ * wanted; whether all were found.
+ */
+static int ragged(Boxes *q, const Box *box, int d, int all, const int *wanted, Rows *rows) {
     Ragged r;
     memset(&r, 0, sizeof r);
     r.q = q, r.form = &q->form[d], r.box = box, r.rows = rows, r.d = d, r.all = all;
@@ -416,9 +457,12 @@ static int ragged(Boxes *q, const Box *box, int d, int all, Rows *rows) {
         if (q->s->timed || (r.form->of[j] >= 0 && value > 0)) r.base[j] = value;
         else r.rest += value * q->f[d][j];
     }
-    const Empty *known = known_empty(q, box, d);
-    if (known) return known->whole;
+    memcpy(r.wanted, wanted, sizeof r.wanted);
+    const Empty *known = known_empty(q, box, d, wanted);
+    if (known && (known->whole || all < PATIENT)) return known->whole;
+    int first = rows->n;
     ragged_axes(&r, 0);
-    if (all && !rows->n && !r.priced && !q->s->stopped) note_empty(q, box, d, !r.cut);
+    for (int i = first; i < rows->n; i++) know(q, d, rows->value + (size_t)i * rows->width, rows->width);
+    if (all && !rows->n && !r.priced && !q->s->stopped) note_empty(q, box, d, wanted, !r.cut);
     return !r.cut;
 }

@@ -147,6 +147,30 @@ static int pieces_of(const Chain *c, const Count *x, int reach) {
     return pieces;
 }
 
+enum { MOST_KEYS = 1 << 10 };
+
+/* The pieces of an outer dim that does not sweep, if tiles are few enough to have them all at once; else 0. */
+static int pieces_without_sweep(const Chain *c, const Count *x, int reach) {
+    int last[MOST_KEYS], trips[64], role[64], keys = 1, pieces = 0;
+    for (int i = c->n - 1; i >= 0; i--) {
+        trips[i] = up(i + 1 < c->n ? c->step[i + 1] : c->D, c->step[i]);
+        role[i] = role_of(c, x, i);
+        if (role[i] == SWEEP || role[i] == UNITED) return 0;
+        if (role[i] == FIXED && (keys *= trips[i]) > MOST_KEYS) return 0;
+    }
+    for (int k = 0; k < keys; k++) last[k] = -1 - reach;
+    for (int index = 0; index < c->D; index++) {
+        int rest = index, key = 0;
+        for (int i = c->n - 1; i >= 0; i--) {
+            if (role[i] == FIXED) key = key * trips[i] + rest / c->step[i];
+            rest %= c->step[i];
+        }
+        pieces += index - last[key] > reach;
+        last[key] = index;
+    }
+    return pieces;
+}
+
 /* The residues of an inner dim: of each fixed tile, and of a sweep those that come anew. */
 static int residues_of(const Chain *c, const Count *x, int modulus) {
     Index *p = indices_of(c, x);

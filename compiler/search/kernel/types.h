@@ -127,6 +127,7 @@ typedef struct {
 
 struct Plan;
 struct Empty;
+struct Late;
 
 __extension__ typedef __int128 Exact;
 
@@ -161,6 +162,8 @@ typedef struct {
     int nplans, cplans;
     struct Empty **empty; /* see empty.h */
     int nempty;
+    struct Late *late; /* boxes of which not all was looked at in a round, see boxes.h */
+    int nlate;
     int64_t *data;
     double worth;    /* the least answer of the judge */
     PyObject *judge; /* asked what each schedule found costs, if bounds are all that is known here; see judged() */
