@@ -86,6 +86,12 @@ class _Form:
                 f"[{directions}, {gates}, {x[2]}] and [{directions}, {gates}, {hidden}]",
             )
         steps, batch = (x[1], x[0]) if layout else (x[0], x[1])
+        state = (batch, directions, hidden) if layout else (directions, batch, hidden)
+        others = {"bias": (directions, 2 * gates), "sequence_lens": (batch,), "initial_h": state, "initial_c": state}
+        for position, (name, shape) in enumerate({**others, "peepholes": (directions, 3 * hidden)}.items(), 3):
+            tensor = node.input(position)
+            if tensor is not None and tensor.shape not in (None, shape):
+                raise node.error(f"{name} has the shape {list(tensor.shape or ())}", str(list(shape)))
         if op == "LSTM" and node.attributes.get("clip", 0.0) > 0:
             raise NotANest("clip: onnxruntime's LSTM clips its output gate otherwise than ONNX says")
         return cls(node, op, layout, directions, steps, batch, hidden)

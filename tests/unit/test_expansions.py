@@ -12,6 +12,7 @@ from onnx_models import assert_close, assert_equal_to_onnxruntime, model, node, 
 
 from effc.backends.host import run_model
 from effc.backends.reference import reference_run
+from effc.compiler.errors import InputError
 from effc.compiler.frontend.from_onnx import lower
 from effc.ir.bodies import every_op
 from effc.ir.graph import ControlOp, NestOp, NodeOp
@@ -265,6 +266,16 @@ def test_names_tell_where_a_nest_comes_from() -> None:
     cell = helper.make_node("RNN", ["x", "w", "r"], ["y"], name="/encoder/RNN", hidden_size=4)
     graph = lower(model([cell], {"x": (2, 1, 5)}, weights))
     assert all(op.name.startswith("encoder_RNN_") for op in graph.nests)
+
+
+def test_states_of_another_size_are_refused_by_name() -> None:
+    """As PyTorch exports an LSTM with projections: the node is named, not one that takes its place."""
+    weights = {"w": random((1, 16, 3)), "r": random((1, 16, 4)), "c": random((1, 2, 8))}
+    made = model([node("LSTM", "x w r . . . c", "y", hidden_size=4)], {"x": (5, 2, 3)}, weights)
+    with pytest.raises(
+        InputError, match=r"LSTM 'lstm1': error: initial_c has the shape \[1, 2, 8\]\n *expected: *\[1, 2, 4\]"
+    ):
+        lower(made)
 
 
 def contrib_model(op: str, shapes: dict[str, tuple[int, ...]], **attributes: Any) -> onnx.ModelProto:
