@@ -68,6 +68,12 @@ RAGGED = 10_000_000
 BOUNDED = 1_500_000
 """The same where ports are limited: more work seldom finds more there, or a better bound."""
 
+SLID = 300_000
+"""The same where windows slide there, too."""
+
+WIDER = Fraction(26, 25)
+"""A schedule of a nest that is a little larger may cost so much more there."""
+
 SWEPT = 11_000_000
 """The same for that of a nest with windows."""
 
@@ -195,23 +201,26 @@ def first(nest: Nest, target: Target, objective: str) -> Schedule | None:
     return _solve(problem, Encoder(problem, groups), _any(problem), deadline=time.perf_counter()).schedule
 
 
-def guesses(nest: Nest, target: Target, objective: str, deadline: float | None = None) -> Iterator[Schedule]:
-    """Schedules whose steps do not divide, where cycles make them worth a try."""
+def guesses(
+    nest: Nest, target: Target, objective: str, most: Callable[[], Fraction], deadline: float | None = None
+) -> Iterator[Schedule]:
+    """Schedules whose steps do not divide, where cycles make them worth a try; what costs `most` is of no use."""
     problem, _ = _problem(nest, target, objective)
     if not problem.timed or late(deadline):
         return
-    if {"R", "S"} <= {dim.role for dim in nest.dims if dim.bound > 1}:
-        rows = good_row_stationary(nest, target, objective, lambda: late(deadline))
-        if rows is not None:
-            yield rows.schedule
     for other in larger_nests(problem):
         if late(deadline):
             return
         wide, groups = _problem(other, target, objective)
-        found = _solve(wide, Encoder(wide, groups), _any(wide), BOUNDED, share(deadline, 2)).schedule
+        limit = min(_any(wide), float(WIDER * most() * wide.prices.scale))
+        found = _solve(wide, Encoder(wide, groups), limit, BOUNDED, share(deadline, 2)).schedule
         schedule = None if found is None else fitted(nest, found)
         if schedule is not None and not isinstance(try_schedule(nest, schedule, target), list):
             yield schedule
+    if {"R", "S"} <= {dim.role for dim in nest.dims if dim.bound > 1}:
+        rows = good_row_stationary(nest, target, objective, most(), lambda: late(deadline))
+        if rows is not None:
+            yield rows.schedule
 
 
 def relaxed_bound(
@@ -230,13 +239,18 @@ def plain(nest: Nest, target: Target) -> bool:
     return applies(nest, target) and not Problem(nest, target, "dram").windows
 
 
+def judged(nest: Nest, target: Target, objective: str) -> bool:
+    """Whether ports limit what matters, so that the search has bounds only."""
+    return Problem(nest, target, objective).judged
+
+
 def whole(nest: Nest, target: Target, objective: str) -> bool:
-    """Whether the whole space can be searched: without windows, or where no port is limited."""
+    """Whether the whole space can be searched: what slides goes forward."""
     if not applies(nest, target):
         return False
     problem = Problem(nest, target, objective)
     forward = all(coefficient > 0 for window in problem.windows for _, coefficient, _ in window.dims)
-    return not problem.windows or (not problem.timed and forward)
+    return not problem.windows or forward
 
 
 def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None = None) -> Proof:
@@ -251,10 +265,10 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     encoder, scaled = Encoder(problem, groups, whole=True, fewest=fewest), start.value * problem.prices.scale
     if (scaled > MOST and not problem.product) or not encoder.monotone:
         return replace(start, lower_bound=Fraction(0))
-    if problem.windows:
+    if problem.windows and not problem.timed:
         return _swept(problem, objective, encoder, start, deadline)
     most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
-    budget = BOUNDED if problem.judged else RAGGED
+    budget = RAGGED if not problem.judged else SLID if problem.windows else BOUNDED
     found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
     bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from operator import itemgetter
 
 from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
@@ -16,6 +17,7 @@ from effc.compiler.search.exact import (
     applies,
     first,
     guesses,
+    judged,
     perfect,
     plain,
     ragged,
@@ -32,7 +34,7 @@ from effc.ir.schedule import Schedule
 
 Progress = Callable[[Best], None]
 
-CLOSE = Fraction(21, 20)
+CLOSE = Fraction(51, 50)
 """Of the best schedule's value: local changes seldom make more of a guess that is worse."""
 
 
@@ -144,14 +146,17 @@ def _explored(
 ) -> Proof:
     """The same where the whole space can be searched."""
     assert start.schedule is not None
-    if not plain(nest, target):
+    if judged(nest, target, objective):
+        schedule, value, costed = _near(nest, target, objective, start.schedule, share(deadline, 2), allowed)
+        start = Proof(schedule, value, Fraction(0), start.expanded + costed)
+    elif not plain(nest, target):
         schedule, value, costed = polish(nest, target, objective, start.schedule, share(deadline, 3), allowed)
         start = Proof(schedule, value, Fraction(0), start.expanded + costed)
     if start.value == lower_bound(nest, target, objective):
         return replace(start, lower_bound=start.value)
     proof = ragged(nest, target, objective, start, share(deadline, 2))
     assert proof.schedule is not None
-    if proof.value == proof.lower_bound:
+    if proof.value == proof.lower_bound or judged(nest, target, objective):
         return proof
     schedule, value, costed = _near(nest, target, objective, proof.schedule, deadline, allowed)
     return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
@@ -161,14 +166,20 @@ def _near(
     nest: Nest, target: Target, objective: str, start: Schedule, deadline: float | None, allowed: Allowed | None
 ) -> tuple[Schedule, Fraction, int]:
     """The best schedule near one, or near a guess; its value, and how many were costed."""
-    schedule, value, costed = polish(nest, target, objective, start, share(deadline, 2), allowed)
-    for guess in guesses(nest, target, objective, share(deadline, 2)):
-        close = evaluate(nest, guess, target).value(objective) < value * CLOSE
-        if close and (allowed is None or allowed(guess)):
-            other, less, more = polish(nest, target, objective, guess, share(deadline, 2), allowed)
-            costed += more
-            if less < value:
-                schedule, value = other, less
+    starts = [(evaluate(nest, start, target).value(objective), start)]
+
+    def most() -> Fraction:
+        return CLOSE * min(value for value, _ in starts)
+
+    for guess in guesses(nest, target, objective, most, share(deadline, 2)):
+        if allowed is None or allowed(guess):
+            starts.append((evaluate(nest, guess, target).value(objective), guess))
+    (value, schedule), costed = min(starts, key=itemgetter(0)), 0
+    for near in [each for at, each in starts if at <= most()]:
+        other, less, more = polish(nest, target, objective, near, share(deadline, 2), allowed)
+        costed += more
+        if less < value:
+            schedule, value = other, less
     return schedule, value, costed
 
 

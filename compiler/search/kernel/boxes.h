@@ -3,6 +3,7 @@
 enum { SMALL = 4, FEW = 16 };
 
 static const double DECISIVE = 0.6; /* what is dearer by this part of what is left is halved first */
+static const double SLOWLY = 1.25;  /* where a proof is seldom reached, the last limit should not be far below what is left */
 static const double AXES = 12;      /* how much sooner than events the trips on axes are halved */
 
 typedef struct {
@@ -10,8 +11,8 @@ typedef struct {
     int n, order[MAXD], chosen[MAXD];
     Rows rows[MAXD];
     double low[MAXD + 1][WIDTH], high[MAXD + 1][WIDTH]; /* by depth: factors, tiles and trips of the dims to come */
-    int least[MAXD][MAXV];      /* of each count */
-    const int *now[MAXD];       /* the counts of the chain chosen, or the least ones */
+    int least[MAXD][MAXV + MAXA]; /* of each count; then the most trips */
+    const int *now[MAXD];       /* counts and trips of the chain chosen, or these */
     uint64_t *place[MAXD];
 } Join;
 
@@ -33,6 +34,16 @@ static void row_factors(const Join *w, int d, int i, double *x) {
     for (int a = 0; a < w->q->s->A; a++) x[C + a] = row[form->ncounts + a];
 }
 
+/* Of how many instances the busiest is one, as far as a dim is spread over them by the chain chosen. */
+static double spread_over(const Join *w, int j, int d) {
+    const Term *term = &w->q->t->term[j];
+    double n = 1;
+    if (d < 0 || term->kind != BUSIEST) return n;
+    for (int a = 0; a < w->q->s->A; a++)
+        if (spread(w->q->s, term, d) >> a & 1) n *= w->now[d][w->q->form[d].ncounts + a];
+    return n;
+}
+
 /* What the windows make of a term, or of a tile, with the chains chosen so far. */
 static double windows_of(const Join *w, int k) {
     const S *s = w->q->s;
@@ -45,8 +56,7 @@ static double windows_of(const Join *w, int k) {
         const Win *x = &s->win[at];
         int o = x->dim[0], i = x->dim[1], m = k - t->nterms;
         if (m < 0) {
-            Cuts inner = cuts_of(form, i, k, w->now[i < 0 ? 0 : i]);
-            all *= words_of(s, x, t->term[k].padding, cuts_of(form, o, k, w->now[o]), inner);
+            all *= window_words(w->q, k, o, w->now[o], w->now[i < 0 ? 0 : i], spread_over(w, k, o) * spread_over(w, k, i));
             continue;
         }
         double outer = w->now[o][form[o].of[k]], inner = i < 0 ? 1 : w->now[i][form[i].of[k]];
@@ -93,7 +103,7 @@ static int join_fits(const Join *w, const double *x, const double *low) {
 static double join_cost(const Join *w, const double *x, const double *low, const double *high) {
     double sum = w->q->t->constant, z[MAXJ];
     if (w->q->s->timed) {
-        for (int j = 0; j < w->q->t->nterms; j++) z[j] = x[j] * low[j];
+        for (int j = 0; j < w->q->t->nterms; j++) z[j] = x[j] * low[j] * windows_of(w, j);
         return timed_cost(w->q->s, w->q->t, w->q->plan->order, z);
     }
     for (int j = 0; j < w->q->t->nterms; j++) {
@@ -165,6 +175,10 @@ static void join_rows(Join *w) {
             for (int i = 0; i < w->rows[d].n; i++)
                 if (row_at(w, d, i)[k] < w->least[d][k]) w->least[d][k] = row_at(w, d, i)[k];
         }
+        int *trips = w->least[d] + w->q->form[d].ncounts;
+        memset(trips, 0, sizeof(int) * s->A);
+        for (int i = 0; i < w->rows[d].n; i++)
+            for (int a = 0; a < s->A; a++) trips[a] = most_of(trips[a], row_at(w, d, i)[w->q->form[d].ncounts + a]);
         w->now[d] = w->least[d];
     }
     for (int k = 0; k < w->n; k++) one[k] = w->low[s->D][k] = w->high[s->D][k] = 1;
@@ -249,7 +263,7 @@ static double dearer(const Boxes *q, Box *box, const double *z, int d, int i, in
     double sum = 0;
     box->low[d][i] = value;
     for (int j = 0; j < q->t->nterms; j++) {
-        if (form->of[j] != i && form->all[j] != i) continue;
+        if (!z[j] || (form->of[j] != i && form->all[j] != i)) continue;
         int o = form->inner && q->s->class[q->t->term[j].operand][d] == WINDOW ? form->win->dim[0] : d;
         sum += z[j] * (term_factor(q, box, j, o) / q->f[o][j] - 1);
     }
@@ -398,7 +412,7 @@ static void search_plans(S *s, double most) {
         for (int i = 0; i < s->nlate && !last; i++) open = smaller(open, s->late[i].bound);
         s->lower = larger(s->lower, smaller(s->best, ceil(open)));
         if (last) break;
-        limit = floor + 2 * (limit - floor) + 1;
+        limit = floor + (s->timed ? SLOWLY : 2) * (limit - floor) + 1;
     }
     if (s->partial) s->lower = -INFINITY;
 }

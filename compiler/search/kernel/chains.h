@@ -84,7 +84,7 @@ static double least_factor(const S *s, const Setting *t, int j, int group) {
             if (kind == WINDOW) part /= most_spread(s, x, dim);
             if (kind == PLAIN && spread(s, x, dim)) part *= ceil(s->bound[dim] / most_spread(s, x, dim));
         }
-        if (w >= 0) part *= s->relaxed ? window_at(&s->win[w], s->win[w].words, x->padding, 1, 1) : 1;
+        if (w >= 0) part *= s->whole ? s->win[w].touched[x->padding] : s->relaxed ? window_at(&s->win[w], s->win[w].words, x->padding, 1, 1) : 1;
         return part;
     }
     if (w < 0 || s->whole) return 1;

@@ -24,6 +24,8 @@ static int *add_row(Rows *rows, const int *row) {
 static int as_good_as(const Boxes *q, int d, const int *x, const int *y) {
     for (int k = 0; k < q->form[d].ncounts + q->s->A; k++)
         if (x[k] > y[k]) return 0;
+    for (int a = 0; a < q->s->A; a++)
+        if (q->form[d].shared >> a & 1 && x[q->form[d].ncounts + a] != y[q->form[d].ncounts + a]) return 0;
     for (int f = 0; f < q->s->F; f++)
         if (segments_of_row(q, d, y, f) & ~segments_of_row(q, d, x, f)) return 0;
     return 1;
@@ -57,5 +59,5 @@ static int where(const Boxes *q, const Box *box, int d, const int *row) {
         if (row[C + a] > box->most[d][a]) return ELSEWHERE;
         below |= row[C + a] < box->least[d][a];
     }
-    return below ? BELOW : WITHIN;
+    return !below ? WITHIN : q->form[d].shared ? ELSEWHERE : BELOW;
 }

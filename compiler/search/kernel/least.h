@@ -28,7 +28,10 @@ static int needed(const Boxes *q, const Box *box, int d) {
     const Form *form = &q->form[d];
     int station[MAXL], step[MAXL], less = 0;
     Chain c;
-    for (int a = 0; a < q->s->A; a++) less |= box->least[d][a] > 1;
+    for (int a = 0; a < q->s->A; a++) {
+        less |= box->least[d][a] > 1;
+        if (form->shared >> a & 1 && box->most[d][a] > 1) return NEEDED;
+    }
     if (!least_chain(form, box->low[d], station, step, &c)) return NEEDED;
     for (int i = 0; i < form->ncounts; i++) {
         int value = count_of(form, &c, &form->count[i]);

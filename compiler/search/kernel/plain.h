@@ -22,6 +22,7 @@ typedef struct {
     int words[MAXM], fewer[MAXM]; /* and which those of the words of the largest tile, or -1 if no padding is free; see borders.h */
     const Win *win;               /* of dims that a window couples, and whether this is the inner one */
     int inner;
+    int shared;                   /* axes over which instances share the words of a window: more trips, less for the busiest */
     unsigned must;                /* slots that need a loop: there sweeps begin */
     uint64_t joint;               /* counts of the digits of several axes alone */
     unsigned several;             /* counts that are two at least: such a loop is outside */
@@ -73,6 +74,11 @@ static int add_count(Form *form, int usable, Count c) {
 static void count_window(const S *s, const Setting *t, const Plan *plan, int j, Form *form) {
     const Term *x = &t->term[j];
     int b = x->mark < 0 ? form->K : form->slots.outside[x->mark], sweeps = x->mark < 0 ? 0 : plan->sweeps.dim[x->mark];
+    int own = spread(s, x, form->dim);
+    Count first = {1, b, own, DIGITS, b, 0}, share = {1, 0, own, DIGITS, 0, 0};
+    if (x->kind == FIRST) form->of[j] = add_count(form, form->usable, first);
+    if (x->kind == BUSIEST && own) add_count(form, form->usable, share), form->shared |= own;
+    if (x->kind == FIRST || x->kind == EVENTS) return;
     Count c = {0, b, x->win, form->inner ? RESIDUES : PIECES, b, 0}, all = c;
     if (x->slide && sweeps && (form->win->dim[0] == sweeps - 1 || form->win->dim[1] == sweeps - 1)) {
         int united = t->fixed[x->mark] & ~x->win;
@@ -474,18 +480,44 @@ static Cuts cuts_of(const Form *form, int dim, int j, const int *count) {
     return cuts;
 }
 
-/* The words of a term's window of its outer dim at least. */
-static double window_words(const Boxes *q, const Box *box, int j, int outer) {
+/* The words of a tile with so many indices of both dims at least, of the first one, which may stand at the border. */
+static double first_tile(const S *s, const Win *x, int padding, int a, int b) {
+    int residues = up(b, up(inner_bound(s, x), least_residues(s, x)));
+    return larger(0, residues * (a - 1.0) + b - (padding ? 0 : x->outside));
+}
+
+/* The words of a term's window, with counts of both dims: of one of so many instances, which share them. */
+static double window_words(const Boxes *q, int j, int outer, const int *outer_counts, const int *inner_counts, double instances) {
     const Win *x = q->form[outer].win;
-    Cuts p = cuts_of(q->form, outer, j, box->low[outer]), r = cuts_of(q->form, x->dim[1], j, box->low[x->dim[1] < 0 ? 0 : x->dim[1]]);
-    return words_of(q->s, x, q->t->term[j].padding, p, r);
+    const Term *term = &q->t->term[j];
+    int inner = x->dim[1];
+    if (term->kind == EVENTS) return 1;
+    if (term->kind == FIRST) {
+        int b = inner < 0 ? 1 : inner_counts[q->form[inner].of[j]];
+        return first_tile(q->s, x, term->padding, outer_counts[q->form[outer].of[j]], b);
+    }
+    Cuts p = cuts_of(q->form, outer, j, outer_counts), r = cuts_of(q->form, inner, j, inner_counts);
+    return words_of(q->s, x, term->padding, p, r) / instances;
+}
+
+/* Of how many instances the busiest is one, as far as a dim is spread over them. */
+static double instances_of(const Boxes *q, const Box *box, int j, int d) {
+    const Term *term = &q->t->term[j];
+    return d < 0 || term->kind != BUSIEST ? 1 : most_trips(q->s, box, d, spread(q->s, term, d));
+}
+
+/* What the window of a term has in a box at least. */
+static double least_words(const Boxes *q, const Box *box, int j, int outer) {
+    int inner = q->form[outer].win->dim[1];
+    double instances = instances_of(q, box, j, outer) * instances_of(q, box, j, inner);
+    return window_words(q, j, outer, box->low[outer], box->low[inner < 0 ? 0 : inner], instances);
 }
 
 /* What a dim makes of a term at least; of a window the outer dim answers for both. */
 static double term_factor(const Boxes *q, const Box *box, int j, int d) {
     int i = q->form[d].of[j];
     if (i < 0) return 1;
-    if (q->s->class[q->t->term[j].operand][d] == WINDOW) return q->form[d].inner ? 1 : window_words(q, box, j, d);
+    if (q->s->class[q->t->term[j].operand][d] == WINDOW) return q->form[d].inner ? 1 : least_words(q, box, j, d);
     return q->t->term[j].coefficient < 0 ? box->high[d][i] : box->low[d][i];
 }
 
@@ -495,8 +527,9 @@ static int limit_factor(const Boxes *q, Box *box, int j, int d, double most) {
     int i = form->of[j], padding = q->t->term[j].padding, k;
     if (i < 0) return 0;
     if (q->s->class[q->t->term[j].operand][d] != WINDOW) return lower(&box->high[d][i], most) << d;
-    if (form->inner || (k = form->win->dim[1]) < 0) return 0;
+    if (form->inner || (k = form->win->dim[1]) < 0 || q->t->term[j].kind == FIRST) return 0;
     int other = q->form[k].of[j];
+    most *= instances_of(q, box, j, d) * instances_of(q, box, j, k);
     Cuts cuts[2];
     most_cuts(q->s, form->win, padding, most * (1 + 1e-12), cuts_of(q->form, d, j, box->low[d]),
               cuts_of(q->form, k, j, box->low[k]), cuts);
@@ -595,10 +628,8 @@ static int relate_timed_cost(Boxes *q, Box *box) {
     }
     limit_terms(q, z, most);
     for (int j = 0; j < q->t->nterms; j++)
-        for (int d = 0; d < q->s->D && most[j] < INFINITY; d++) {
-            int i = q->form[d].of[j];
-            if (i >= 0) changed |= lower(&box->high[d][i], most[j] * q->f[d][j] / z[j] * (1 + 1e-9)) << d;
-        }
+        for (int d = 0; d < q->s->D && most[j] < INFINITY; d++)
+            changed |= limit_factor(q, box, j, d, most[j] * q->f[d][j] / z[j] * (1 + 1e-9));
     return changed;
 }
 

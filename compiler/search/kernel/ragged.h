@@ -140,10 +140,12 @@ static double factor_of(const Ragged *r, int j) {
     const Term *x = &r->q->t->term[j];
     if (form->of[j] < 0) return 1;
     if (r->q->s->class[x->operand][r->d] != WINDOW) return r->value[form->of[j]];
-    int o = form->win->dim[!form->inner];
-    Cuts mine = cuts_of(r->q->form, r->d, j, r->value), other = cuts_of(r->q->form, o, j, r->box->low[o < 0 ? 0 : o]);
-    return form->inner ? words_of(r->q->s, form->win, x->padding, other, mine)
-                       : words_of(r->q->s, form->win, x->padding, mine, other);
+    int o = form->win->dim[!form->inner], outer = form->win->dim[0];
+    const int *other = r->box->low[o < 0 ? 0 : o];
+    double instances = instances_of(r->q, r->box, j, o);
+    if (x->kind == BUSIEST) instances *= trips_on(r, spread(r->q->s, x, r->d), 0);
+    return form->inner ? window_words(r->q, j, outer, other, r->value, instances)
+                       : window_words(r->q, j, outer, r->value, other, instances);
 }
 
 static double cost_of(const Ragged *r) {
