@@ -146,17 +146,16 @@ def _explored(
 ) -> Proof:
     """The same where the whole space can be searched."""
     assert start.schedule is not None
-    if judged(nest, target, objective):
-        schedule, value, costed = _near(nest, target, objective, start.schedule, share(deadline, 2), allowed)
-        start = Proof(schedule, value, Fraction(0), start.expanded + costed)
-    elif not plain(nest, target):
-        schedule, value, costed = polish(nest, target, objective, start.schedule, share(deadline, 3), allowed)
+    tied = judged(nest, target, objective)
+    improve = _near if tied else polish
+    if tied or not plain(nest, target):
+        schedule, value, costed = improve(nest, target, objective, start.schedule, share(deadline, 3), allowed)
         start = Proof(schedule, value, Fraction(0), start.expanded + costed)
     if start.value == lower_bound(nest, target, objective):
         return replace(start, lower_bound=start.value)
     proof = ragged(nest, target, objective, start, share(deadline, 2))
     assert proof.schedule is not None
-    if proof.value == proof.lower_bound or judged(nest, target, objective):
+    if tied or proof.value == proof.lower_bound:
         return proof
     schedule, value, costed = _near(nest, target, objective, proof.schedule, deadline, allowed)
     return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)

@@ -503,7 +503,7 @@ static double window_words(const Boxes *q, int j, int outer, const int *outer_co
 /* Of how many instances the busiest is one, as far as a dim is spread over them. */
 static double instances_of(const Boxes *q, const Box *box, int j, int d) {
     const Term *term = &q->t->term[j];
-    return d < 0 || term->kind != BUSIEST ? 1 : most_trips(q->s, box, d, spread(q->s, term, d));
+    return d < 0 || term->kind != BUSIEST ? 1 : most_trips(q->s, &q->form[d], box, d, spread(q->s, term, d));
 }
 
 /* What the window of a term has in a box at least. */

@@ -206,7 +206,7 @@ static void meet(Ragged *r) {
         const int *x = known->value + (size_t)i * known->width;
         int more = 0, same = !memcmp(x + C, r->trips, sizeof(int) * A), at = where(r->q, r->box, r->d, x);
         for (int a = 0; a < A; a++) more |= x[C + a] > r->trips[a];
-        if (more || at == ELSEWHERE) continue;
+        if (more || at == ELSEWHERE || (!same && r->form->shared)) continue;
         if (at == BELOW || !same) {
             r->rival[r->nrivals++] = x;
             continue;
