@@ -103,10 +103,13 @@ def run_model(
         outputs = list(dict.fromkeys(outputs))
         model = _with_outputs(model, outputs)
     source = str(model) if isinstance(model, (str, Path)) else model.SerializeToString()
+    options = _in_integers(_options()) if integers else _options()
+    if isinstance(model, (str, Path)):
+        options.add_session_config_entry("session.disable_prepacking", "1")  # weights stay in their files
     try:
         session = onnxruntime.InferenceSession(
             source,
-            _in_integers(_options()) if integers else _options(),
+            options,
             providers=["CPUExecutionProvider"],
             enable_fallback=0,
             disabled_optimizers=FLOAT_FUSIONS if integers else None,

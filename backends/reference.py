@@ -83,7 +83,8 @@ def run_epilogue(op: NestOp, sums: Array, values: Mapping[str, Value]) -> Array:
     """The result of the epilogue of a nest, whose sums are given as the tensor that the first step reads."""
     made: dict[str, Value] = {op.inner[0]: sums}
     for step in op.epilogue:
-        made[step.outputs[0]] = run_op(step, {**values, **made})[0]
+        read = filter(None, (*step.inputs, *step.captures))
+        made[step.outputs[0]] = run_op(step, {name: made[name] if name in made else values[name] for name in read})[0]
     result: Array = made[op.outputs[0]]
     return result
 
@@ -123,7 +124,9 @@ def _term(nest: Nest, operand: Operand, words: Array, dtype: npt.DTypeLike) -> T
     """An operand with an axis per relevant dim; what it holds on padding is zero."""
     spans = [_span(axis, nest.bounds) for axis in operand.axes]
     margins = [(max(0, -low), max(0, high - axis.size + 1)) for axis, (low, high) in zip(operand.axes, spans)]
-    padded = np.pad(words.astype(dtype), margins)
+    padded = words.astype(dtype)
+    if any(map(any, margins)):
+        padded = np.pad(padded, margins)
     shifted = [Axis(axis.terms, axis.offset + below, 0) for axis, (below, _) in zip(operand.axes, margins)]
     dims = [dim for axis in operand.axes for dim in axis.dims]
     return dims, _windows(padded, Operand(operand.name, tuple(shifted)), nest.bounds)

@@ -19,14 +19,14 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from effc.compiler.container import Container, writing_container
+from effc.compiler.container import Container, Entries, writing_container
 from effc.compiler.cost import try_schedule
 from effc.compiler.original import Original
 from effc.compiler.program import CompiledProgram
@@ -34,7 +34,7 @@ from effc.compiler.recipes import Held, Part
 from effc.compiler.target import parse_target, print_target
 from effc.ir import parse_graph, print_graph
 from effc.ir.bodies import every_constant, every_nest, with_constants
-from effc.ir.constants import AbsentConstant, Scaled, digest, scaled
+from effc.ir.constants import AbsentConstant, Scaled, StoredConstant, digest, scaled
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Tensor
 from effc.ir.types import is_narrow, storage
 
@@ -86,19 +86,27 @@ def entry(name: str, number: int) -> str:
     return f"{stem}_{number}.{suffix}" if number else name
 
 
-def load(path: str | Path, data: bool = True) -> CompiledProgram:
-    """The compiled model in a file. Without ``data`` it can be shown, but not run."""
+Data = Literal["loaded", "stored", "absent"]
+"""Where the values of constants are: in memory; in the file, which is read each time; nowhere, for programs that are
+shown, but not run.
+"""
+
+
+def load(path: str | Path, data: Data = "loaded") -> CompiledProgram:
+    """The compiled model in a file."""
     with Container(Path(path)) as container:
+        read = container.data if data == "stored" else cache(container.data)
         sizes = _Reader(container).sizes()
-        first, *others = (_loaded(_Reader(container, number), text, data) for number, text in enumerate(sizes))
+        first, *others = (_loaded(_Reader(container, number, read), text, data) for number, text in enumerate(sizes))
         return replace(first, others=tuple(others))
 
 
-def _loaded(reader: _Reader, sizes: str, data: bool) -> CompiledProgram:
+def _loaded(reader: _Reader, sizes: str, data: Data) -> CompiledProgram:
     """One variant."""
     graph = reader.graph()
-    if data:
-        graph = with_constants(graph, lambda name, value: reader.array(value))
+    if data != "absent":
+        of = reader.stored if data == "stored" and reader.backend() == "accel" else reader.array
+        graph = with_constants(graph, lambda name, value: of(value))
     backend, program, target = reader.backend(), reader.program(), reader.target()
     if misfit := next(misfits(graph, target, program), ""):
         raise reader.container.damaged(misfit)
@@ -152,8 +160,8 @@ def _misfits(graph: Graph, program: Program) -> Iterator[str]:
 class _Reader:
     """Reads the entries of a container, each with the checks of its own format."""
 
-    def __init__(self, container: Container, number: int = 0) -> None:
-        self.container, self.number = container, number
+    def __init__(self, container: Container, number: int = 0, data: Callable[[str], bytes] | None = None) -> None:
+        self.container, self.number, self.data = container, number, data or container.data
 
     def text(self, name: str) -> tuple[str, str]:
         """An entry, and its place in messages; of a variant's entries its own."""
@@ -202,13 +210,13 @@ class _Reader:
 
         return parse_program(*self.text("program.asm"))
 
-    def original(self, graph: Graph, data: bool) -> Original:
+    def original(self, graph: Graph, data: Data) -> Original:
         """The original model, with the tensors that are no constants of the graph."""
         shell = self.container.text("model.onnx")
         known = {digest(value) for value in every_constant(graph).values()}
         known |= {recipe[1] for recipe in self.recipes.values()}
-        rest = [entry for entry in self.container.digests if entry not in known] if data else []
-        return Original(shell, {entry: self.container.data(entry) for entry in rest})
+        rest = [entry for entry in self.container.digests if entry not in known] if data != "absent" else []
+        return Original(shell, Entries(rest, self.data) if data == "stored" else {key: self.data(key) for key in rest})
 
     @cached_property
     def recipes(self) -> dict[str, list[Any]]:
@@ -228,13 +236,21 @@ class _Reader:
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise self.container.damaged("the entry artefact.json says nonsense of constants") from None
 
+    def stored(self, constant: Any) -> Any:
+        """A constant that the graph declares, whose values stay in the file."""
+        assert isinstance(constant, AbsentConstant)
+        assert self.recipes is not None and self.parts is not None  # known before the container is closed
+        return StoredConstant(
+            constant.name, constant.dtype, constant.shape, constant.sha256, partial(self.array, constant)
+        )
+
     def array(self, constant: Any) -> Array:
         """The values of a constant that the graph declares."""
         assert isinstance(constant, AbsentConstant)
         if constant.sha256 in (recipes := self.recipes):
             return self.scaled(constant, *recipes[constant.sha256])
         part = self.parts.get(constant.sha256)
-        content = self.container.data(part.source if part else constant.sha256)
+        content = self.data(part.source if part else constant.sha256)
         try:
             if part is not None:
                 return self._checked(constant, part.words(content, dtype_of(constant.dtype), constant.shape))
@@ -250,8 +266,8 @@ class _Reader:
     def scaled(self, constant: AbsentConstant, source: str, factors: str, *shapes: tuple[int, ...]) -> Array:
         """A constant that follows from others."""
         try:
-            words = np.frombuffer(self.container.data(source), dtype_of(constant.dtype)).reshape(constant.shape)
-            known = np.frombuffer(self.container.data(factors), np.float64).reshape(shapes[1])
+            words = np.frombuffer(self.data(source), dtype_of(constant.dtype)).reshape(constant.shape)
+            known = np.frombuffer(self.data(factors), np.float64).reshape(shapes[1])
             value = scaled(Scaled(words, shapes[0], known))
         except (ValueError, TypeError, AttributeError) as error:
             raise self.container.damaged(f"constant {constant.name!r}: {error}") from None

@@ -109,14 +109,15 @@ def show(arguments: Namespace) -> int:
     """Show a compiled model, or one layer of it."""
     from effc.compiler.artefact import load
 
-    sys.stdout.write(load(arguments.artefact, data=False).show(arguments.layer, arguments.form))
+    sys.stdout.write(load(arguments.artefact, "absent").show(arguments.layer, arguments.form))
     return 0
 
 
 def _load(path: str) -> CompiledProgram:
+    """A program to run once or twice: its constants need not be in memory, but where the machine has them."""
     from effc.compiler.artefact import load
 
-    return load(path)
+    return load(path, "stored")
 
 
 def _fitting(arguments: Namespace, compiled: CompiledProgram) -> tuple[CompiledProgram, dict[str, Any]]:

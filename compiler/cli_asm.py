@@ -37,7 +37,7 @@ def disasm(arguments: Namespace) -> int:
     if data.startswith(SEALED):
         from effc.compiler.artefact import load
 
-        text = load(path, data=False).show(as_="asm")
+        text = load(path, "absent").show(as_="asm")
     else:
         text = print_program(decode_program(data, str(path)))
     write_result(arguments.output or STDOUT, text)

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,20 +95,38 @@ def _add(archive: zipfile.ZipFile, name: str, content: Buffer, method: int, outf
             entry.write(part)
 
 
+class Entries(Mapping[str, bytes]):
+    """Some data entries by digest, read each time that they are asked for."""
+
+    def __init__(self, digests: Iterable[str], read: Callable[[str], bytes]) -> None:
+        self._digests, self._read = dict.fromkeys(digests), read
+
+    def __getitem__(self, digest: str) -> bytes:
+        if digest not in self._digests:
+            raise KeyError(digest)
+        return self._read(digest)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._digests)
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+
 class Container:
     """An open container, whose seal, list of entries and manifest are in order; a context manager."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._data: dict[str, bytes] = {}
         with reading(path, WHAT):
             self._file = path.open("rb")
+        self._identity = _identity(self._file)
         try:
             seal = self._seal()
             with self._unzipping():
                 self._archive = zipfile.ZipFile(self._file)
-                contents = _contents(self._file, self._archive.infolist())
-            self._check(seal, contents)
+                self._contents = _contents(self._file, self._archive.infolist())
+            self._check(seal, self._contents)
             self._entries = self._list()
             self._sha256 = self._manifest()
         except BaseException:
@@ -133,10 +152,18 @@ class Container:
         return content
 
     def data(self, digest: str) -> bytes:
-        """The bytes of a data entry, the same every time."""
-        if digest not in self._data:
-            self._data[digest] = self._read(DATA + digest)
-        return self._data[digest]
+        """The bytes of a data entry, also once the container is closed; the file must be the same then."""
+        if DATA + digest not in self._contents:
+            raise self.damaged(f"the entry {DATA}{digest} is missing")
+        place = self._contents[DATA + digest]
+        with reading(self.path, WHAT), self.path.open("rb") as file:
+            if _identity(file) != self._identity:
+                raise InputError("the file has changed since it was opened", str(self.path), remedy="try again")
+            file.seek(place.start)
+            content = file.read(len(place))
+        if len(content) != len(place):
+            raise self.damaged(f"the entry {DATA}{digest} is shorter than it says")
+        return content
 
     def damaged(self, message: str) -> InputError:
         """The error for a file that is not as effc writes it."""
@@ -211,6 +238,12 @@ class Container:
             yield
         except Exception as error:  # of a dozen types: zipfile trusts its input
             raise self.damaged(f"{type(error).__name__}: {error}") from None
+
+
+def _identity(file: BinaryIO) -> tuple[int, ...]:
+    """What differs between two files, or one before and after it was written to."""
+    found = os.fstat(file.fileno())
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _fault(info: zipfile.ZipInfo) -> str:

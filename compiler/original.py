@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 LARGE = 1024
 """Bytes of a tensor that is taken out."""
 
-IN_MEMORY = 2**30
-"""Bytes of tensors that onnxruntime is given in one message; a larger model goes through files."""
+IN_MEMORY = 2**26
+"""Bytes of tensors that onnxruntime is given in one message, which it copies twice; a larger model goes through files,
+which it maps.
+"""
+
+IN_MESSAGE = 2**30
+"""Bytes of tensors that the reference implementation of onnx is given at most."""
 
 ORT, REFERENCE = "onnxruntime", "the reference implementation of onnx"
 INTEGERS = "onnxruntime with quantised operators in integers"
@@ -59,14 +64,18 @@ class Original:
         def content(digest: str) -> Buffer:
             return self.data[digest] if digest in self.data else data(digest)
 
-        if sum(sizes.values()) <= IN_MEMORY:
-            _attach(model, content)
-            try:
+        size = sum(sizes.values())
+        try:
+            if size <= IN_MEMORY:
+                _attach(model, content)
                 return run_model(model, inputs, integers=integers), ort
-            except InputError as refusal:
-                return _reference(model, inputs, refusal), REFERENCE
-        with TemporaryDirectory(prefix="effc-") as folder:
-            return run_model(_unpacked(self.shell, sizes, content, Path(folder)), inputs, integers=integers), ort
+            with TemporaryDirectory(prefix="effc-") as folder:
+                return run_model(_unpacked(self.shell, sizes, content, Path(folder)), inputs, integers=integers), ort
+        except InputError as refusal:
+            if size > IN_MESSAGE:
+                raise
+            _attach(model, content)
+            return _reference(model, inputs, refusal), REFERENCE
 
     @property
     def digests(self) -> set[str]:

@@ -17,7 +17,7 @@ from effc.compiler.original import INTEGERS, ORT, Original
 from effc.compiler.pipeline import Backend
 from effc.compiler.target.model import Target
 from effc.ir.bodies import every_constant, every_op
-from effc.ir.constants import array_bytes, digest
+from effc.ir.constants import array_bytes, digest, present
 from effc.ir.graph import Array, Graph, NestOp
 
 if TYPE_CHECKING:
@@ -202,4 +202,4 @@ class CompiledProgram:
     def _constant_bytes(self, sha256: str) -> bytes:
         if sha256 not in self.constants:
             raise InputError("damaged file: a tensor of its model is missing")
-        return bytes(array_bytes(self.values[self.constants[sha256]]))
+        return bytes(array_bytes(present(self.values[self.constants[sha256]])))

@@ -16,6 +16,7 @@ import numpy as np
 
 from effc.compiler.comparison import WIDER, Check, compare, relative_error
 from effc.ir.bodies import Inside, every_op, scopes
+from effc.ir.constants import present
 from effc.ir.counters import Counters
 from effc.ir.graph import Array, Graph, NestOp, NodeOp
 from effc.ir.nest import Nest
@@ -154,7 +155,7 @@ def compare_layers(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Check]:
 def _compare_layers(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Check]:
     from effc.backends.reference import run_nest
 
-    values = {**graph.constants, **tensors}
+    values = _Values(graph.constants, tensors)
     for op in graph.nests:
         if op.outputs[0] not in values:
             continue  # in a body that did not run
@@ -163,6 +164,22 @@ def _compare_layers(graph: Graph, tensors: Mapping[str, Any]) -> Iterator[Check]
         if not check.ok and sums.dtype.kind == "f":
             check = _compare_nest(op, sums, values, max(limit, cancellation(op, sums, values)))
         yield check
+
+
+class _Values(Mapping[str, Any]):
+    """Tensors of a run, and constants."""
+
+    def __init__(self, constants: Mapping[str, Array], tensors: Mapping[str, Any]) -> None:
+        self._constants, self._tensors = constants, tensors
+
+    def __getitem__(self, name: str) -> Any:
+        return self._tensors[name] if name in self._tensors else present(self._constants[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._tensors, *self._constants)))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 def _compare_nest(op: NestOp, sums: Array, values: Mapping[str, Any], limit: float) -> Check:

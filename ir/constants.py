@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from mmap import mmap
@@ -35,6 +36,21 @@ class AbsentConstant:
 
     def __array__(self, *args: object, **kwargs: object) -> NoReturn:
         raise ValueError(f"the values of constant {self.name!r} are not in the text of a graph: parse it with them")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConstant(AbsentConstant):
+    """Stands for values that are read each time that they are asked for as an array, and not kept."""
+
+    read: Callable[[], npt.NDArray[Any]] = field(compare=False, repr=False)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:  # type: ignore[override]
+        return self.read() if dtype is None else self.read().astype(dtype)
+
+
+def present(value: Any) -> Any:
+    """The values themselves of what may be stored."""
+    return np.asarray(value) if isinstance(value, StoredConstant) else value
 
 
 _known: dict[int, tuple[weakref.ref[Any], str]] = {}

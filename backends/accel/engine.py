@@ -138,13 +138,16 @@ class Engine:
     # Execution
 
     def run(self) -> Counters:
-        """Run the code from its first instruction to its last."""
-        self._run(self.code)
+        """Run the code from its first instruction to its last, once."""
         try:
+            self._run(self.code)
             self.tokens.finish()
         except MachineFault as fault:
             fault.layer = self.layer.name
             raise
+        finally:  # the parts of an engine know each other: what they hold would stay until the garbage is collected
+            for store in self.stores.values():
+                del store.memory
         return self.counters
 
     def _run(self, block: Block) -> None:

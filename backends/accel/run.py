@@ -28,6 +28,7 @@ from effc.backends.accel.trace import Recorder
 from effc.backends.control import run_control
 from effc.backends.host import run_node
 from effc.ir.bodies import Inside, prefix_of
+from effc.ir.constants import present
 from effc.ir.counters import EPILOGUE_NAME, Counters
 from effc.ir.errors import InputError
 from effc.ir.graph import NodeOp
@@ -280,11 +281,11 @@ class Run:
             ) from None
 
 
-def given(values: Mapping[str, Array], name: str) -> Array:
+def given(values: Mapping[str, Array], name: str) -> Value:
     """A value from outside."""
     if name not in values:
         raise MachineFault(f"tensor {name} has no value", expected="an input or a constant of that name")
-    return values[name]
+    return present(values[name])
 
 
 def read_by(layer: Layer) -> list[str]:

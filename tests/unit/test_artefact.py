@@ -24,10 +24,11 @@ from small import TINY, remembered_search, small_model, write_small
 
 import effc
 from effc.compiler import container, original
+from effc.compiler.artefact import load
 from effc.compiler.container import Container, write_container
 from effc.compiler.files import Outflow, atomic_file
 from effc.ir.bodies import every_constant
-from effc.ir.constants import array_bytes
+from effc.ir.constants import StoredConstant, array_bytes
 
 Entries = dict[str, bytes]
 
@@ -468,3 +469,25 @@ def recurrent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recurrent") / "a.effx"
     effc.compile(recurrent_model(), "eyeriss_like", time_limit=0.2).save(path)
     return path
+
+
+def test_constants_may_stay_in_the_file(saved: Path, recurrent: Path) -> None:
+    for path in (saved, recurrent):
+        stored, loaded = load(path, "stored"), load(path)
+        for name, value in every_constant(stored.graph).items():
+            assert isinstance(value, StoredConstant)
+            assert np.array_equal(np.asarray(value), every_constant(loaded.graph)[name])
+        assert stored.verify() == loaded.verify()
+
+
+@pytest.mark.parametrize("change", [lambda file: file.truncate(100), lambda file: file.write(b"x")])
+def test_a_file_that_changes_while_its_constants_are_in_use(
+    tmp_path: Path, saved: Path, change: Callable[[Any], None]
+) -> None:
+    path = tmp_path / "a.effx"
+    path.write_bytes(saved.read_bytes())
+    stored = load(path, "stored")
+    with path.open("ab") as file:
+        change(file)
+    with pytest.raises(effc.InputError, match="has changed since it was opened"):
+        stored.verify()

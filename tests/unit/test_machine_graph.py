@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -11,11 +13,13 @@ import numpy as np
 import onnx
 import pytest
 
+from effc.backends.accel import dram, engine
 from effc.backends.accel.emit import emit
 from effc.backends.accel.faults import MachineFault
 from effc.backends.accel.isa import NestLayer, Program
 from effc.backends.accel.layout import place_tensors
 from effc.backends.accel.machine import Machine
+from effc.backends.accel.memory import Memory
 from effc.compiler.target.model import Bank, Level, Mac, Target, VectorUnit
 from effc.ir import nests
 from effc.ir.graph import Graph, NestOp, NodeOp, Tensor, View
@@ -92,6 +96,27 @@ def test_tensors_are_kept_on_request() -> None:
     assert sorted(every) == ["a", "b", "c", "y"]
     assert np.array_equal(every["b"], np.maximum(x @ net.constants["W"], 0))
     assert list(Machine(TARGET).run(program, {"x": x}, net.constants, keep=["b"]).tensors) == ["b"]
+
+
+def test_no_memory_outlives_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even until garbage is collected: those of a large model are large."""
+    made: list[weakref.ref[Memory]] = []
+
+    class Watched(Memory):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(weakref.ref(self))
+
+    for module in (dram, engine):
+        monkeypatch.setattr(module, "Memory", Watched)
+    gc.disable()
+    try:
+        net = residual()
+        Machine(TARGET).run(emit(net, TARGET), {"x": values(1, 2, 4)}, net.constants)
+        assert made
+        assert not any(memory() for memory in made)
+    finally:
+        gc.enable()
 
 
 def test_progress_is_reported_before_each_layer() -> None:
