@@ -33,8 +33,8 @@ REPEATED = 2 << 30
 
 ELEMENTWISE = """
     Abs Add And BitShift Cast CastLike Ceil Clip DequantizeLinear Div Equal Exp Floor Greater GreaterOrEqual Identity
-    IsInf IsNaN Less LessOrEqual Log Max Mean Min Mod Mul Neg Not Or Pow Reciprocal Relu Round Sigmoid Sign Sqrt Sub Sum
-    Tanh Where Xor
+    IsInf IsNaN Less LessOrEqual Log Max Mean Min Mod Mul Neg Not Or Pow QuantizeLinear Reciprocal Relu Round Sigmoid
+    Sign Sqrt Sub Sum Tanh Where Xor
 """
 MOVING = """
     Concat Expand EyeLike Flatten Gather GatherElements GatherND OneHot Pad Range Reshape ScatterElements ScatterND
@@ -43,6 +43,9 @@ MOVING = """
 REDUCING = "CumSum ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum"
 
 FOLDABLE = frozenset(f"{ELEMENTWISE} {MOVING} {REDUCING}".split())
+
+QUANTISED = frozenset("QLinearAdd QLinearMul QLinearSigmoid".split())
+"""The same of onnxruntime's own domain: quantisers take the arithmetic of shapes for that of a network."""
 
 
 @dataclass
@@ -61,7 +64,7 @@ def fold(node: Node, types: list[onnx.TypeProto], op: Callable[[], NodeOp], budg
     """The values of the outputs of ``node``, whose types were inferred, or None: it is not folded."""
     name = node.proto.op_type
     if node.proto.domain:
-        return None
+        return _computed(node, [None], op) if _is_quantised_number(node) else None
     if name in _ABOUT_SHAPES:
         return _about_shape(node)
     if any(tensor is not None and tensor.name not in node.constants for tensor in node.inputs):
@@ -135,6 +138,13 @@ def _filled(node: Node, shape: tuple[int, ...] | None, budget: Budget) -> list[A
 def _is_view(node: Node, shapes: list[tuple[int, ...] | None]) -> bool:
     """A large constant is not written twice for the sake of its order: a nest reads it through a view."""
     return node.proto.op_type == "Transpose" and all(shape and prod(shape) > LARGE for shape in shapes)
+
+
+def _is_quantised_number(node: Node) -> bool:
+    """Whether it computes single known words, of which onnxruntime does not tell the shape."""
+    if node.proto.domain != "com.microsoft" or node.proto.op_type not in QUANTISED:
+        return False
+    return all(tensor is None or tensor.name in node.constants and tensor.words == 1 for tensor in node.inputs)
 
 
 def _divides_by_zero(node: Node) -> bool:

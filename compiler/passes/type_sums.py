@@ -135,7 +135,7 @@ def _summed_axes(read: Operand, summed: Mapping[str, int]) -> dict[int, str]:
 def _range(operand: Operand, view: View, graph: Graph) -> tuple[Array, Array]:
     """The least and the largest values of an operand above its zero point; of all words where these are unknown."""
     words = _value(view, operand.shape, graph.constants)
-    zero = np.zeros(1, np.int64) if view.zero is None else _value(view.zero, operand.shape, graph.constants)
+    zero = np.zeros(1, np.int64) if view.zero is None else _distinct(view.zero, operand.shape, graph.constants)
     if words is not None and zero is not None:
         known = words.astype(np.int64) - zero.astype(np.int64)
         return known, known
@@ -143,6 +143,11 @@ def _range(operand: Operand, view: View, graph: Graph) -> tuple[Array, Array]:
     if zero is None:
         return np.array(low - high), np.array(high - low)
     return np.array(low - int(zero.max())), np.array(high - int(zero.min()))
+
+
+def _distinct(view: View, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:
+    """What ``_value`` gives, without repetitions along an axis: a zero point is one word, however many it is for."""
+    return _value(view, tuple(size if stride else 1 for size, stride in zip(shape, view.strides)), constants)
 
 
 def _value(view: View, shape: tuple[int, ...], constants: Mapping[str, Array]) -> Array | None:

@@ -45,6 +45,31 @@ def test_scales_are_multiplied_in_float32(op: str, opset: int, names: str) -> No
     assert effc.compile(made, TARGET).verify().ok
 
 
+def test_the_arithmetic_of_shapes_quantised() -> None:
+    """A quantiser cannot tell it from that of the network: the shape of what is behind it is known all the same."""
+    nodes = [
+        node("QuantizeLinear", "rows s z", "a"),
+        node("DequantizeLinear", "a s z", "b"),
+        node("QuantizeLinear", "two s z", "c"),
+        node("DequantizeLinear", "c s z", "d"),
+        node("Mul", "b d", "e"),
+        node("QuantizeLinear", "e s z", "f"),
+        node("DequantizeLinear", "f s z", "g"),
+        node("Cast", "g", "h", to=TensorProto.INT64),
+        node("Unsqueeze", "h zero", "i"),
+        node("Concat", "i minus", "shape", axis=0),
+        node("Reshape", "x shape", "t"),
+        node("MatMul", "t w", "y"),
+    ]
+    constants = {
+        **{"rows": np.float32(2), "two": np.float32(2), "s": np.float32(1), "z": np.int8(0)},
+        **{"zero": np.array([0]), "minus": np.array([-1]), "w": random(3, 5)},
+    }
+    program = effc.compile(model(nodes, {"x": (2, 6)}, constants), TARGET, time_limit=0.2)
+    assert [op.op for op in program.graph.nests] == ["MatMul"]
+    assert program.verify().ok
+
+
 @pytest.mark.parametrize("last", [0, 1])
 def test_convolutions_of_integers_with_channels_last(last: int) -> None:
     """As onnxruntime's optimiser saves them."""

@@ -74,3 +74,12 @@ def test_native_types() -> None:
     with pytest.raises(InputError, match="reads uint8, and the MACs of eyeriss multiply int16"):
         effc.compile(model, "eyeriss", numeric="target")
     assert effc.compile(model, "eyeriss").verify().ok
+
+
+def test_a_zero_point_is_read_once() -> None:
+    """However many words it is for: a batch of 2 ** 31 took minutes."""
+    made = product(8, 3)
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1 << 31
+    graph = lower(made)
+    (op,) = graph.nests
+    assert largest_sum(op, graph) == 8 * 255 * 3
