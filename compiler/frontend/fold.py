@@ -44,7 +44,7 @@ REDUCING = "CumSum ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum"
 
 FOLDABLE = frozenset(f"{ELEMENTWISE} {MOVING} {REDUCING}".split())
 
-QUANTISED = frozenset("QLinearAdd QLinearMul QLinearSigmoid".split())
+QUANTISED = frozenset(["QLinearAdd", "QLinearMul", "QLinearSigmoid"])
 """The same of onnxruntime's own domain: quantisers take the arithmetic of shapes for that of a network."""
 
 
@@ -144,7 +144,7 @@ def _is_quantised_number(node: Node) -> bool:
     """Whether it computes single known words, of which onnxruntime does not tell the shape."""
     if node.proto.domain != "com.microsoft" or node.proto.op_type not in QUANTISED:
         return False
-    return all(tensor is None or tensor.name in node.constants and tensor.words == 1 for tensor in node.inputs)
+    return all(tensor is None or (tensor.name in node.constants and tensor.words == 1) for tensor in node.inputs)
 
 
 def _divides_by_zero(node: Node) -> bool:
