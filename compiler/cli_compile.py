@@ -19,6 +19,7 @@ from effc.compiler.cli_output import (
     write_result,
 )
 from effc.compiler.errors import InputError
+from effc.compiler.mapped import ending_clearly
 
 if TYPE_CHECKING:
     from effc.compiler.verify import Verification
@@ -31,7 +32,7 @@ def compile_(arguments: Namespace) -> int:
     load_files(arguments.load)
     from effc.compiler.api import compile as compile_model
 
-    with progress() as shown:
+    with ending_clearly(), progress() as shown:
         compiled = compile_model(
             arguments.model,
             arguments.target,

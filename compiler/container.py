@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +26,7 @@ from typing import BinaryIO
 
 from effc.compiler.errors import InputError
 from effc.compiler.files import Outflow, atomic_file, reading
+from effc.compiler.mapped import changed, identity, require_unchanged
 from effc.ir.constants import Buffer
 
 SCHEMA = 2
@@ -63,6 +63,7 @@ def writing_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str,
         filled = second.submit(_fill, file, texts, data)
         yield
         filled.result()
+        require_unchanged()
 
 
 def _fill(file: BinaryIO, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> None:
@@ -120,7 +121,7 @@ class Container:
         self.path = path
         with reading(path, WHAT):
             self._file = path.open("rb")
-        self._identity = _identity(self._file)
+        self._identity = identity(self._file.fileno())
         try:
             seal = self._seal()
             with self._unzipping():
@@ -157,8 +158,8 @@ class Container:
             raise self.damaged(f"the entry {DATA}{digest} is missing")
         place = self._contents[DATA + digest]
         with reading(self.path, WHAT), self.path.open("rb") as file:
-            if _identity(file) != self._identity:
-                raise InputError("the file has changed since it was opened", str(self.path), remedy="try again")
+            if identity(file.fileno()) != self._identity:
+                raise changed(self.path)
             file.seek(place.start)
             content = file.read(len(place))
         if len(content) != len(place):
@@ -238,12 +239,6 @@ class Container:
             yield
         except Exception as error:  # of a dozen types: zipfile trusts its input
             raise self.damaged(f"{type(error).__name__}: {error}") from None
-
-
-def _identity(file: BinaryIO) -> tuple[int, ...]:
-    """What differs between two files, or one before and after it was written to."""
-    found = os.fstat(file.fileno())
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _fault(info: zipfile.ZipInfo) -> str:

@@ -26,6 +26,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     path = path.resolve()
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     done = False
+    _partial.add(partial)
     try:
         with _writing(path), partial.open("w+b") as file:
             yield file
@@ -36,6 +37,17 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         if not done:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+        _partial.discard(partial)
+
+
+_partial: set[Path] = set()
+
+
+def unlink_partial_files() -> None:
+    """Remove what was not finished, before the program ends where it stands."""
+    for path in list(_partial):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 class Outflow:

@@ -7,7 +7,6 @@ exporters do, it leaves in the message.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
+from effc.compiler.mapped import map_file
 from effc.ir.graph import Array
 
 LARGE = 1024
@@ -38,7 +38,7 @@ class Model:
 
 
 class Files:
-    """Reads files, or maps them where they stay ``in_place``: what is mapped must not be cut while it is used."""
+    """Reads files, or maps them where they stay ``in_place``."""
 
     def __init__(self, in_place: bool = False) -> None:
         self.in_place = in_place
@@ -48,8 +48,7 @@ class Files:
         """The bytes of a file from ``start`` on, ``size`` of them or all."""
         if self.in_place and path.stat().st_size:
             if path not in self._mapped:
-                with path.open("rb") as file:
-                    self._mapped[path] = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                self._mapped[path] = map_file(path)
             return self._mapped[path][start : None if size < 0 else start + size]
         with path.open("rb") as file:
             file.seek(start)

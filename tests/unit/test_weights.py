@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +127,54 @@ def test_a_file_may_change_behind_a_program(tmp_path: Path, monkeypatch: pytest.
     compiled = effc.compile(path, effc.parse_target(TINY))
     path.write_bytes(b"")
     assert compiled.verify().ok
+
+
+CUT = """
+import os, sys
+from pathlib import Path
+from effc.compiler import api, cli
+
+model, when = Path(sys.argv[1]), sys.argv[2]
+place, name = {"read": (api, "find_target"), "saved": (api.CompiledProgram, "saving")}[when]
+plain = getattr(place, name)
+
+def cut(*given):
+    os.truncate(model, 5000)
+    return plain(*given)
+
+setattr(place, name, cut)
+options = ["--target", "eyeriss_like", "--no-cache", "-o", str(model.with_suffix(".effx"))]
+sys.exit(cli.main(["compile", str(model), *options]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a mapped file cannot be cut")
+@pytest.mark.parametrize("when", ["read", "saved"])
+def test_a_file_that_is_cut_while_it_is_used_is_one_error(tmp_path: Path, when: str) -> None:
+    weights = np.random.default_rng(0).standard_normal((2000, 300)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", (1, 2000)), ("y", (1, 300)))]
+    made = helper.make_graph(nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(weights, "w")])
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    command = [sys.executable, "-c", CUT, str(path), when]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{path}: error: the file has changed since it was opened")
+    assert [file.name for file in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_program_whose_model_was_written_to_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("effc.compiler.search.search", remembered_search)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(large_model().SerializeToString())
+    compiled = effc.compile(path, effc.parse_target(TINY), in_place=True)
+    with path.open("r+b") as file:
+        file.write(path.read_bytes()[:10])
+    os.utime(path, (1, 1))
+    with pytest.raises(InputError, match="the file has changed"):
+        compiled.save(tmp_path / "m.effx")
+    assert not (tmp_path / "m.effx").exists()
 
 
 def test_small_models_are_read_as_they_are(tmp_path: Path) -> None:
