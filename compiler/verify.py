@@ -37,6 +37,11 @@ ROUNDING = 2.0**-22
 Where large terms cancel, this is more than the above.
 """
 
+STEPS = 80
+"""How much wider the limit is behind a DynamicQuantizeLinear: two steps of its 255. Sums that differ in the last place
+may be rounded to different words there.
+"""
+
 RANDOM = frozenset(
     ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
 )
@@ -125,12 +130,15 @@ def compare_outputs(graph: Graph, found: Mapping[str, Any], expected: Mapping[st
 
 
 def coarseness(graph: Graph) -> dict[str, int]:
-    """How much wider the limit is for each tensor: that of a type with fewer bits which its words went through."""
+    """How much wider the limit is for each tensor: that of a type with fewer bits which its words went through, or of a
+    quantiser whose scale they gave.
+    """
     found = {name: WIDER.get(tensor.dtype, 1) for name, tensor in graph.tensors.items()}
     for op in graph.ops:
         inside = [factor for body in getattr(op, "bodies", ()) for factor in coarseness(body).values()]
         read = (*op.inputs, *getattr(op, "captures", ()), *getattr(op, "inner", ()))
         worst = max([1, *inside, *(found[name] for name in read if name)])
+        worst = max(worst, STEPS) if op.op == "DynamicQuantizeLinear" else worst
         for name in filter(None, op.outputs):
             found[name] = max(found[name], worst)
     return {name: 1 if graph.tensors[name].dtype in WIDER else factor for name, factor in found.items()}

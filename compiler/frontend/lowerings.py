@@ -103,6 +103,7 @@ _TRANSFORMERS = {
         ("DynamicQuantizeMatMul", "MatMulIntegerToFloat"), Expansion(_written(fused.dynamic_matmul), "any")
     ),
     **dict.fromkeys(("Gelu", "BiasGelu", "FastGelu"), Expansion(fused.gelu, "any")),
+    "DynamicQuantizeLSTM": Expansion(_written(recurrent), "as LSTM, all sequences of one length; products of integers"),
     "QuickGelu": Expansion(_written(fused.quick_gelu), "any"),
     **dict.fromkeys(
         ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"),

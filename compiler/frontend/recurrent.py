@@ -5,42 +5,25 @@
     g = MatMul(x, w')                        # one nest for all steps
     h, c, y = Scan(h0, c0, g) { t = MatMul(h, r');  h, c = gates(g + t, c);  h }
 
-Tensors have the axes [steps, batch, words], as in ONNX; the weights of a direction are [gates * hidden, words].
+Tensors have the axes [steps, batch, words], as in ONNX; the weights of a direction are [gates * hidden, words]. Those
+of onnxruntime's DynamicQuantizeLSTM are integers, [words, gates * hidden]; what they multiply is quantised first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
 import numpy as np
 import onnx
 
-from effc.compiler.frontend.node import Node, NotANest
+from effc.compiler.frontend.node import Node
+from effc.compiler.frontend.recurrent_form import GATES, Form
 from effc.compiler.frontend.subgraphs import Fresh
 from effc.compiler.frontend.writer import Writer
-
-GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-FUNCTIONS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
-
-DEFAULTS: dict[str, tuple[float | None, float | None]] = {
-    "LeakyRelu": (0.01, None),
-    "HardSigmoid": (0.2, 0.5),
-    "Elu": (1.0, None),
-    "Affine": (1.0, 0.0),
-    "ScaledTanh": (1.0, 1.0),
-}
-"""alpha and beta of the activations that have them."""
-
-Activation = Callable[[str], str]
 
 
 def recurrent(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """The nodes that an LSTM, a GRU or an RNN stands for."""
     write = Writer(node, fresh)
-    form = _Form.of(node)
+    form = Form.of(node)
     x = write("Transpose", node.proto.input[0], perm=[1, 0, 2]) if form.layout else node.proto.input[0]
     results = [_Direction(form, write, d).run(x) for d in range(form.directions)]
     for i, (position, axis) in enumerate((("Y", 1), ("Y_h", 0), ("Y_c", 0))):
@@ -56,102 +39,14 @@ def recurrent(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     return write.nodes
 
 
-@dataclass(frozen=True)
-class _Form:
-    """The sizes and attributes of a recurrent node."""
-
-    node: Node
-    op: str
-    layout: int
-    directions: int
-    steps: int
-    batch: int
-    hidden: int
-
-    @classmethod
-    def of(cls, node: Node) -> _Form:
-        op, layout = node.proto.op_type, int(node.attributes.get("layout", 0))
-        x, w, r = (node.operand(i)[1] for i in range(3))
-        direction = node.attributes.get("direction", b"forward").decode(errors="replace")
-        if direction not in ("forward", "reverse", "bidirectional"):
-            raise node.error(f"direction is '{direction}'", "forward, reverse, bidirectional")
-        directions = 1 + (direction == "bidirectional")
-        if len(x) != 3 or len(w) != 3 or len(r) != 3:
-            raise node.error(f"its inputs have {len(x)}, {len(w)} and {len(r)} axes", "three each")
-        hidden = r[2]
-        gates = GATES[op] * hidden
-        if w != (directions, gates, x[2]) or r != (directions, gates, hidden):
-            raise node.error(
-                f"the weights have the shapes {list(w)} and {list(r)}",
-                f"[{directions}, {gates}, {x[2]}] and [{directions}, {gates}, {hidden}]",
-            )
-        steps, batch = (x[1], x[0]) if layout else (x[0], x[1])
-        state = (batch, directions, hidden) if layout else (directions, batch, hidden)
-        others = {"bias": (directions, 2 * gates), "sequence_lens": (batch,), "initial_h": state, "initial_c": state}
-        for position, (name, shape) in enumerate({**others, "peepholes": (directions, 3 * hidden)}.items(), 3):
-            tensor = node.input(position)
-            if tensor is not None and tensor.shape not in (None, shape):
-                raise node.error(f"{name} has the shape {list(tensor.shape or ())}", str(list(shape)))
-        if op == "LSTM" and node.attributes.get("clip", 0.0) > 0:
-            raise NotANest("clip: onnxruntime's LSTM clips its output gate otherwise than ONNX says")
-        return cls(node, op, layout, directions, steps, batch, hidden)
-
-    @property
-    def lengths(self) -> str:
-        """The tensor of the lengths of the sequences; empty where all have every step."""
-        given = self.node.input(4)
-        known = self.node.constant(4)
-        return "" if given is None or (known is not None and bool(np.all(known == self.steps))) else given.name
-
-    def reverse(self, direction: int) -> bool:
-        return direction == 1 or self.node.attributes.get("direction") == b"reverse"
-
-    def activations(self, write: Writer, direction: int) -> list[Activation]:
-        """The functions of a direction, behind the clipping of their inputs."""
-        count = len(FUNCTIONS[self.op])
-        names = [name.decode() for name in self.node.attributes.get("activations", ())]
-        names = names or list(FUNCTIONS[self.op]) * self.directions
-        if len(names) != count * self.directions:
-            raise self.node.error(f"it has {len(names)} activations", f"{count * self.directions}")
-        alphas = iter(self.node.attributes.get("activation_alpha", ()))
-        betas = iter(self.node.attributes.get("activation_beta", ()))
-        functions = list(self._functions(write, names, alphas, betas))
-        return functions[direction * count : (direction + 1) * count]
-
-    def _functions(
-        self, write: Writer, names: list[str], alphas: Iterator[float], betas: Iterator[float]
-    ) -> Iterator[Activation]:
-        clip = float(self.node.attributes.get("clip", 0.0))
-        known = {name.lower(): name for name in (*DEFAULTS, "Relu", "Tanh", "Sigmoid", "Softsign", "Softplus")}
-        for name in names:
-            if name.lower() not in known:
-                raise NotANest(f"the activation {name}")
-            name = known[name.lower()]
-            alpha, beta = DEFAULTS.get(name, (None, None))
-            alpha = alpha if alpha is None else next(alphas, alpha)
-            beta = beta if beta is None else next(betas, beta)
-            yield partial(_activated, write, name, alpha, beta, clip)
-
-
-def _activated(write: Writer, name: str, alpha: float | None, beta: float | None, clip: float, x: str) -> str:
-    if clip > 0:
-        x = write("Clip", x, write.scalar(-clip), write.scalar(clip))
-    if name == "Affine":
-        return write("Add", write("Mul", x, write.scalar(alpha or 0.0)), write.scalar(beta or 0.0))
-    if name == "ScaledTanh":
-        scaled = write("Tanh", write("Mul", x, write.scalar(beta or 0.0)))
-        return write("Mul", scaled, write.scalar(alpha or 0.0))
-    attributes: dict[str, Any] = {k: value for k, value in (("alpha", alpha), ("beta", beta)) if value is not None}
-    return write(name, x, **attributes)
-
-
 class _Direction:
     """The steps of one direction."""
 
-    def __init__(self, form: _Form, write: Writer, direction: int) -> None:
+    def __init__(self, form: Form, write: Writer, direction: int) -> None:
         self.form, self.write, self.direction = form, write, direction
         self.hidden = form.hidden
-        self.r = self._transposed(2)
+        self.r = self._weights(2)
+        self.scaling = [self._own(i) for i in range(8, 12)] if form.quantised else []
         self.backwards = form.reverse(direction)
 
     def run(self, x: str) -> tuple[str, str, str]:
@@ -217,9 +112,21 @@ class _Direction:
 
     # What does not depend on a step
 
-    def _transposed(self, position: int) -> str:
+    def _weights(self, position: int) -> str:
         """The weights of this direction, [words, gates * hidden]."""
-        return self.write("Transpose", self._own(position), perm=[1, 0])
+        own = self._own(position)
+        return own if self.form.quantised else self.write("Transpose", own, perm=[1, 0])
+
+    def _product(self, tensor: str, weights: str, position: int) -> str:
+        """What weights, which are those of an input of the node, make of a tensor."""
+        write = self.write
+        if not self.form.quantised:
+            return write("MatMul", tensor, weights, hint="product")
+        factor, zero = self.scaling[2 * position - 2 : 2 * position]
+        names = [write.fresh(hint) for hint in ("q", "scale", "zero")]
+        words, scale, middle = write.many("DynamicQuantizeLinear", tensor, outputs=names)
+        product = write("MatMulInteger", words, weights, middle, zero)
+        return write("Mul", write("Cast", product, to=onnx.TensorProto.FLOAT), write("Mul", scale, factor))
 
     def _own(self, position: int) -> str:
         """This direction's part of an input."""
@@ -241,7 +148,7 @@ class _Direction:
     def _inputs(self, x: str) -> str:
         """What the inputs contribute to every step, with all biases that can be added before."""
         write = self.write
-        total = write("MatMul", x, self._transposed(1), hint="inputs")
+        total = self._product(x, self._weights(1), 1)
         outside, inside = self._biases()
         self.inner_bias = ""
         if outside:
@@ -307,7 +214,7 @@ class _Direction:
 
     def _lstm(self, x: str, h: str, c: str) -> tuple[str, str]:
         write, (f, g, last) = self.write, self.functions
-        i, o, forget, cell = self._split(write("Add", write("MatMul", h, self.r), x), 4)
+        i, o, forget, cell = self._split(write("Add", self._product(h, self.r, 2), x), 4)
         peep_i, peep_o, peep_f = self._peepholes()
         i = f(self._seen(i, peep_i, c))
         if self.form.node.attributes.get("input_forget", 0):

@@ -325,6 +325,22 @@ def test_products_of_integers_that_are_scaled() -> None:
     )
 
 
+@pytest.mark.parametrize("each", [False, True])
+def test_quantised_recurrences(each: bool) -> None:
+    """As onnxruntime's dynamic quantiser makes them of an LSTM, with a scale for a direction or for each column."""
+    rng, columns = np.random.default_rng(5), (2, 16) if each else (2,)
+    values: dict[str, Any] = {"x": random((5, B, 3)), "b": random((2, 32))}
+    for name, words in (("w", 3), ("r", 4)):
+        values[name] = rng.integers(0, 255, (2, words, 16), np.uint8)
+        values[f"{name}s"] = rng.uniform(0.005, 0.01, columns).astype(np.float32)
+        values[f"{name}z"] = np.full(columns, 130, np.uint8)
+    inputs, known = "x w r b . . . . ws wz rs rz", "w r b ws wz rs rz"
+    attributes = {"hidden_size": 4, "direction": "bidirectional"}
+    found = compared("DynamicQuantizeLSTM", values, inputs, "y yh yc", known, "y yh yc", **attributes)
+    assert "Scan" in found
+    assert found.count("MATMULINTEGER") >= 2
+
+
 def test_quantised_attention() -> None:
     generator = np.random.default_rng(6)
     values = {
