@@ -29,7 +29,7 @@ def reference_run(
     if missing := [name for name in graph.inputs if name not in inputs]:
         raise InputError(f"the input '{missing[0]}' is missing", graph.name, expected=", ".join(graph.inputs))
     values: dict[str, Value] = {**graph.constants, **{name: inputs[name] for name in graph.inputs}}
-    keep_parts(graph, graph.inputs, values)
+    keep_parts(graph, (*graph.inputs, *graph.constants), values)
     for op in graph.ops:
         if isinstance(op, NestOp):
             _store(graph, op, run_nest(op, values, accumulate), values)

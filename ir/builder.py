@@ -236,9 +236,10 @@ class Builder(Transformer[Token, At]):
         return at(View(name.value, 0 if offset is None else offset.value, strides.value), name, strides)
 
     def constant(self, parts: list[Any]) -> At:
-        _, name, dtype, shape, digest = parts
+        _, name, dtype, shape, place, digest = parts
         inner: dict[str | int, At] = {"digest": at(digest.removeprefix("sha256:"), digest)}
-        return at(Tensor(name.value, dtype.value, shape.value), name, inner=inner)
+        inner |= {} if place is None else {"place": place}
+        return at(Tensor(name.value, dtype.value, shape.value, place and place.value), name, inner=inner)
 
     def origin(self, parts: list[Any]) -> At:
         keyword, op, origin = parts

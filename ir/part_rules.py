@@ -29,8 +29,8 @@ def _part(tensor: Tensor, graph: Graph) -> Iterator[str]:
     whole = graph.tensors.get(place.tensor)
     if whole is None or whole.shape is None or tensor.shape is None or whole.dtype != tensor.dtype or place.zero:
         yield f"{place.tensor!r} is no tensor of the type of {name!r}, with a known shape"
-    elif {name, whole.name}.intersection(graph.constants) or whole.name == name:
-        yield f"{name!r} or {whole.name!r} is a constant"
+    elif whole.name in graph.constants or whole.name == name:
+        yield f"{whole.name!r} is a constant, or {name!r} itself"
     elif name in graph.made and whole.name in graph.inputs:
         yield f"{whole.name!r} is an input"
     elif tensor.name in [*graph.wholes(whole.name)]:
@@ -82,7 +82,7 @@ def _rows(graph: Graph) -> Iterator[Violation]:
 
 
 PART_RULES: tuple[Rule[Graph], ...] = (
-    Rule("parts", "A part lies in a tensor of its type that is no constant, and no input if it is written.", _parts),
+    Rule("parts", "A part lies in a tensor of its type: no constant, and no input unless it is a slice.", _parts),
     Rule("wholes", "A tensor whose parts are written has no other words, and no other op writes it.", _wholes),
     Rule("rows", "An operand that lies in a part has strides in the whole, too.", _rows),
 )

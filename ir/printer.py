@@ -127,14 +127,16 @@ def print_tensor(tensor: Tensor) -> str:
 
     A part: ``tensor x : float32[1, 1, 8, 8] in y offset 64 strides (128, 64, 8, 1)``.
     """
-    if tensor.place is None:
-        return f"tensor {_typed(tensor)}"
-    return f"tensor {_typed(tensor)} in {print_view('', tensor.place, None).partition(' = ')[2]}"
+    return f"tensor {_typed(tensor)}{_place(tensor)}"
 
 
 def print_constant(tensor: Tensor, sha256: str) -> str:
-    """``const  w : float32[16, 1, 3, 3] = sha256:...``."""
-    return f"const  {_typed(tensor)} = sha256:{sha256}"
+    """``const  w : float32[16, 1, 3, 3] = sha256:...``; a part has its place before the equals sign."""
+    return f"const  {_typed(tensor)}{_place(tensor)} = sha256:{sha256}"
+
+
+def _place(tensor: Tensor) -> str:
+    return "" if tensor.place is None else f" in {print_view('', tensor.place, None).partition(' = ')[2]}"
 
 
 def print_op_head(op: NestOp | NodeOp, context: str = "") -> str:

@@ -20,7 +20,7 @@ def place_tensors(graph: Graph) -> tuple[list[Slot], int]:
     in_dram = [tensor for tensor in tensors if tensor.name in graph.data and tensor.shape is not None]
     addresses, end = {}, 0
     for tensor in in_dram:
-        if tensor.name in graph.constants:
+        if tensor.name in graph.constants and tensor.place is None:
             addresses[tensor.name] = end
             end += tensor.words
     others = [tensor for tensor in in_dram if tensor.name not in addresses and tensor.place is None]
@@ -44,7 +44,7 @@ def _lifetimes(graph: Graph) -> tuple[dict[str, int], dict[str, int]]:
     """The first and the last layer at which each tensor holds its values."""
     first = dict.fromkeys((*graph.inputs, *graph.constants), FOREVER)
     last: dict[str, int] = {}
-    for name in graph.inputs:
+    for name in (*graph.inputs, *graph.constants):
         first |= dict.fromkeys(graph.wholes(name), FOREVER)
     for layer, op in enumerate(graph.ops):
         captures = () if isinstance(op, NestOp) else op.captures

@@ -91,7 +91,7 @@ class CpuProgram:
     def run(self, inputs: Mapping[str, Any]) -> Values:
         """The outputs of the model for these inputs."""
         values: Values = {**self.graph.constants, **_checked_inputs(self.graph, inputs)}
-        keep_parts(self.graph, self.graph.inputs, values)
+        keep_parts(self.graph, (*self.graph.inputs, *self.graph.constants), values)
         for op, dying in zip(self.graph.ops, self._dying, strict=True):
             if isinstance(op, NestOp):
                 self._run_nest(op, values)

@@ -52,6 +52,7 @@ def without_unused_tensors(graph: Graph) -> Graph:
     for op in graph.ops:
         used.update(reads(op), op.outputs, op.inner if isinstance(op, NestOp) else ())
     used.update([whole for name in used for whole in graph.wholes(name)])
+    used.update([name for name in graph.constants if used.intersection(graph.wholes(name))])
     tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
     constants = {name: value for name, value in graph.constants.items() if name in used}
     return replace(graph, tensors=tensors, constants=constants)

@@ -39,7 +39,7 @@ class PlaceParts(Pass):
         for op in graph.ops:
             if not isinstance(op, NodeOp) or op.op != "Concat" or op.domain:
                 continue
-            if not made.intersection(op.inputs) or not made.union(graph.inputs).issuperset(op.inputs):
+            if not made.intersection(op.inputs) or not made.union(graph.inputs, graph.constants).issuperset(op.inputs):
                 continue
             if parts := _parts(op, tensors):
                 trial = {**tensors, **parts}

@@ -289,6 +289,12 @@ CONCATS = {
     "twice the same": (["a = Conv x w", "y = Concat a a"], ["CONV", "Concat"]),
     "of inputs alone": (["a = Concat x x2", "y = Conv a u"], ["Concat", "CONV"]),
     "in two": (["a = Conv x w", "y = Concat a x", "z = Concat x2 a"], ["CONV", "Concat"]),
+    "with a constant": (["a = Conv x w", "c = Concat k a", "y = Conv c u"], ["CONV", "CONV"]),
+    "a constant that is needed elsewhere": (
+        ["a = Conv x w", "y = Concat a k", "b = Conv k v", "z = Add b k"],
+        ["CONV", "CONV", "Add"],
+    ),
+    "a constant in two": (["a = Conv x w", "y = Concat a k", "b = Exp a", "z = Concat k b"], ["CONV", "Exp", "Concat"]),
 }
 
 
@@ -305,6 +311,7 @@ def test_concatenations_are_written_in_place(case: str, axis: int) -> None:
         nodes.append(helper.make_node(op, inputs, [result], **attributes))
     channels = 4 if axis == 3 else 8
     constants = {"w": random((4, 4, 3, 3)), "v": random((4, 2, 3, 3)), "u": random((2, channels, 3, 3))}
+    constants["k"] = random((1, 4, 5, 6))
     inputs = {name: (1, 4, 5, 6) for name in ("x", "x2") if any(f" {name}" in line for line in lines)}
     used = {name: value for name, value in constants.items() if any(name in n.input for n in nodes)}
     made = model(nodes, inputs, used, " ".join(name for name in "yz" if any(name in n.output for n in nodes)))
