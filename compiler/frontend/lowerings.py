@@ -20,7 +20,7 @@ from typing import NamedTuple
 import onnx
 
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import attention, bodies, classical, contrib, einsum, fourier, fused, rotary, unroll
+from effc.compiler.frontend import attention, bodies, classical, contrib, einsum, fourier, fused, nchwc, rotary, unroll
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.conv_transpose import conv_transpose
@@ -135,6 +135,11 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     (classical.DOMAIN, "LinearRegressor"): Expansion(_written(classical.linear_regressor), _PROBABILITIES),
     (classical.DOMAIN, "LinearClassifier"): Expansion(_written(classical.linear_classifier), _PROBABILITIES),
     (classical.DOMAIN, "Scaler"): Expansion(_written(classical.scaler), "of float32", "vector"),
+    (nchwc.DOMAIN, "Conv"): Expansion(_written(nchwc.convolution), "known filters; in blocks of this processor"),
+    (nchwc.DOMAIN, "ReorderInput"): Expansion(_written(nchwc.reorder_input), "any", "vector"),
+    (nchwc.DOMAIN, "ReorderOutput"): Expansion(_written(nchwc.reorder_output), "any", "vector"),
+    (nchwc.DOMAIN, "Upsample"): Expansion(_written(nchwc.upsample), "any", "vector"),
+    **{(nchwc.DOMAIN, op): Expansion(_written(nchwc.pool), "any", "vector") for op in nchwc.POOLS},
     ("", "DFT"): Expansion(_written(fourier.dft), f"up to {fourier.LONGEST} points: a product"),
     ("", "STFT"): Expansion(_written(fourier.stft), f"up to {fourier.LONGEST} points, a known window: a convolution"),
     ("", "Loop"): Expansion(_own(unroll.loop), "with products in its body: compiled once, or unrolled"),
