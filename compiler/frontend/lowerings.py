@@ -20,7 +20,19 @@ from typing import NamedTuple
 import onnx
 
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import attention, bodies, classical, contrib, einsum, fourier, fused, nchwc, rotary, unroll
+from effc.compiler.frontend import (
+    attention,
+    bodies,
+    classical,
+    contrib,
+    deform,
+    einsum,
+    fourier,
+    fused,
+    nchwc,
+    rotary,
+    unroll,
+)
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.conv_transpose import conv_transpose
@@ -140,6 +152,9 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     (nchwc.DOMAIN, "ReorderOutput"): Expansion(_written(nchwc.reorder_output), "any", "vector"),
     (nchwc.DOMAIN, "Upsample"): Expansion(_written(nchwc.upsample), "any", "vector"),
     **{(nchwc.DOMAIN, op): Expansion(_written(nchwc.pool), "any", "vector") for op in nchwc.POOLS},
+    ("", "DeformConv"): Expansion(
+        _written(deform.deform_conv), "2-D: its taps are read by GridSample, then multiplied"
+    ),
     ("", "DFT"): Expansion(_written(fourier.dft), f"up to {fourier.LONGEST} points: a product"),
     ("", "STFT"): Expansion(_written(fourier.stft), f"up to {fourier.LONGEST} points, a known window: a convolution"),
     ("", "Loop"): Expansion(_own(unroll.loop), "with products in its body: compiled once, or unrolled"),
@@ -168,7 +183,6 @@ REASONS: dict[str, str] = {
     ),
     "If": "control flow; with products in its branches they are compiled, of a known condition only one is left",
     **dict.fromkeys(("Loop", "Scan", "SequenceMap"), "control flow"),
-    "DeformConv": "every tap is an interpolation at a place that depends on the data",
 }
 """Why operators of ONNX's own domain are no nests, where there is more to say than that they are none."""
 

@@ -268,6 +268,31 @@ def test_names_tell_where_a_nest_comes_from() -> None:
     assert all(op.name.startswith("encoder_RNN_") for op in graph.nests)
 
 
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize(("groups", "moved", "stride"), [(1, 1, 1), (2, 1, 2), (1, 2, 1), (2, 4, 1)])
+def test_deformable_convolutions(groups: int, moved: int, stride: int, mask: bool) -> None:
+    """Taps that leave the image, also: offsets of up to several points."""
+    size = (7 + 2 - 5) // stride + 1
+    wide = (7 + 2 - 2) // stride + 1
+    inputs = {"x": (2, 4, 7, 7), "o": (2, moved * 12, size, wide)}
+    constants = {"w": random((6, 4 // groups, 3, 2)), "b": random((6,))}
+    if mask:
+        inputs["m"] = (2, moved * 6, size, wide)
+    made = node(
+        "DeformConv",
+        "x w o b m" if mask else "x w o b",
+        "y",
+        group=groups,
+        offset_group=moved,
+        strides=[stride, stride],
+        dilations=[2, 1],
+        pads=[1, 1, 1, 1],
+    )
+    found = ops(assert_equal_to_onnxruntime(model([made], inputs, constants, opset=19)))
+    assert found.count("MATMUL") == 1
+    assert "DeformConv" not in found
+
+
 def test_states_of_another_size_are_refused_by_name() -> None:
     """As PyTorch exports an LSTM with projections: the node is named, not one that takes its place."""
     weights = {"w": random((1, 16, 3)), "r": random((1, 16, 4)), "c": random((1, 2, 8))}

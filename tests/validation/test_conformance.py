@@ -39,15 +39,6 @@ EXCEPTIONS: dict[str, str] = {
 ON_HOST: dict[str, str] = {
     **dict.fromkeys(
         (
-            "test_basic_deform_conv_with_padding",
-            "test_basic_deform_conv_without_padding",
-            "test_deform_conv_with_mask_bias",
-            "test_deform_conv_with_multiple_offset_groups",
-        ),
-        "every tap of a deformable convolution is an interpolation at a place that depends on the data",
-    ),
-    **dict.fromkeys(
-        (
             "test_affine_grid_2d_align_corners_expanded",
             "test_affine_grid_2d_expanded",
             "test_affine_grid_3d_align_corners_expanded",
