@@ -268,7 +268,8 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if problem.windows and not problem.timed:
         return _swept(problem, objective, encoder, start, deadline)
     most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
-    budget = RAGGED if not problem.judged else SLID if problem.windows else BOUNDED
+    coupled = any(len(window.dims) > 1 for window in problem.windows)
+    budget = RAGGED if not problem.judged else SLID if coupled else BOUNDED
     found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
     bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])

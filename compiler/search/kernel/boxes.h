@@ -2,9 +2,9 @@
 
 enum { SMALL = 4, FEW = 16 };
 
-static const double DECISIVE = 0.6; /* what is dearer by this part of what is left is halved first */
+static const double DECISIVE[] = {0.6, 0.4}; /* what is dearer by this part of what is left is halved first; then where cycles count */
 static const double SLOWLY = 1.25;  /* where a proof is seldom reached, the last limit should not be far below what is left */
-static const double AXES = 12;      /* how much sooner than events the trips on axes are halved */
+static const double AXES[] = {12, 100};      /* how much sooner than events the trips on axes are halved */
 
 typedef struct {
     Boxes *q;
@@ -274,6 +274,7 @@ static double dearer(const Boxes *q, Box *box, const double *z, int d, int i, in
 /* The limits of a box that are best halved; returns how much is in it. */
 static double widest(Boxes *q, Box *box, double bound, int *dim, int **low, int **high) {
     double most = 1, large = 1, z[MAXJ];
+    int timed = q->s->timed > 0;
     box_bound(q, box);
     for (int j = 0; j < q->t->nterms; j++) {
         z[j] = q->t->term[j].coefficient;
@@ -289,10 +290,10 @@ static double widest(Boxes *q, Box *box, double bound, int *dim, int **low, int 
             int *y = axis < 0 ? &box->high[d][i] : &box->most[d][axis];
             ways *= *y - *x + 1;
             if (*x == *y) continue;
-            double score = (double)*y / *x * (axis < 0 ? 1 : AXES);
+            double score = (double)*y / *x * (axis < 0 ? 1 : AXES[timed]);
             if (axis < 0) {
                 double more = dearer(q, box, z, d, i, 1 + (int)sqrt((double)*x * *y)) / (q->most - bound + 1);
-                if (more > DECISIVE) score = 1e6 * more;
+                if (more > DECISIVE[timed]) score = 1e6 * more;
             }
             if (score > most) most = score, *dim = d, *low = x, *high = y;
         }

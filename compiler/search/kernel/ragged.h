@@ -27,7 +27,7 @@ typedef struct {
     const int *rival[2 * MOST_KNOWN]; /* chains elsewhere, or with other trips, that may be as good */
 } Ragged;
 
-enum { MOST_EXTRA = 20000, PATIENT = 2, PATIENCE = 50 };
+enum { MOST_EXTRA = 20000, FEW_EXTRA = 1000, PATIENT = 2, PATIENCE = 50 };
 
 /* Counts work; whether there was too much. */
 static int tired(Ragged *r) {
@@ -421,7 +421,8 @@ static void ragged_trips(Ragged *r) {
         int extra = pass ? pass - 1 : 0;
         if (pass && best_known(r)) break;
         r->deep = pass > 0;
-        r->end = pass ? s->work + MOST_EXTRA * (int64_t)(r->all == PATIENT ? PATIENCE : 1) : INT64_MAX;
+        int64_t most = s->timed && s->ports ? FEW_EXTRA : MOST_EXTRA; /* with bounds only it seldom pays */
+        r->end = pass ? s->work + most * (r->all == PATIENT ? PATIENCE : 1) : INT64_MAX;
         State at = {r->K - 1, 1, r->fans, 0, 0, extra, s->F, PARS};
         r->n = 0;
         r->crossed = r->K;
