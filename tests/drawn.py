@@ -180,7 +180,8 @@ def with_padding(seed: int) -> Question:
 def with_bandwidths(seed: int) -> Question:
     random = Random(seed)
     target = limited(random, random_target(random, sliding=True))
-    return Question(seed, random_nest(random), target, random.choice(["energy", "latency", "edp"]))
+    nest = padded_nest(random) if random.random() < 0.3 else random_nest(random)
+    return Question(seed, nest, target, random.choice(["energy", "latency", "edp"]))
 
 
 def with_constraints(seed: int) -> Question:
