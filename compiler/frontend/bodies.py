@@ -10,6 +10,7 @@ import onnx
 
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.subgraphs import Fresh, renamed
+from effc.compiler.frontend.writer import Writer
 from effc.ir.graph import Tensor
 
 
@@ -48,6 +49,20 @@ def cast(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
         raise NotANest("a cast to another type than float32")
     names, to = (node.proto.input[:1], node.proto.output), onnx.TensorProto.FLOAT
     return [onnx.helper.make_node("Cast", *names, fresh(f"{node.name}/cast_node"), to=to)]
+
+
+def compress(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
+    """The rows that a known condition chooses: a Gather."""
+    condition = node.constant(1)
+    if condition is None:
+        raise NotANest("the shape of its result depends on the data")
+    write = Writer(node, fresh)
+    axis, x = node.attributes.get("axis"), node.proto.input[0]
+    if axis is None:
+        x = write("Reshape", x, write.integers(-1))
+    rows = write.integers(*np.flatnonzero(condition).tolist())
+    write("Gather", x, rows, axis=axis or 0, output=node.proto.output[0])
+    return write.nodes
 
 
 def _function(schema: Any, node: Node) -> onnx.FunctionProto | None:

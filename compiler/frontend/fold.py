@@ -44,6 +44,9 @@ REDUCING = "CumSum ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum"
 
 FOLDABLE = frozenset(f"{ELEMENTWISE} {MOVING} {REDUCING}".split())
 
+CHOOSING = ("Compress", "NonZero", "Unique")
+"""Operators the shape of whose result depends on values, and that are no larger than what they read."""
+
 QUANTISED = frozenset(["QLinearAdd", "QLinearMul", "QLinearSigmoid"])
 """The same of onnxruntime's own domain: quantisers take the arithmetic of shapes for that of a network."""
 
@@ -72,6 +75,9 @@ def fold(node: Node, types: list[onnx.TypeProto], op: Callable[[], NodeOp], budg
     if name == "Constant":
         return [constant_value(node)]
     shapes = [shape_of(kind) for kind, wanted in zip(types, node.proto.output) if wanted]
+    if name in CHOOSING:
+        given = [tensor.shape for tensor in node.inputs if tensor is not None]
+        return _computed(node, [None], op) if _affordable(given, budget) else None
     if name == "ConstantOfShape":
         return _filled(node, shapes[0], budget)
     if name not in FOLDABLE or _is_view(node, shapes) or _divides_by_zero(node) or not _affordable(shapes, budget):

@@ -25,6 +25,7 @@ from effc.compiler.frontend.control import CONTROL
 from effc.compiler.frontend.lowerings import EXPANSIONS, LOWERINGS, REASONS, load_offered, multiplies
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.read import check, guard, read_model, skeleton
+from effc.compiler.frontend.sequences import Sequences
 from effc.compiler.frontend.shell import initializers, plain_domain, with_plain_domain, without_functions
 from effc.compiler.frontend.subgraphs import captured, defined, spliced, subgraphs
 from effc.compiler.frontend.trial import require_survival
@@ -90,6 +91,7 @@ class _Frontend:
         self.narrow: dict[str, str] = {}  # types of integers that ONNX has not, by the names of tensors
         self.host_reasons: dict[str, str] = {}  # of nodes that could not be expanded
         self.types: dict[str, onnx.TypeProto] = {}
+        self.sequences = Sequences()
         self.declared = {value.name: value.type for value in (*shell.graph.value_info, *graph.output)}
         for name, array in constants.items():
             self._add(name, infer.array_type(array), array)
@@ -147,6 +149,10 @@ class _Frontend:
         inputs = tuple(self.build.tensors[name] if name else None for name in proto.input)
         name = self.build.op_name(proto)
         node = Node(proto, name, self.versions.get(proto.domain, 1), inputs, (), self.build.constants)
+        if (members := self.sequences.read(node, self.build.fresh)) is not None:
+            self.lower(members)
+            return
+        self.sequences.note(node)
         kinds = self._infer(node, outside)
         as_op = partial(self._op, node, outside)
         values = fold.fold(node, kinds, as_op, self.budget)
@@ -197,6 +203,8 @@ class _Frontend:
             self.host_reasons[node.name] = control.WITHOUT
             return False
         types = [self.types[name] if name else onnx.TypeProto() for name in node.proto.input]
+        if self.sequences.collected(node) and self._expanded(node, kinds):
+            return True
         try:
             plan = control.plan(node, types)
             bodies, results = self._bodies(plan)
@@ -248,7 +256,7 @@ class _Frontend:
         """The walk over a body, which reads what is known outside."""
         inner = copy(self)
         inner.build = self.build.inside(defined(graph))
-        inner.types, inner.declared = dict(self.types), {}
+        inner.types, inner.declared, inner.sequences = dict(self.types), {}, Sequences()
         for value, kind in zip(graph.input, given):
             inner.build.constants.pop(value.name, None)
             inner._add(value.name, kind)

@@ -152,6 +152,7 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     (nchwc.DOMAIN, "ReorderOutput"): Expansion(_written(nchwc.reorder_output), "any", "vector"),
     (nchwc.DOMAIN, "Upsample"): Expansion(_written(nchwc.upsample), "any", "vector"),
     **{(nchwc.DOMAIN, op): Expansion(_written(nchwc.pool), "any", "vector") for op in nchwc.POOLS},
+    ("", "Compress"): Expansion(_written(bodies.compress), "with a known condition: Gather", "vector"),
     ("", "DeformConv"): Expansion(
         _written(deform.deform_conv), "2-D: its taps are read by GridSample, then multiplied"
     ),
@@ -178,9 +179,7 @@ VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 REASONS: dict[str, str] = {
     **dict.fromkeys(sorted(VIEWS), "shape only: no words move"),
     **dict.fromkeys(("Shape", "Size"), "integers about shapes"),
-    **dict.fromkeys(
-        ("NonZero", "Unique", "Compress", "NonMaxSuppression"), "the shape of its result depends on the data"
-    ),
+    **dict.fromkeys(("NonZero", "Unique", "NonMaxSuppression"), "the shape of its result depends on the data"),
     "If": "control flow; with products in its branches they are compiled, of a known condition only one is left",
     **dict.fromkeys(("Loop", "Scan", "SequenceMap"), "control flow"),
 }

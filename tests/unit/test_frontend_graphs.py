@@ -298,3 +298,79 @@ def test_a_short_time_fourier_transform_is_onesided_unless_told_otherwise() -> N
     step, window = np.array(4), np.ones(8, np.float32)
     graph = lower(model([node("STFT", "x step w", "y")], {"x": (1, 32)}, {"step": step, "w": window}))
     assert graph.tensors["y"].shape == (1, 7, 5, 2)
+
+
+def test_what_is_put_together_of_known_members_has_a_shape() -> None:
+    """Lists of scripted models: built, changed and read."""
+    nodes = [
+        node("SequenceEmpty", "", "s0"),
+        node("SequenceInsert", "s0 x", "s1"),
+        node("SequenceInsert", "s1 z zero", "s2"),
+        node("SequenceInsert", "s2 x", "s3"),
+        node("SequenceErase", "s3 last", "s4"),
+        node("ConcatFromSequence", "s4", "t", axis=1),
+        node("SequenceAt", "s4 last", "a"),
+        node("SequenceLength", "s4", "n"),
+        node("Range", "zero n one", "r"),
+        node("ConcatFromSequence", "s4", "c", axis=0, new_axis=1),
+        node("Gather", "c r", "g"),
+        node("MatMul", "t w", "y1"),
+        node("MatMul", "a v", "y2"),
+        node("MatMul", "g v", "y3"),
+    ]
+    constants = {
+        "zero": np.array(0),
+        "one": np.array(1),
+        "last": np.array(-1),
+        "w": random((6, 4)),
+        "v": random((3, 5)),
+    }
+    made = model(nodes, {"x": (2, 3), "z": (2, 3)}, constants, "y1 y2 y3", opset=13)
+    graph = assert_equal_to_onnxruntime(made)
+    assert ops(graph).count("MATMUL") == 3
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+def test_a_list_that_a_loop_collects(opset: int) -> None:
+    """Of a known number of trips: unrolled, so that the product behind it has a shape."""
+    body = helper.make_graph(
+        [node("MatMul", "h v", "k"), node("SequenceInsert", "l k", "m"), node("Identity", "c", "d")],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+            helper.make_tensor_sequence_value_info("l", TensorProto.FLOAT, None),
+            helper.make_tensor_value_info("h", TensorProto.FLOAT, [2, 3]),
+        ],
+        [
+            helper.make_tensor_value_info("d", TensorProto.BOOL, []),
+            helper.make_tensor_sequence_value_info("m", TensorProto.FLOAT, None),
+            helper.make_tensor_value_info("k", TensorProto.FLOAT, [2, 3]),
+        ],
+    )
+    nodes = [
+        node("SequenceEmpty", "", "none"),
+        node("Loop", "three . none x", "all last", body=body),
+        node("ConcatFromSequence", "all", "t", axis=0),
+        node("MatMul", "t w", "y"),
+    ]
+    constants = {"three": np.array(3), "v": random((3, 3)), "w": random((3, 4))}
+    graph = assert_equal_to_onnxruntime(model(nodes, {"x": (2, 3)}, constants, opset=opset))
+    assert ops(graph).count("MATMUL") == 4
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_known_choices(axis: int | None) -> None:
+    attributes = {} if axis is None else {"axis": axis}
+    nodes = [
+        node("Compress", "x mask", "a", **attributes),
+        node("NonZero", "mask", "i"),
+        node("Squeeze", "i zero", "j"),
+        node("Gather", "x j", "b"),
+        node("MatMul", "b w", "y1"),
+        node("Relu", "a", "y2"),
+    ]
+    constants = {"mask": np.array([False, True, True]), "zero": np.array([0]), "w": random((4, 5))}
+    graph = assert_equal_to_onnxruntime(model(nodes, {"x": (3, 4)}, constants, "y1 y2"))
+    assert "MATMUL" in ops(graph)
+    assert graph.tensors["y2"].shape == {None: (2,), 0: (2, 4), 1: (3, 2)}[axis]
