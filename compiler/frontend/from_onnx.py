@@ -202,25 +202,21 @@ class _Frontend:
         if not multiplies(node.proto):
             self.host_reasons[node.name] = control.WITHOUT
             return False
-        types = [self.types[name] if name else onnx.TypeProto() for name in node.proto.input]
         if self.sequences.collected(node) and self._expanded(node, kinds):
             return True
+        types = [self.types[name] if name else onnx.TypeProto() for name in node.proto.input]
         try:
             plan = control.plan(node, types)
             bodies, results = self._bodies(plan)
-            while plan.given and not control.keeps_shape(plan, results[0]):
-                if self._expanded(node, kinds):
-                    return True
-                plan = control.widened(plan, results[0])
-                bodies, results = self._bodies(plan)
-                if not any(isinstance(op, (NestOp, ControlOp)) for body in bodies for op in body.build.ops):
-                    raise NotANest(control.CHANGES)
-        except NotANest as why:
-            self.host_reasons[node.name] = str(why)
-            return False
-        except InputError as error:  # a body that these inputs never run need not be right for them
-            self.host_reasons[node.name] = f"control flow, whose body cannot be compiled: {error.message}"
-            return False
+        except (NotANest, InputError) as why:
+            return self._left(node, why)
+        if not control.keeps_shape(plan, results[0]):
+            if self._expanded(node, kinds):
+                return True
+            try:
+                plan, bodies, results = self._widened(plan, results)
+            except (NotANest, InputError) as why:
+                return self._left(node, why)
         kinds = control.result_types(plan, results)
         names = [*node.proto.output, *([""] * (len(kinds) - len(node.proto.output)))]
         for name, kind in zip(names, kinds):
@@ -246,6 +242,25 @@ class _Frontend:
         plain = self._op(replace(node, proto=proto), captures, control.REASON)
         values = {field.name: getattr(plain, field.name) for field in fields(plain)}
         return ControlOp(**values | {"outputs": outputs, "context": b""}, bodies=bodies, trips=trips)
+
+    def _left(self, node: Node, why: NotANest | InputError) -> bool:
+        """Leave a node to the host: a body that these inputs never run need not be right for them."""
+        text = (
+            f"control flow, whose body cannot be compiled: {why.message}" if isinstance(why, InputError) else str(why)
+        )
+        self.host_reasons[node.name] = text
+        return False
+
+    def _widened(
+        self, plan: control.Plan, results: list[list[onnx.TypeProto]]
+    ) -> tuple[control.Plan, list[_Frontend], list[list[onnx.TypeProto]]]:
+        """A loop some of whose sizes are not known, with the walks over its body; not without any product left."""
+        while not control.keeps_shape(plan, results[0]):
+            plan = control.widened(plan, results[0])
+            bodies, results = self._bodies(plan)
+        if not any(isinstance(op, (NestOp, ControlOp)) for body in bodies for op in body.build.ops):
+            raise NotANest(control.CHANGES)
+        return plan, bodies, results
 
     def _bodies(self, plan: control.Plan) -> tuple[list[_Frontend], list[list[onnx.TypeProto]]]:
         """The walks over the bodies of a node, and the types of what each puts out."""
