@@ -94,6 +94,8 @@ class Demands:
 
     def move(self, child: Store, parent: Store, uses: Sequence[Use], sweep: bool) -> Demand:
         """A fill, or all words of a tile of partial sums."""
+        if not uses:
+            return Demand((), ())
         united = child.operand.name == self.output
         tables = []
         for axis in range(len(child.operand.axes)):
@@ -138,6 +140,8 @@ class Demands:
         return self._pass(store, depth, uses, united=True, first=True)
 
     def _pass(self, store: Store, depth: int, uses: Sequence[Use], united: bool, first: bool) -> Demand:
+        if not uses:
+            return Demand((), ())
         tables = []
         for axis in range(len(store.operand.axes)):
             dims = store.axis_dims(axis)
@@ -201,6 +205,8 @@ class Demands:
         It depends on which indices are valid; and, where an ``axis`` has padding, on where they are.
         """
         registers = sorted(r for dim in dims for r in dim.registers if r < low)
+        if not registers:
+            return Table((), [function([0] * len(self.trips))], np.zeros((), np.int64))
         alike = np.zeros([self.trips[r] for r in registers], np.int64)
         for dim in dims:
             numbers = dim.alike(low)
@@ -210,9 +216,8 @@ class Demands:
             outside = ~np.broadcast_to(_inside(axis, dims, low, registers), alike.shape)
             alike[outside] = 1 + alike.max(initial=0) + np.arange(np.count_nonzero(outside))
         _, first, numbers = np.unique(alike, return_index=True, return_inverse=True)
-        places = zip(*np.unravel_index(first, alike.shape)) if registers else [()]
         values = []
-        for place in places:
+        for place in zip(*np.unravel_index(first, alike.shape)):
             running = [0] * len(self.trips)
             for register, value in zip(registers, place):
                 running[register] = int(value)

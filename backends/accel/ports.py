@@ -122,7 +122,13 @@ class Calendar:
 
     def after(self, tick: int) -> tuple[Stretch, ...]:
         """What is taken from a tick on, relative to it."""
-        return tuple((max(a - tick, 0), b - tick, self._share(a, b, n, tick)) for a, b, n in self.taken if b > tick)
+        return tuple(
+            [
+                (a - tick, b - tick, n) if a >= tick else (0, b - tick, self._share(a, b, n, tick))
+                for a, b, n in self.taken
+                if b > tick
+            ]
+        )
 
     @staticmethod
     def _share(begin: int, end: int, busy: int, tick: int) -> int:
