@@ -107,7 +107,7 @@ def test_a_front_has_a_trade_off() -> None:
 def test_what_is_known_of_a_front_on_the_way() -> None:
     nest, news = nests.gemm(m=6, n=8, k=8), list[effc.Best]()
     best = search(nest, EYERISS, "pareto", progress=news.append)
-    assert len(news) > 2
+    assert len(news) > 1
     values = [known.certificate.value for known in news]
     assert values == sorted(values, reverse=True)
     assert news[-1].front == best.front
