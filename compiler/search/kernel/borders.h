@@ -55,6 +55,19 @@ static int words_without(const Win *x, int first, int last, int digits, int whic
     return words_of_part(x, first, digits, which == 0, x->inner - (which == 2));
 }
 
+/* Whether neighbours share words that are outside. */
+static int shared_outside(const Win *x) { return x->outside && x->step[0] % x->step[1] == 0 && (x->low > 1 || x->high > 1); }
+
+/* The outer indices that a given inner one takes outside. */
+static int outer_outside(const S *s, const Win *x, int inner, int high) {
+    int n = 0;
+    for (int p = 0; p < s->bound[x->dim[0]]; p++) {
+        int64_t index = x->offset + (int64_t)x->step[0] * p + (int64_t)x->step[1] * inner;
+        n += high ? index >= x->size : index < 0;
+    }
+    return n;
+}
+
 /* What tiles of so many outer indices, or more, have at least. */
 static void measure_borders(const S *s, Win *x) {
     int all = s->bound[x->dim[0]], low = 0, high = 0; /* outer indices with some outside */
@@ -64,6 +77,10 @@ static void measure_borders(const S *s, Win *x) {
     while (high < all && beyond(x, all - 1 - high, 1)) high++;
     x->low = low, x->high = high;
     x->both = low && high && x->inner > x->alike;
+    for (int side = 0; side < 2; side++) {
+        x->beyond[side] = malloc(sizeof(int) * x->inner);
+        for (int r = 0; r < x->inner; r++) x->beyond[side][r] = outer_outside(s, x, r, side);
+    }
     x->one = all; /* points outside of the inner index that has fewest */
     for (int r = 0; r < x->inner; r++) {
         int outside = 0;

@@ -285,7 +285,7 @@ static double widest(Boxes *q, Box *box, double bound, int *dim, int **low, int 
         double ways = 1;
         for (int i = 0; i < form->ncounts + q->s->A; i++) {
             int axis = i - form->ncounts;
-            if (axis < 0 && form->count[i].tile) continue;
+            if (axis < 0 && (form->count[i].tile || form->count[i].what == BORDER)) continue;
             int *x = axis < 0 ? &box->low[d][i] : &box->least[d][axis];
             int *y = axis < 0 ? &box->high[d][i] : &box->most[d][axis];
             ways *= *y - *x + 1;

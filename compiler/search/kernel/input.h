@@ -189,7 +189,7 @@ static void release(S *s) {
         free(s->lists[i]);
     }
     for (int d = 0; d < s->D; d++) free(s->divindex[d]);
-    for (int w = 0; w < s->W; w++) free(s->win[w].least);
+    for (int w = 0; w < s->W; w++) free(s->win[w].least), free(s->win[w].beyond[0]), free(s->win[w].beyond[1]);
     free(s->tables);
     free(s->lists);
     free(s->placement);

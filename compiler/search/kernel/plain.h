@@ -19,6 +19,7 @@ typedef struct {
     int ncounts, of[MAXJ + MAXM]; /* which count each factor is, or -1: one */
     int all[MAXJ];                /* which count is that of all pieces, or residues, if a sweep leaves less of them; or -1 */
     int residues[MAXM];           /* which count is that of the residues in the tile of each mark */
+    int border[MAXJ];             /* which count says what a tile at the border has outside, or -1 */
     int words[MAXM], fewer[MAXM]; /* and which those of the words of the largest tile, or -1 if no padding is free; see borders.h */
     const Win *win;               /* of dims that a window couples, and whether this is the inner one */
     int inner;
@@ -90,6 +91,9 @@ static void count_window(const S *s, const Setting *t, const Plan *plan, int j, 
     }
     form->of[j] = add_count(form, form->usable, c);
     form->all[j] = add_count(form, form->usable, all);
+    if (x->padding || !shared_outside(form->win)) return;
+    c.what = BORDER;
+    form->border[j] = add_count(form, form->usable, c);
 }
 
 /* Where a window sweeps along the dim there is a loop to do so. */
@@ -114,7 +118,7 @@ static void add_relation(Form *form, Relation *list, int *n, int x, int y, int a
 static void relate_pair(Form *form, int i, int k) {
     const Count *x = &form->count[i], *y = &form->count[k];
     int differ = x->axes & ~y->axes;
-    if (x->boundary > y->boundary) return; /* all loops of x, but for axes, are of y */
+    if (x->boundary > y->boundary || x->what == BORDER || y->what == BORDER) return; /* all loops of x, but for axes, are of y */
     if (x->what == DIGITS) add_relation(form, form->events, &form->nevents, i, k, differ, 0, y->axes & ~x->axes);
     else if (x->what == y->what && x->until <= y->until) add_relation(form, form->events, &form->nevents, i, k, 0, differ, 0);
     else if (x->what == PIECES || form->win->modulus == 1)
@@ -133,7 +137,7 @@ static void relate(Form *form) {
         for (int k = 0; k < form->ncounts; k++) {
             const Count *y = &form->count[k];
             if (k != i && !x->tile && !y->tile) relate_pair(form, i, k);
-            if (!x->tile && y->what == DIGITS && cover(y, x) >= 0) add_relation(form, form->covers, &form->ncovers, i, k, cover(y, x), 0, 0);
+            if (!x->tile && x->what != BORDER && y->what == DIGITS && cover(y, x) >= 0) add_relation(form, form->covers, &form->ncovers, i, k, cover(y, x), 0, 0);
             if (k == i || !x->tile || !y->tile || x->what != DIGITS || y->what != DIGITS) continue;
             if (y->boundary <= x->boundary) /* x is inside y, but for axes fixed for y alone */
                 add_relation(form, form->tiles, &form->ntiles, i, k, y->axes & ~x->axes, 0, x->axes & ~y->axes);
@@ -176,7 +180,7 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
         int b = x->mark < 0 ? form->K : form->slots.outside[x->mark], own = spread(s, x, dim);
         int outer = x->kind == FIRST ? 0 : b;
         Count events = {0, outer, x->irr, DIGITS, outer, 0}, tile = {1, b - outer, own, DIGITS, b - outer, 0};
-        form->of[j] = form->all[j] = -1;
+        form->of[j] = form->all[j] = form->border[j] = -1;
         if (s->class[x->operand][dim] == WINDOW) count_window(s, t, plan, j, form);
         else if (s->class[x->operand][dim] == IRRELEVANT) {
             if (x->kind != FIRST || x->irr & form->usable) form->of[j] = add_count(form, form->usable, events);
@@ -209,7 +213,8 @@ static void whole_box(const S *s, const Form *form, Box *box) {
     for (int d = 0; d < s->D; d++) {
         for (int i = 0; i < form[d].ncounts; i++) {
             box->low[d][i] = 1 + (i < 32 && form[d].several >> i & 1);
-            box->high[d][i] = form[d].count[i].what >= WORDS ? most_of((int)form[d].win->touched[0], 1) : form[d].D;
+            int what = form[d].count[i].what;
+            box->high[d][i] = what == BORDER ? form[d].win->outside + 1 : what >= WORDS ? most_of((int)form[d].win->touched[0], 1) : form[d].D;
         }
         for (int a = 0; a < s->A; a++) {
             int most = s->size[a] < form[d].D ? s->size[a] : form[d].D;
@@ -429,7 +434,7 @@ static int relate_words(const S *s, const Form *form, Box *box, int d) {
                 changed |= raise(&low[i], within ? with_outside(x, low[k]) : x->least[low[k]]);
                 changed |= lower(&high[k], most_inside(x, form->D, high[i]));
             }
-            if (y->tile || cover(&form->count[i], y) < 0) continue;
+            if (y->tile || y->what == BORDER || cover(&form->count[i], y) < 0) continue;
             double apart = most_trips(s, form, box, d, cover(&form->count[i], y));
             tiles = smaller(tiles, high[k] * apart);
             if (high[i] > least) changed |= raise(&low[k], points / ((high[i] - least) * apart));
@@ -473,9 +478,10 @@ static int need_cover(const S *s, const Form *form, Box *box, int d, int i) {
 
 /* What the counts of a dim are for the window of a term. */
 static Cuts cuts_of(const Form *form, int dim, int j, const int *count) {
-    Cuts one = {1, 1}, cuts;
+    Cuts one = {1, 1, 1}, cuts;
     if (dim < 0) return one;
     cuts.left = count[form[dim].of[j]];
+    cuts.border = form[dim].border[j] < 0 ? 1 : count[form[dim].border[j]];
     cuts.all = larger(cuts.left, count[form[dim].all[j]]);
     return cuts;
 }
@@ -576,7 +582,7 @@ static int relate_cover(const S *s, const Form *form, Box *box, int d) {
     int changed = 0;
     for (int i = 0; i < form->ncounts; i++) {
         const Count *c = &form->count[i];
-        if (c->tile) continue;
+        if (c->tile || c->what == BORDER) continue;
         changed |= raise(&box->low[d][i], least_events(s, form, box, d, i));
         if (box->low[d][i] > box->high[d][i]) return -1;
         int more = need_cover(s, form, box, d, i);

@@ -71,7 +71,7 @@ static int pieces_so_far(const Ragged *r, const Count *c, int extent) {
 /* What a count is at least, whatever loops stand outside those placed, the extent of which is `extent`. */
 static int count_at_least(const Ragged *r, const Count *c, int extent) {
     int b = c->boundary, known = b >= r->crossed, n = known ? r->inside[b] : r->n, x = known ? r->extent[b] : extent;
-    if (c->tile && c->what != DIGITS && c->what < WORDS) return 1;
+    if (c->what == BORDER || (c->tile && c->what != DIGITS && c->what < WORDS)) return 1;
     if (c->tile) {
         int inner = valid_digits(r->step, n, x, loops_in(r->station, n, known ? b : 0, 1, ~c->axes));
         int64_t digits = inner * trips_on(r, unplaced(r, n) & ~c->axes, 1);
@@ -333,7 +333,7 @@ static void place_fanout(Ragged *r, State at, int f) {
 static int few_events(const Ragged *r, int from) {
     for (int i = 0; i < r->form->ncounts; i++) {
         const Count *c = &r->form->count[i];
-        if (c->tile || c->boundary < r->crossed) continue;
+        if (c->tile || c->what == BORDER || c->boundary < r->crossed) continue;
         int counted = valid_digits(r->step, r->n, from, loops_in(r->station, r->n, c->boundary, 0, c->axes));
         int64_t left = r->box->high[r->d][i] - counted + 1;
         if (left <= 0) return r->D;
@@ -398,7 +398,7 @@ static int best_known(Ragged *r) {
     for (int a = 0; a < r->q->s->A; a++) box->most[r->d][a] = box->least[r->d][a] = r->trips[a];
     for (int i = 0; i < r->form->ncounts; i++) {
         const Count *c = &r->form->count[i];
-        r->value[i] = c->tile ? box->low[r->d][i]
+        r->value[i] = c->tile || c->what == BORDER ? box->low[r->d][i]
                               : most_of(box->low[r->d][i], (int)least_events(r->q->s, r->form, box, r->d, i));
     }
     free(box);

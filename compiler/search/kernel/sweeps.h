@@ -250,6 +250,24 @@ static int words_of_tile(const Chain *c, const Count *x, const Win *w) {
     return -most_of(-most[0], most_of(-most[1], -most[2]));
 }
 
+/* Of the points outside those that are no words of their own, and one: of tiles of an outer dim with all of the inner one, counting each
+ * word outside once in each tile. Of an inner dim: those that are not in two parts of a residue that follow each other. One if not all tiles are of
+ * neighbours.
+ */
+static int border_count(const Form *form, const Chain *c, const Count *x) {
+    const Win *w = form->win;
+    int spared = w->outside;
+    if (!in_order(c, x)) return 1;
+    for (int from = 0, end; from < c->D; from = end) {
+        end = end_of_tile(c, x, from);
+        if (!form->inner) spared -= with_outside(w, end - from) - words_of_run(w, from, end - from);
+        int next = form->inner && end < c->D ? end_of_tile(c, x, end) : end;
+        for (int r = end; r < end + w->modulus && r < next; r++)
+            if (r - w->modulus >= 0) spared -= w->beyond[0][r] + w->beyond[1][r - w->modulus];
+    }
+    return 1 + most_of(spared, 0);
+}
+
 /* Whether all tiles are of neighbours. */
 static int scattered(const Form *form, const Chain *c) {
     for (int i = 0; i < form->ncounts; i++)
@@ -261,6 +279,7 @@ static int scattered(const Form *form, const Chain *c) {
 static int count_of(const Form *form, const Chain *c, const Count *x) {
     const Win *w = form->win;
     if (x->what == SCATTER) return 1 + scattered(form, c);
+    if (x->what == BORDER) return border_count(form, c, x);
     if (x->what >= WORDS) return words_of_tile(c, x, w);
     if (x->what == RESIDUES) return x->tile ? tile_residues(c, x, w->modulus) : residues_of(c, x, w->modulus);
     if (x->what == PIECES && !in_order(c, x)) return pieces_of(c, x, w->reach);

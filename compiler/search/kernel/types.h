@@ -36,7 +36,7 @@ typedef struct {
     int modulus, reach;    /* inner indices are alike modulo this; how far those of one residue reach in outer indices */
     double touched[2];     /* words that are touched, by padding */
     int64_t step[2], offset, size; /* the index is the sum of dims x steps and the offset, from 0 up to the size */
-    int inner, alike, low, high, both, one, *least; /* the bound of the inner dim, its residues; for the rest see borders.h */
+    int inner, alike, low, high, both, one, *least, *beyond[2]; /* the bound of the inner dim, its residues; for the rest see borders.h */
 } Win;
 
 typedef struct {

@@ -9,9 +9,9 @@
 
 /* What is counted of a dim: digits, or of a window the pieces of the outer dim, or the residues of the inner one; one, or two
  * if not all tiles are of neighbours; the words of the largest tile of the outer dim with all of the inner one,
- * or with all but one, of all residues, whichever that is.
+ * or with all but one, of all residues, whichever that is; what lies outside, see borders.h.
  */
-enum { DIGITS = 0, PIECES, RESIDUES, SCATTER, WORDS, FEWER };
+enum { DIGITS = 0, PIECES, RESIDUES, SCATTER, WORDS, FEWER, BORDER };
 
 typedef struct {
     int tile;     /* of a tile: digits inside the boundary and on axes that are not fixed; else of events */
@@ -35,14 +35,21 @@ static int least_residues(const S *s, const Win *x) {
  * one read serves have a part of the tile each, every step of a sweep brings a new word to each of them.
  */
 typedef struct {
-    double left, all;
+    double left, all, border;
 } Cuts;
 
 /* The words of all tiles at least. */
 static double words_of(const S *s, const Win *x, int padding, Cuts outer, Cuts inner) {
-    double words = inner.left * outer_bound(s, x) + (inner_bound(s, x) - inner.left) * outer.left;
-    words += larger(0, inner.all - inner.left) * larger(0, outer.all - outer.left);
-    return larger(x->touched[padding], words - (padding ? 0 : x->outside));
+    double P = outer_bound(s, x), R = inner_bound(s, x), words = inner.left * P + (R - inner.left) * outer.left;
+    double anew = larger(0, inner.all - inner.left) * larger(0, outer.all - outer.left);
+    if (padding || !x->outside) return larger(x->touched[padding], words + anew);
+    words += anew - x->outside;
+    if (!anew && outer.border > 1) {
+        double k = least_residues(s, x), alone = k * P + (R - k) * outer.left - x->outside + outer.border - 1;
+        double apart = inner.left > k ? x->outside + 1 - inner.border : 0;
+        words = larger(alone, words + larger(0, outer.border - 1 - apart));
+    }
+    return larger(x->touched[0], words);
 }
 
 /* The most pieces and residues with no more words, at least so many of them being given. */
