@@ -107,11 +107,12 @@ static void measure_borders(const S *s, Win *x) {
 /* The words of the largest tile with all of the inner dim, and with all but one of all residues; 0 where they are not counted. */
 typedef struct {
     int words, fewer;
+    int runs; /* of the outer indices, no two of which share words */
 } Border;
 
 /* The words of the largest tile at least. */
 static double tile_of(const Win *x, Border border, double outer, double inner, double residues) {
-    double all = residues * (outer - 1) + inner;
+    double all = residues * (outer - border.runs) + inner * border.runs;
     int words = border.words;
     if (!words || inner == x->inner) return words ? words : all;
     double least = larger(1, larger(outer - x->one, all - outside_of(x)));

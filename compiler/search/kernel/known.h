@@ -1,6 +1,6 @@
 /* ---- chains that were found: they stand for others of their dim, also in boxes that they are not in ---- */
 
-enum { MOST_KNOWN = 64 };
+enum { MOST_KNOWN = 512, MOST_RIVALS = 64 };
 
 /* The segments where a fan-out may stand, as bits, by the slots of the loops just outside and just inside it. */
 static int segments(const Setting *t, const Form *form, int low, int high) {
@@ -44,6 +44,7 @@ static void know(const Boxes *q, int d, const int *row, int width) {
     }
     known->n = n;
     if (n < MOST_KNOWN) add_row(known, row);
+    else memcpy(known->value + (size_t)(known->next++ % MOST_KNOWN) * width, row, sizeof(int) * width); /* the oldest makes room */
 }
 
 enum { ELSEWHERE, BELOW, WITHIN };

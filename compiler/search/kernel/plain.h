@@ -20,6 +20,7 @@ typedef struct {
     int all[MAXJ];                /* which count is that of all pieces, or residues, if a sweep leaves less of them; or -1 */
     int residues[MAXM];           /* which count is that of the residues in the tile of each mark */
     int border[MAXJ];             /* which count says what a tile at the border has outside, or -1 */
+    int runs[MAXM];               /* and that of its runs, or -1 */
     int words[MAXM], fewer[MAXM]; /* and which those of the words of the largest tile, or -1 if no padding is free; see borders.h */
     const Win *win;               /* of dims that a window couples, and whether this is the inner one */
     int inner;
@@ -40,7 +41,7 @@ typedef struct {
 } Box;
 
 typedef struct Rows {
-    int *value, width, n, capacity; /* records: counts, trips, places of the fan-outs, number of loops, loops */
+    int *value, width, n, capacity, next; /* records: counts, trips, places of the fan-outs, number of loops, loops */
 } Rows;
 
 typedef struct Plan {
@@ -196,6 +197,8 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
         Count c = {1, b, t->fixed[m], DIGITS, b, 0}, residues = {1, b, t->fixed[m], RESIDUES, b, 0}, words = {1, b, t->fixed[m], WORDS, b, 0}, fewer = words;
         form->of[t->nterms + m] = relevant ? add_count(form, form->usable, c) : -1;
         form->residues[m] = kind == WINDOW && form->inner ? add_count(form, form->usable, residues) : -1;
+        Count runs = {1, b, t->fixed[m], RUNS, b, 0};
+        form->runs[m] = kind == WINDOW && !form->inner && form->win->dim[1] >= 0 ? add_count(form, form->usable, runs) : -1;
         int border = kind == WINDOW && !form->inner && !t->padded[m] && form->win->outside;
         fewer.what = FEWER;
         form->words[m] = border ? add_count(form, form->usable, words) : -1;
@@ -319,7 +322,8 @@ static int relate_events(const S *s, const Form *form, Box *box, int d) {
 
 /* What the counts of an outer dim are for the tile of a mark at the border. */
 static Border border_of(const Form *form, int m, const int *count) {
-    Border border = {form->words[m] < 0 ? 0 : count[form->words[m]], form->fewer[m] < 0 ? 0 : count[form->fewer[m]]};
+    Border border = {form->words[m] < 0 ? 0 : count[form->words[m]], form->fewer[m] < 0 ? 0 : count[form->fewer[m]],
+                     form->runs[m] < 0 ? 1 : count[form->runs[m]]};
     return border;
 }
 

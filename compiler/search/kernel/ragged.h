@@ -16,7 +16,9 @@ typedef struct {
     int value[MAXV];
     int n, station[MAXL], step[MAXL]; /* loops, inside out: a slot, or AXIS + an axis */
     int inside[MAXS + 1], extent[MAXS + 1]; /* by boundary, once crossed: loops inside, and their extent */
-    int crossed;
+    int held[MAXV];                         /* what loops inside the boundary of each count, once crossed, have that are not counted */
+    int crossed, outside;   /* boundaries outside the last one crossed; loops in time that may still come, at most */
+    int nouter[MAXV], outer[MAXV][MAXO]; /* of each count of events: some whose digits it has, too */
     int all, deep; /* loops may also stand beside another of their slot, or in inner slots; now they may */
     int64_t end; /* of the work allowed */
     int cut;     /* there was too much */
@@ -24,7 +26,7 @@ typedef struct {
     int low[MAXF], high[MAXF]; /* slots of the loops just outside and just inside each fan-out */
     int wanted[MAXF];          /* the segments where other dims may have each fan-out, as bits */
     int nrivals;
-    const int *rival[2 * MOST_KNOWN]; /* chains elsewhere, or with other trips, that may be as good */
+    const int *rival[MOST_RIVALS]; /* chains elsewhere, or with other trips, that may be as good */
 } Ragged;
 
 enum { MOST_EXTRA = 20000, FEW_EXTRA = 1000, PATIENT = 2, PATIENCE = 50 };
@@ -40,6 +42,12 @@ static int unplaced(const Ragged *r, int n) {
     for (int i = 0; i < n; i++)
         if (r->station[i] >= AXIS) axes &= ~(1 << (r->station[i] - AXIS));
     return axes;
+}
+
+static int axes_in(int axes) {
+    int n = 0;
+    for (; axes; axes &= axes - 1) n++;
+    return n;
 }
 
 static int64_t trips_on(const Ragged *r, int axes, int less) {
@@ -68,12 +76,22 @@ static int pieces_so_far(const Ragged *r, const Count *c, int extent) {
     return in_order(&chain, c) ? 1 : pieces_without_sweep(&chain, c, r->form->win->reach);
 }
 
+/* What the loops inside a boundary have, as it is crossed. */
+static void hold(Ragged *r, int boundary) {
+    int n = r->inside[boundary];
+    for (int i = 0; i < r->form->ncounts; i++) {
+        const Count *c = &r->form->count[i];
+        if (c->boundary == boundary) r->held[i] = valid_digits(r->step, n, r->extent[boundary], loops_in(r->station, n, boundary, 1, ~c->axes));
+    }
+}
+
 /* What a count is at least, whatever loops stand outside those placed, the extent of which is `extent`. */
-static int count_at_least(const Ragged *r, const Count *c, int extent) {
+static int count_at_least(const Ragged *r, int i, int extent) {
+    const Count *c = &r->form->count[i];
     int b = c->boundary, known = b >= r->crossed, n = known ? r->inside[b] : r->n, x = known ? r->extent[b] : extent;
     if (c->what == BORDER || (c->tile && c->what != DIGITS && c->what < WORDS)) return 1;
     if (c->tile) {
-        int inner = valid_digits(r->step, n, x, loops_in(r->station, n, known ? b : 0, 1, ~c->axes));
+        int inner = known ? r->held[i] : valid_digits(r->step, n, x, loops_in(r->station, n, 0, 1, ~c->axes));
         int64_t digits = inner * trips_on(r, unplaced(r, n) & ~c->axes, 1);
         if (c->what == DIGITS) return (int)digits;
         const Win *w = r->form->win;
@@ -87,13 +105,37 @@ static int count_at_least(const Ragged *r, const Count *c, int extent) {
     if (!known) return least;
     int64_t outer = extent * trips_on(r, unplaced(r, r->n) & ~c->axes, 0);
     least = most_of(least, counted - 1 + up(r->D, outer));
-    int64_t points = valid_digits(r->step, n, x, loops_in(r->station, n, b, 1, ~c->axes)); /* of each event, at most */
+    int64_t points = r->held[i]; /* of each event, at most */
     points *= trips_on(r, unplaced(r, n) & ~c->axes, 0);
-    if (!unplaced(r, r->n)) { /* with n loops outside, one of n + 1 tiles of the extent is full */
-        int full = up(up(r->D, extent), r->crossed + r->form->extra + 1);
-        least = most_of(least, full * counted + up(r->D - (int64_t)full * extent, points));
-    }
+    int axes = unplaced(r, r->n), loops = r->outside + axes_in(axes);
+    int full = up(up(r->D, extent), loops + 1); /* with n loops outside, one of n + 1 tiles of the extent is full */
+    if (!axes) least = most_of(least, full * counted + up(r->D - (int64_t)full * extent, points));
+    full = up(full, trips_on(r, axes & ~c->axes, 0));
+    least = most_of(least, full * counted + most_of(0, up(r->D, outer) - full));
     return most_of(least, up(r->D, points));
+}
+
+/* What a count is at least, whatever loops stand outside those placed, and however far these extend further. */
+static int count_so_far(const Ragged *r, int i, int extent) {
+    const Count *c = &r->form->count[i];
+    if (c->tile || c->what == BORDER) return c->tile && c->boundary < r->crossed ? count_at_least(r, i, extent) : 1;
+    int counted = valid_digits(r->step, r->n, extent, loops_in(r->station, r->n, c->boundary, 0, c->axes)), least = counted;
+    for (int k = 0; k < r->nouter[i]; k++) { /* other digits */
+        const Count *x = &r->form->count[r->outer[i][k]];
+        if (x->boundary < r->crossed && !(x->axes & r->with_trips & ~unplaced(r, r->n)))
+            least = most_of(least, counted + r->box->low[r->d][r->outer[i][k]] - 1);
+    }
+    if (c->what == PIECES && least <= r->box->high[r->d][i]) least = most_of(least, pieces_so_far(r, c, extent));
+    return least;
+}
+
+/* For each count of events the others that have digits of it alone. */
+static void find_outer(Ragged *r) {
+    memset(r->nouter, 0, sizeof r->nouter);
+    for (int k = 0; k < r->form->nevents; k++) {
+        const Relation *x = &r->form->events[k];
+        if (r->form->count[x->x].what == DIGITS && !x->axes && r->nouter[x->y] < MAXO) r->outer[x->y][r->nouter[x->y]++] = x->x;
+    }
 }
 
 /* What a fan-out that is not placed yet may have inside it at best. */
@@ -165,20 +207,22 @@ static int too_dear(Ragged *r) {
     return dear;
 }
 
-enum { WORTH = 0, HOPELESS, TOO_LARGE };
+enum { WORTH = 0, HOPELESS, TOO_FAR };
 
-/* Whether no chain that continues the loops placed is of use. */
+/* Whether no chain that continues the loops placed is of use; TOO_FAR: nor would any whose last loop extends further. */
 static int hopeless(Ragged *r, int extent, int left) {
     const Form *form = r->form;
     int64_t *discarded = r->q->s->discarded;
     for (int i = 0; i < form->ncounts; i++) {
-        r->value[i] = most_of(count_at_least(r, &form->count[i], extent), r->box->low[r->d][i]);
-        if (form->count[i].what == PIECES && r->value[i] <= r->box->high[r->d][i])
-            r->value[i] = most_of(r->value[i], pieces_so_far(r, &form->count[i], extent));
-        if (r->value[i] > r->box->high[r->d][i]) {
-            discarded[LARGE]++;
-            return form->count[i].tile ? TOO_LARGE : HOPELESS;
-        }
+        r->value[i] = most_of(count_at_least(r, i, extent), r->box->low[r->d][i]);
+        if (r->value[i] <= r->box->high[r->d][i]) continue;
+        discarded[LARGE]++;
+        return count_so_far(r, i, extent) > r->box->high[r->d][i] ? TOO_FAR : HOPELESS;
+    }
+    for (int i = 0; i < form->ncounts; i++) {
+        if (form->count[i].tile) continue;
+        r->value[i] = most_of(count_so_far(r, i, extent), r->value[i]);
+        if (r->value[i] > r->box->high[r->d][i]) return discarded[LARGE]++, TOO_FAR;
     }
     open_fanouts(r, left);
     if (too_dear(r)) return discarded[COSTLY]++, HOPELESS;
@@ -202,13 +246,13 @@ static void meet(Ragged *r) {
     const Rows *known = &r->q->plan->known[r->d];
     int C = r->form->ncounts, A = r->q->s->A;
     r->nrivals = 0;
-    for (int i = 0; i < known->n; i++) {
+    for (int i = known->n - 1; i >= 0; i--) {
         const int *x = known->value + (size_t)i * known->width;
         int more = 0, same = !memcmp(x + C, r->trips, sizeof(int) * A), at = where(r->q, r->box, r->d, x);
         for (int a = 0; a < A; a++) more |= x[C + a] > r->trips[a];
         if (more || at == ELSEWHERE || (!same && r->form->shared)) continue;
         if (at == BELOW || !same) {
-            r->rival[r->nrivals++] = x;
+            if (r->nrivals < MOST_RIVALS) r->rival[r->nrivals++] = x;
             continue;
         }
         memcpy(r->value, x, sizeof(int) * C);
@@ -297,9 +341,14 @@ static void ragged_pars(Ragged *r, State at, int axes) {
         int step = at.extent, most = r->trips[a] > r->D / step ? r->D : r->trips[a] * step, rest = axes & ~(1 << a);
         if (most < r->D && !rest && !at.left && !may_loop(r, &at) && !at.slot) continue;
         push(r, AXIS + a, step);
+        r->outside = at.slot + !at.loops + at.extra;
         for (int x = most; x > (r->trips[a] - 1) * step && !tired(r); x--) {
             at.extent = x;
-            if (!hopeless(r, x, at.left)) ragged_pars(r, at, rest);
+            int worth = hopeless(r, x, at.left);
+            if (worth == WORTH) {
+                ragged_pars(r, at, rest);
+                r->outside = at.slot + !at.loops + at.extra;
+            }
             if (x == r->D && !at.slot && !rest && !at.left && !may_loop(r, &at)) break;
         }
         at.extent = step;
@@ -313,6 +362,8 @@ static void cross_mark(Ragged *r, State at) {
     r->crossed = at.slot;
     r->inside[at.slot] = r->n;
     r->extent[at.slot] = at.extent;
+    hold(r, at.slot);
+    r->outside = at.slot + at.extra;
     if (!hopeless(r, at.extent, at.left)) {
         State next = {at.slot - 1, at.extent, at.left, needed, 0, at.extra, at.apart, MARK};
         ragged_slot(r, next);
@@ -355,6 +406,7 @@ static void place_loop(Ragged *r, State at) {
     at.loops++;
     at.last = LOOP;
     push(r, at.slot, step);
+    r->outside = at.slot + at.extra;
     int outermost = !at.slot && !at.left && !at.extra, from = outermost ? r->D : step + 1;
     if (!at.slot && !at.extra) from = most_of(from, up(r->D, trips_on(r, unplaced(r, r->n), 0)));
     if (!at.extra && from < r->D && too_small(r, at.slot, from)) {
@@ -370,8 +422,11 @@ static void place_loop(Ragged *r, State at) {
     for (int x = from; x <= r->D && !tired(r); x++) {
         at.extent = x;
         int worth = x == r->D ? WORTH : hopeless(r, x, at.left);
-        if (worth == TOO_LARGE) x = r->D - 1; /* the whole dim may still be the last loop */
-        if (worth == WORTH) ragged_slot(r, at);
+        if (worth == TOO_FAR) break;
+        if (worth == WORTH) {
+            ragged_slot(r, at);
+            r->outside = at.slot + at.extra;
+        }
     }
     r->n--;
     for (int f = 0; f < s->F; f++)
@@ -428,6 +483,7 @@ static void ragged_trips(Ragged *r) {
         r->crossed = r->K;
         r->inside[r->K] = 0;
         r->extent[r->K] = 1;
+        hold(r, r->K);
         ragged_slot(r, at);
     }
 }
@@ -460,6 +516,7 @@ static int ragged(Boxes *q, const Box *box, int d, int all, const int *wanted, R
         if (q->s->timed || (r.form->of[j] >= 0 && value > 0)) r.base[j] = value;
         else r.rest += value * q->f[d][j];
     }
+    find_outer(&r);
     memcpy(r.wanted, wanted, sizeof r.wanted);
     const Empty *known = known_empty(q, box, d, wanted);
     if (known && (known->whole || all < PATIENT)) return known->whole;

@@ -7,35 +7,32 @@ typedef struct {
 
 enum { AXIS = 32 };
 
-/* Valid combinations of the digits in `counted` of the innermost `n` loops, on an extent; the others are zero. */
-static int valid_digits(const int *loop, int n, int extent, unsigned counted) {
-    int rest[MAXL + 2], times[MAXL + 2], size = 1, total = 0;
-    rest[0] = extent, times[0] = 1;
+/* Valid combinations of the digits in `counted` of the innermost `n` loops on an extent, all others being zero; `full`: those that
+ * each loop has inside one step.
+ */
+static int digits_on(const int *loop, int n, int extent, unsigned counted, const int *full) {
+    int total = 1;
     for (int i = n - 1; i >= 0; i--) {
-        int step = loop[i], next = 0, full = 0, r2[MAXL + 2], t2[MAXL + 2];
-        for (int k = 0; k < size; k++) {
-            int trips = rest[k] > step ? up(rest[k], step) : 1;
-            if (!(counted >> i & 1)) {
-                if (rest[k] >= step) full += times[k];
-                else r2[next] = rest[k], t2[next++] = times[k];
-                continue;
-            }
-            int last = rest[k] - (trips - 1) * step;
-            full += times[k] * (trips - 1);
-            if (last == step) full += times[k];
-            else r2[next] = last, t2[next++] = times[k];
+        int step = loop[i];
+        if (extent <= step) continue;
+        if (!(counted >> i & 1)) {
+            extent = step;
+            continue;
         }
-        if (full) r2[next] = step, t2[next++] = full;
-        size = 0;
-        for (int k = 0; k < next; k++) { /* equal rests are one */
-            int at = 0;
-            while (at < size && rest[at] != r2[k]) at++;
-            if (at == size) rest[size] = r2[k], times[size++] = t2[k];
-            else times[at] += t2[k];
-        }
+        int whole = (extent - 1) / step; /* steps before the last one */
+        total += whole * full[i];
+        extent -= whole * step;
     }
-    for (int k = 0; k < size; k++) total += times[k];
     return total;
+}
+
+static int valid_digits(const int *loop, int n, int extent, unsigned counted) {
+    int full[MAXL + 1];
+    counted &= (1u << n) - 1;
+    if (!counted) return 1;
+    for (int i = 0; i < n && counted >> i; i++)
+        if (counted >> i & 1) full[i] = digits_on(loop, i, loop[i], counted, full);
+    return digits_on(loop, n, extent, counted, full);
 }
 
 /* The loops among the innermost `n` that a count has: in time those inside (or outside) its boundary, and axes. */
@@ -208,6 +205,24 @@ static int tile_residues(const Chain *c, const Count *x, int modulus) {
     return residues;
 }
 
+/* The runs of the largest of the fixed tiles of an outer dim. */
+static int tile_runs(const Chain *c, const Count *x, int reach) {
+    if (in_order(c, x)) return 1;
+    Index *p = indices_of(c, x);
+    int most = 0, runs = 1;
+    for (int from = 0, i = 1; i <= c->D; i++) {
+        if (i < c->D && p[i].key == p[from].key) continue;
+        if (i - from >= most) {
+            int n = clusters(p + from, i - from, reach);
+            runs = i - from > most || n > runs ? n : runs;
+            most = i - from;
+        }
+        from = i;
+    }
+    free(p);
+    return runs;
+}
+
 /* Where the fixed loops end the tile that begins at an index. */
 static int end_of_tile(const Chain *c, const Count *x, int index) {
     int rest = index, extent = c->D;
@@ -280,6 +295,7 @@ static int count_of(const Form *form, const Chain *c, const Count *x) {
     const Win *w = form->win;
     if (x->what == SCATTER) return 1 + scattered(form, c);
     if (x->what == BORDER) return border_count(form, c, x);
+    if (x->what == RUNS) return tile_runs(c, x, w->reach);
     if (x->what >= WORDS) return words_of_tile(c, x, w);
     if (x->what == RESIDUES) return x->tile ? tile_residues(c, x, w->modulus) : residues_of(c, x, w->modulus);
     if (x->what == PIECES && !in_order(c, x)) return pieces_of(c, x, w->reach);
