@@ -69,10 +69,10 @@ def contiguous(problem: Problem, trial: bool = True) -> bool:
 class Encoder:
     """Writes a problem down as integers; see ``read_problem`` in the kernel.
 
-    ``loose``: the bias takes no room, identical tiles and windows cost what they cost at least, so that the optimum is
-    a lower bound of that of all steps that divide. ``relaxed``: so do all chains, and the lower bound is that of the
-    whole space. ``trial``: see ``contiguous``. ``outermost``: the marks of the bias stand outside all others, where it
-    moves least and takes most room. ``known``: energy and cycles of points of a front; only what is better in one of
+    ``loose``: the bias takes no room, unless its marks may be anywhere; identical tiles and windows cost what they
+    cost at least, so that the optimum is a lower bound of that of all steps that divide. ``relaxed``: so do all chains,
+    and the lower bound is that of the whole space. ``trial``: see ``contiguous``. ``outermost``: the marks of the bias
+    stand outside all others, where it moves least and takes most room. ``known``: energy and cycles of points of a front; only what is better in one of
     both than each of them is looked for. ``fewest``: cycles that no schedule undercuts. ``slowest``: iterations that
     none may exceed, if not 0, where ports are not limited.
     """
@@ -93,6 +93,7 @@ class Encoder:
         self.problem, self.groups, self.loose = problem, groups, loose or relaxed or whole
         self.relaxed, self.whole = relaxed or whole, whole
         self.outermost = outermost
+        self.light = self.loose and outermost
         self.known = known
         self.slowest = slowest
         self.fewest = max(fewest, cycles_floor(problem.nest, problem.target))
@@ -212,7 +213,7 @@ class Encoder:
             out += [kind, own]
         out += [constant, len(setting.capacities)]
         for room, held in setting.capacities:
-            out += [room, sum(1 << mark for mark in held if not (self.loose and self.is_bias(setting, mark)))]
+            out += [room, sum(1 << mark for mark in held if not (self.light and self.is_bias(setting, mark)))]
         return out + timed
 
     def works(self, setting: Setting, terms: dict[Key, int]) -> list[int]:

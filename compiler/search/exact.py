@@ -66,7 +66,7 @@ RAGGED = 10_000_000
 """The same for the whole space of a nest without windows."""
 
 BOUNDED = 1_500_000
-"""The same where ports are limited: more work seldom finds more there, or a better bound."""
+"""The same where ports are limited, or tiles of windows are shared: more work seldom finds more, or a better bound."""
 
 SLID = 300_000
 """The same where windows slide there, too."""
@@ -74,7 +74,7 @@ SLID = 300_000
 WIDER = Fraction(26, 25)
 """A schedule of a nest that is a little larger may cost so much more there."""
 
-SWEPT = 11_000_000
+SWEPT = 32_000_000
 """The same for that of a nest with windows."""
 
 
@@ -280,19 +280,38 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if schedule is not None and evaluation is not None and not isinstance(evaluation, list):
         better = evaluation.value(objective)
         best = replace(best, schedule=schedule, value=better) if better < start.value else best
-    if not problem.timed or statistics["stopped"]:
+    if statistics["stopped"]:
         return best
+    if not problem.timed:
+        return _biased(problem, objective, best, deadline)
     return _judged(problem, objective, encoder, best, budget, deadline)
 
 
 def _swept(problem: Problem, objective: str, encoder: Encoder, start: Proof, deadline: float | None) -> Proof:
     """The same with windows, of which the kernel knows bounds only where tiles are not of neighbours."""
+    found = _costed(problem, objective, encoder, start, share(deadline, 2 if problem.nest.bias else 1))
+    return found if found.statistics["stopped"] else _biased(problem, objective, found, deadline)
+
+
+def _costed(problem: Problem, objective: str, encoder: Encoder, start: Proof, deadline: float | None) -> Proof:
+    """The best schedule of the whole space; each that the kernel finds is costed."""
     assert start.schedule is not None
     decode = partial(written, problem, encoder)
     judge = Judge(problem, objective, decode, (start.value, start.schedule), thorough=True)
-    _, _, lower, *_, statistics = kernel(encoder.encode(), judge.most(start.value), SWEPT, utc(deadline), judge)
+    budget = BOUNDED if shared_tiles(problem) else SWEPT
+    _, _, lower, *_, statistics = kernel(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
     bound = min(_bound(problem, lower), judge.lower_bound)
     return Proof(judge.schedule, judge.value, bound, start.expanded + statistics["nodes"] + judge.costed, statistics)
+
+
+def _biased(problem: Problem, objective: str, start: Proof, deadline: float | None) -> Proof:
+    """The same with the marks of the bias anywhere, where it takes room; ``start`` has the bound without that."""
+    if problem.nest.bias is None or start.value == start.lower_bound or late(deadline):
+        return start
+    groups = groups_of(problem)
+    assert groups is not None
+    found = _costed(problem, objective, Encoder(problem, groups, whole=True, outermost=False), start, deadline)
+    return replace(found, lower_bound=max(found.lower_bound, start.lower_bound))
 
 
 def written(

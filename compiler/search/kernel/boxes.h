@@ -1,6 +1,6 @@
 /* ---- branch and bound over boxes; the chains within a small one are combined ---- */
 
-enum { SMALL = 4, FEW = 16 };
+enum { SMALL = 4, FEW = 16, BOX = 24 }; /* BOX: the work that a box with windows takes, in chains looked at */
 
 static const double DECISIVE[] = {0.6, 0.4}; /* what is dearer by this part of what is left is halved first; then where cycles count */
 static const double SLOWLY = 1.25;  /* where a proof is seldom reached, the last limit should not be far below what is left */
@@ -220,7 +220,7 @@ static void smallest_first(const S *s, int *order) {
  */
 static int list_all(Boxes *q, const Box *box, int all, Rows *rows, int *empty) {
     const S *s = q->s;
-    int order[MAXD], wanted[MAXF], last = s->D - 1, whole = all;
+    int order[MAXD], wanted[MAXF], last = s->D - 1, whole = all > 0;
     smallest_first(s, order);
     for (int f = 0; f < s->F; f++) wanted[f] = (2 << q->t->nmarks) - 1;
     while (!all && last >= 0 && rows[order[last]].n) last--;
@@ -311,13 +311,11 @@ typedef struct Late {
 
 enum { MOST_LATE = 1 << 12 };
 
-/* Puts off the rest of a box until it is known that its bound is below the best. With windows it has been looked at: chains that are
- * found there are often of use elsewhere.
- */
+/* Puts off the rest of a box until it is known that its bound is below the best. */
 static void put_off(Boxes *q, const Box *box, double bound) {
     S *s = q->s;
     if (!s->late) s->late = malloc(sizeof(Late) * MOST_LATE);
-    if (s->stopped || s->W || s->nlate == MOST_LATE) q->open = smaller(q->open, bound);
+    if (s->stopped || s->nlate == MOST_LATE) q->open = smaller(q->open, bound);
     else s->late[s->nlate++] = (Late){q->plan, bound, *box};
 }
 
@@ -349,7 +347,7 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
         return;
     }
     s->pairs++;
-    if (overspent(s, 8) || (!(s->pairs & 0xfff) && stop(s))) {
+    if (overspent(s, s->W ? BOX : 8) || (!(s->pairs & 0xfff) && stop(s))) {
         q->open = smaller(q->open, bound);
         return;
     }
@@ -357,7 +355,7 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
     if (large <= SMALL && search_box(q, box, 0)) return;
     if (bound > q->most) return;
     if (large == 1) {
-        if (!search_box(q, box, 1) && !(s->W && search_box(q, box, PATIENT))) put_off(q, box, bound);
+        if (!search_box(q, box, 1)) put_off(q, box, bound);
         return;
     }
     int first = *low, last = *high, middle = (int)sqrt((double)first * last);
