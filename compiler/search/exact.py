@@ -74,7 +74,7 @@ SLID = 300_000
 WIDER = Fraction(26, 25)
 """A schedule of a nest that is a little larger may cost so much more there."""
 
-SWEPT = 26_000_000
+SWEPT = 32_000_000
 """The same for that of a nest with windows."""
 
 

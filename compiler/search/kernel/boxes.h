@@ -1,6 +1,6 @@
 /* ---- branch and bound over boxes; the chains within a small one are combined ---- */
 
-enum { SMALL = 4, FEW = 5, BOX = 24 }; /* BOX: the work that a box with windows takes, in chains looked at */
+enum { SMALL = 4, FEW = 5, BOX = 20 }; /* BOX: the work that a box with windows takes, in chains looked at, where ports are not limited */
 
 static const double DECISIVE[] = {0.6, 0.4}; /* what is dearer by this part of what is left is halved first; then where cycles count */
 static const double SLOWLY = 1.25;  /* where a proof is seldom reached, the last limit should not be far below what is left */
@@ -347,7 +347,7 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
         return;
     }
     s->pairs++;
-    if (overspent(s, s->W ? BOX : 8) || (!(s->pairs & 0xfff) && stop(s))) {
+    if (overspent(s, s->W && !s->timed ? BOX : 8) || (!(s->pairs & 0xfff) && stop(s))) {
         q->open = smaller(q->open, bound);
         return;
     }

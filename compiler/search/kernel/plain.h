@@ -92,7 +92,7 @@ static void count_window(const S *s, const Setting *t, const Plan *plan, int j, 
     }
     form->of[j] = add_count(form, form->usable, c);
     form->all[j] = add_count(form, form->usable, all);
-    if (x->padding || !shared_outside(form->win)) return;
+    if (x->padding || s->timed || !shared_outside(form->win)) return;
     c.what = BORDER;
     form->border[j] = add_count(form, form->usable, c);
 }
@@ -198,7 +198,7 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
         form->of[t->nterms + m] = relevant ? add_count(form, form->usable, c) : -1;
         form->residues[m] = kind == WINDOW && form->inner ? add_count(form, form->usable, residues) : -1;
         Count runs = {1, b, t->fixed[m], RUNS, b, 0};
-        form->runs[m] = kind == WINDOW && !form->inner && form->win->dim[1] >= 0 ? add_count(form, form->usable, runs) : -1;
+        form->runs[m] = kind == WINDOW && !form->inner && !s->timed && form->win->dim[1] >= 0 ? add_count(form, form->usable, runs) : -1;
         int border = kind == WINDOW && !form->inner && !t->padded[m] && form->win->outside;
         fewer.what = FEWER;
         form->words[m] = border ? add_count(form, form->usable, words) : -1;
