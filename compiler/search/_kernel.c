@@ -16,7 +16,13 @@
 
 #include "kernel/borders.h"
 
-#include "kernel/plain.h"
+#include "kernel/forms.h"
+
+#include "kernel/limits.h"
+
+#include "kernel/costs.h"
+
+#include "kernel/plans.h"
 
 #include "kernel/sweeps.h"
 

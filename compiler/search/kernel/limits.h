@@ -1,0 +1,220 @@
+/* ---- propagation: limits that follow from others ---- */
+
+static int raise(int *value, double to) {
+    if (to <= *value) return 0;
+    *value = (int)smaller(ceil(to), 1 << 30);
+    return 1;
+}
+
+static int lower(int *value, double to) {
+    if (to >= *value) return 0;
+    *value = (int)larger(floor(to), 0);
+    return 1;
+}
+
+/* The digits that some axes have together at least: of the steps of the outer one all but the last are full. */
+static double least_trips(const S *s, const Box *box, int d, int axes) {
+    int trips[MAXA], n = 0;
+    double all = 1;
+    for (int a = 0; a < s->A; a++) {
+        if (!(axes >> a & 1) || box->least[d][a] == 1) continue;
+        int at = n++;
+        for (; at > 0 && trips[at - 1] < box->least[d][a]; at--) trips[at] = trips[at - 1];
+        trips[at] = box->least[d][a];
+    }
+    for (int i = 0; i < n; i++) all = i ? (trips[i] - 1) * all + 1 : trips[i];
+    return all;
+}
+
+/* What a count of events is at least: each covers no more indices than a tile. */
+static double least_events(const S *s, const Form *form, const Box *box, int d, int i) {
+    const Count *c = &form->count[i];
+    double covered = form->D, least = least_trips(s, box, d, c->axes);
+    if (c->boundary == form->K) covered = smaller(covered, most_trips(s, form, box, d, form->usable & ~c->axes));
+    for (int r = form->covered[i]; r < form->covered[i + 1]; r++) {
+        const Relation *x = &form->covers[r];
+        double n = box->high[d][x->y];
+        if (n < covered) covered = smaller(covered, n * most_trips(s, form, box, d, x->axes));
+    }
+    return larger(least, ceil(form->D / covered));
+}
+
+/* Digits within digits: x has all of y but for some trips, and y has more by the steps of other axes from the first one on. */
+static int relate_counts(const S *s, const Form *form, Box *box, int d, const Relation *x) {
+    double n = x->axes ? most_trips(s, form, box, d, x->axes) : 1, more = x->more ? least_trips(s, box, d, x->more) - 1 : 0;
+    int changed = lower(&box->high[d][x->x], box->high[d][x->y] * n - more);
+    return changed | raise(&box->low[d][x->y], box->low[d][x->x] / n + more);
+}
+
+/* Tiles within tiles. */
+static int relate_tiles(const S *s, const Form *form, Box *box, int d) {
+    int changed = 0, *low = box->low[d], *high = box->high[d];
+    for (int i = 0; i < form->ncounts; i++) {
+        const Count *x = &form->count[i];
+        if (!x->tile || x->what != DIGITS) continue;
+        if (!x->boundary) changed |= raise(&low[i], form->D / most_trips(s, form, box, d, x->axes));
+        changed |= raise(&low[i], least_trips(s, box, d, form->usable & ~x->axes));
+        for (int a = 0; a < s->A; a++)
+            if (form->usable & ~x->axes & 1 << a) changed |= lower(&box->most[d][a], high[i]);
+    }
+    for (int r = 0; r < form->ntiles; r++) {
+        const Relation *x = &form->tiles[r];
+        changed |= relate_counts(s, form, box, d, x);
+    }
+    for (int i = 0; i < form->ncounts; i++)
+        if (low[i] > high[i]) return -1;
+    return changed;
+}
+
+/* Events within events. */
+static int relate_events(const S *s, const Form *form, Box *box, int d) {
+    int changed = 0, *low = box->low[d], *high = box->high[d];
+    for (int r = 0; r < form->nevents; r++) {
+        const Relation *x = &form->events[r];
+        if (x->only && most_trips(s, form, box, d, x->only) > 1) continue;
+        changed |= relate_counts(s, form, box, d, x);
+    }
+    for (int i = 0; i < form->ncounts; i++)
+        if (low[i] > high[i]) return -1;
+    return changed;
+}
+
+/* What the counts of an outer dim are for the tile of a mark at the border. */
+static Border border_of(const Form *form, int m, const int *count) {
+    Border border = {form->words[m] < 0 ? 0 : count[form->words[m]], form->fewer[m] < 0 ? 0 : count[form->fewer[m]],
+                     form->runs[m] < 0 ? 1 : count[form->runs[m]]};
+    return border;
+}
+
+/* The tile of a mark in the window of its outer dim at least. */
+static double window_tile(const Boxes *q, const Box *box, int m, int outer) {
+    const Win *x = q->form[outer].win;
+    int i = x->dim[1], at = q->t->nterms + m;
+    double inner = i < 0 ? 1 : box->low[i][q->form[i].of[at]], residues = i < 0 ? 1 : box->low[i][q->form[i].residues[m]];
+    return tile_of(x, border_of(&q->form[outer], m, box->low[outer]), box->low[outer][q->form[outer].of[at]], inner, residues);
+}
+
+/* What a dim makes of a tile at least; of a window the outer dim answers for both. */
+static double tile_factor(const Boxes *q, const Box *box, int m, int d) {
+    int i = q->form[d].of[q->t->nterms + m];
+    if (i < 0) return 1;
+    if (q->s->class[q->t->operand[m]][d] != WINDOW) return box->low[d][i];
+    return q->form[d].inner ? 1 : window_tile(q, box, m, d);
+}
+
+/* A tile at the border has so many words at most. */
+static int limit_words(const Boxes *q, Box *box, int m, int d, double words) {
+    const Form *form = &q->form[d];
+    int i = form->words[m], inner = form->win->dim[1], at = q->t->nterms + m;
+    if (i < 0) return 0;
+    int changed = lower(&box->high[d][form->of[at]], words + form->win->one) << d;
+    if (inner >= 0 && box->low[inner][q->form[inner].of[at]] < form->win->inner) return changed;
+    return changed | lower(&box->high[d][i], words) << d;
+}
+
+/* The words of a tile are `times` as many at most. Returns the dims that change, as bits. */
+static int limit_tile(const Boxes *q, Box *box, int m, int d, double times) {
+    const Form *form = &q->form[d];
+    int at = q->t->nterms + m, i = form->of[at], k;
+    if (i < 0 || (q->s->class[q->t->operand[m]][d] == WINDOW && form->inner)) return 0;
+    if (q->s->class[q->t->operand[m]][d] != WINDOW) return lower(&box->high[d][i], times * box->low[d][i]) << d;
+    double words = times * window_tile(q, box, m, d);
+    int limited = limit_words(q, box, m, d, words);
+    if (form->words[m] >= 0) words += outside_of(form->win);
+    if ((k = form->win->dim[1]) < 0) return limited | lower(&box->high[d][i], words) << d;
+    int *residues = &box->low[k][q->form[k].residues[m]], inner = q->form[k].of[at];
+    int changed = limited | lower(&box->high[d][i], (words - box->low[k][inner]) / *residues + 1) << d;
+    return changed | lower(&box->high[k][inner], words - *residues * (box->low[d][i] - 1.0)) << k;
+}
+
+/* Tiles within capacities; returns the dims that change, or -1 if the least tiles are too large. */
+static int relate_capacities(const Boxes *q, Box *box) {
+    const Setting *t = q->t;
+    int changed = 0, D = q->s->D;
+    for (int k = 0; k < t->ncaps; k++) {
+        double words[MAXM], sum = 0;
+        for (int m = 0; m < t->nmarks; m++) {
+            if (!(t->held[k] >> m & 1)) continue;
+            words[m] = t->weight[m];
+            for (int d = 0; d < D; d++) words[m] *= tile_factor(q, box, m, d);
+            sum += words[m];
+        }
+        if (sum > t->limit[k]) return -1;
+        for (int m = 0; m < t->nmarks; m++)
+            for (int d = 0; d < D && t->held[k] >> m & 1; d++)
+                changed |= limit_tile(q, box, m, d, (t->limit[k] - sum + words[m]) / words[m]);
+    }
+    return changed;
+}
+
+/* Residues in tiles, and in all tiles, at least. */
+static int relate_residues(const S *s, const Form *form, Box *box, int d) {
+    int changed = 0, inner = inner_bound(s, form->win), alike = up(inner, least_residues(s, form->win));
+    for (int i = 0; i < form->ncounts && form->inner; i++) {
+        const Count *x = &form->count[i];
+        if (x->what != RESIDUES) continue;
+        if (!x->tile) changed |= raise(&box->low[d][i], least_residues(s, form->win));
+        for (int k = 0; k < form->ncounts && x->tile; k++) {
+            const Count *y = &form->count[k];
+            if (y->tile && y->what == DIGITS && y->boundary == x->boundary && y->axes == x->axes)
+                changed |= raise(&box->low[d][i], up(box->low[d][k], alike));
+        }
+        if (box->low[d][i] > box->high[d][i]) return -1;
+    }
+    return changed;
+}
+
+/* Whether some of the largest tiles have nothing outside: more of them are full than there are outer indices with something outside. */
+static int full_within(const S *s, const Form *form, const Box *box, int d, int i) {
+    const Win *x = form->win;
+    const Count *c = &form->count[i];
+    double full = 1;
+    for (int a = 0; a < s->A; a++)
+        if (c->axes >> a & 1) full *= box->least[d][a] > 2 ? box->least[d][a] - 1 : 1;
+    if (full > x->low + x->high) return 1;
+    if (x->high > 1 || most_trips(s, form, box, d, form->usable) > 1) return 0;
+    for (int k = 0; k < form->ncounts; k++) { /* tiles of neighbours, in time only: the second full one, unless it is the last */
+        const Count *y = &form->count[k];
+        if (!y->tile && y->what == DIGITS && y->boundary == c->boundary && box->low[d][k] >= y->boundary + form->extra + 2) return 1;
+    }
+    return 0;
+}
+
+/* Words of tiles at the border, digits in them, and events: all tiles together have to cover the outer dim. */
+static int relate_words(const S *s, const Form *form, Box *box, int d) {
+    const Win *x = form->win;
+    int changed = 0, *low = box->low[d], *high = box->high[d], least = x->inner - x->alike;
+    double points = (double)x->alike * form->D - x->outside;
+    for (int i = 0; i < form->ncounts; i++) {
+        if (form->count[i].what != WORDS) continue;
+        double tiles = form->D;
+        for (int k = 0; k < form->ncounts; k++) {
+            const Count *y = &form->count[k];
+            int same = y->tile && y->boundary == form->count[i].boundary && y->axes == form->count[i].axes;
+            if (same && y->what == FEWER) changed |= raise(&low[k], low[i] - 1);
+            if (same && y->what == DIGITS) {
+                int within = low[k] >= x->low && full_within(s, form, box, d, i);
+                changed |= raise(&low[i], within ? with_outside(x, low[k]) : x->least[low[k]]);
+                changed |= lower(&high[k], most_inside(x, form->D, high[i]));
+            }
+            if (y->tile || y->what == BORDER || cover(&form->count[i], y) < 0) continue;
+            double apart = most_trips(s, form, box, d, cover(&form->count[i], y));
+            tiles = smaller(tiles, high[k] * apart);
+            if (high[i] > least) changed |= raise(&low[k], points / ((high[i] - least) * apart));
+        }
+        changed |= raise(&low[i], least + points / tiles);
+        if (low[i] > high[i]) return -1;
+    }
+    return changed;
+}
+
+static int relate_mesh(const Boxes *q, Box *box) {
+    int changed = 0;
+    for (int a = 0; a < q->s->A; a++) {
+        double n = 1;
+        for (int d = 0; d < q->s->D; d++) n *= box->least[d][a];
+        if (n > q->s->size[a]) return -1;
+        for (int d = 0; d < q->s->D; d++) changed |= lower(&box->most[d][a], q->s->size[a] * box->least[d][a] / n) << d;
+    }
+    return changed;
+}

@@ -1,0 +1,74 @@
+/* ---- plans: a placement, and the forms of the dims in it ---- */
+
+static int same_plan(const S *s, const Plan *x, const Plan *y) {
+    if (s->timed && memcmp(x->order, y->order, sizeof x->order)) return 0;
+    return x->setting == y->setting && !memcmp(x->form, y->form, sizeof(Form) * s->D);
+}
+
+static void add_plan(S *s, Plan plan) {
+    const Setting *t = &s->setting[plan.setting];
+    plan.form = malloc(sizeof(Form) * s->D);
+    plan.number = s->nplans;
+    Boxes q = {s, t, &plan, plan.form, s->best, {{0}}, INFINITY};
+    Box box;
+    for (int d = 0; d < s->D; d++) make_form(s, t, &plan, d, &plan.form[d]);
+    for (int d = 0; d < s->D; d++)
+        if (plan.form[d].overflow) {
+            s->partial = 1;
+            free(plan.form);
+            return;
+        }
+    whole_box(s, plan.form, &box);
+    plan.bound = propagate(&q, &box, (1 << s->D) - 1);
+    int known = plan.bound == INFINITY;
+    for (int i = 0; i < s->nplans && !known; i++) known = same_plan(s, &s->plan[i], &plan);
+    if (known) {
+        s->discarded[plan.bound == INFINITY ? LARGE : ALIKE]++;
+        free(plan.form);
+        return;
+    }
+    plan.known = calloc(s->D, sizeof(Rows));
+    if (s->nplans == s->cplans) s->plan = realloc(s->plan, sizeof(Plan) * (s->cplans = 2 * s->cplans + 64));
+    s->plan[s->nplans++] = plan;
+}
+
+/* Whether windows further out sweep along the same loops as one at position `at`, if these reach past their marks. */
+static int agree(const Setting *t, const Plan *plan, int dim, int start, int at) {
+    for (int i = start; i < at; i++) {
+        int mark = plan->order[i];
+        if (slides(t, mark) && (plan->sweeps.dim[mark] != dim + 1 || plan->sweeps.start[mark] != start)) return 0;
+    }
+    return 1;
+}
+
+/* A plan for each choice of the dims that sweep at the marks from position `at` on. */
+static void choose_sweeps(S *s, Plan *plan, int at) {
+    const Setting *t = &s->setting[plan->setting];
+    while (at < t->nmarks && !slides(t, plan->order[at])) at++;
+    if (at == t->nmarks || ticked(s, 8)) {
+        if (at == t->nmarks) add_plan(s, *plan);
+        else s->partial = 1;
+        return;
+    }
+    int mark = plan->order[at];
+    choose_sweeps(s, plan, at + 1);
+    for (int d = 0; d < s->D; d++) {
+        if (s->class[t->operand[mark]][d] != WINDOW || s->gdims[s->group[d]] < 2) continue;
+        for (int start = at; start >= 0; start--) {
+            if (start < at && s->class[t->operand[plan->order[start]]][d] == IRRELEVANT) continue;
+            if (!agree(t, plan, d, start, at)) continue;
+            plan->sweeps.dim[mark] = d + 1;
+            plan->sweeps.start[mark] = start;
+            choose_sweeps(s, plan, at + 1);
+        }
+    }
+    plan->sweeps.dim[mark] = 0;
+}
+
+static void add_plans(S *s, int setting, const int *order) {
+    Plan plan;
+    memset(&plan, 0, sizeof plan);
+    plan.setting = setting;
+    memcpy(plan.order, order, sizeof plan.order);
+    choose_sweeps(s, &plan, 0);
+}
