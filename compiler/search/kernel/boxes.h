@@ -400,7 +400,7 @@ static double search_round_of_plans(S *s, double most) {
 static void search_plans(S *s, double most) {
     qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
     double floor = s->nplans ? s->plan[0].bound : most + 1, limit = most, open = INFINITY;
-    if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / 64);
+    if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / (s->timed ? 8 : 64));
     s->lower = floor;
     while (!s->stopped) {
         limit = smaller(limit, most);
