@@ -68,8 +68,11 @@ RAGGED = 10_000_000
 BOUNDED = 1_500_000
 """The same where ports are limited, or tiles of windows are shared: more work seldom finds more, or a better bound."""
 
-SLID = 120_000
+SLID = 70_000
 """The same where windows slide there, too."""
+
+GUESSED = 500_000
+"""The same for a guess."""
 
 WIDER = Fraction(26, 25)
 """A schedule of a nest that is a little larger may cost so much more there."""
@@ -151,7 +154,7 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     found = replace(found, value=value, lower_bound=min(lower, value))
     if counted and not strict and not problem.judged and lower < value and not late(deadline):
         return _anywhere(problem, objective, found, deadline)
-    return _judged(problem, objective, encoder, found, budget, deadline) if problem.timed else found
+    return _judged(problem, objective, encoder, found, budget, deadline) if problem.timed and bound else found
 
 
 def thriftiest(
@@ -213,7 +216,7 @@ def guesses(
             return
         wide, groups = _problem(other, target, objective)
         limit = min(_any(wide), float(WIDER * most() * wide.prices.scale))
-        found = _solve(wide, Encoder(wide, groups), limit, BOUNDED, share(deadline, 2)).schedule
+        found = _solve(wide, Encoder(wide, groups), limit, GUESSED, share(deadline, 2)).schedule
         schedule = None if found is None else fitted(nest, found)
         if schedule is not None and not isinstance(try_schedule(nest, schedule, target), list):
             yield schedule

@@ -6,6 +6,7 @@ as it is known, whatever happens to the others.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -140,6 +141,7 @@ def _begin(news: SimpleQueue[tuple[int, Best]]) -> None:
     """Prepare a process: it ignores Ctrl-C, which its parent obeys, and ends with its parent, however that ends."""
     global _news
     _news = news
+    gc.freeze()  # what is imported stays
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 
