@@ -68,11 +68,8 @@ RAGGED = 10_000_000
 BOUNDED = 1_500_000
 """The same where ports are limited, or tiles of windows are shared: more work seldom finds more, or a better bound."""
 
-SLID = 70_000
+SLID = 100_000
 """The same where windows slide there, too."""
-
-GUESSED = 500_000
-"""The same for a guess."""
 
 WIDER = Fraction(26, 25)
 """A schedule of a nest that is a little larger may cost so much more there."""
@@ -216,7 +213,7 @@ def guesses(
             return
         wide, groups = _problem(other, target, objective)
         limit = min(_any(wide), float(WIDER * most() * wide.prices.scale))
-        found = _solve(wide, Encoder(wide, groups), limit, GUESSED, share(deadline, 2)).schedule
+        found = _solve(wide, Encoder(wide, groups), limit, BOUNDED, share(deadline, 2)).schedule
         schedule = None if found is None else fitted(nest, found)
         if schedule is not None and not isinstance(try_schedule(nest, schedule, target), list):
             yield schedule
