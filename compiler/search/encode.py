@@ -70,11 +70,11 @@ class Encoder:
     """Writes a problem down as integers; see ``read_problem`` in the kernel.
 
     ``loose``: the bias takes no room, unless its marks may be anywhere; identical tiles and windows cost what they
-    cost at least, so that the optimum is a lower bound of that of all steps that divide. ``relaxed``: so do all chains,
-    and the lower bound is that of the whole space. ``trial``: see ``contiguous``. ``outermost``: the marks of the bias
-    stand outside all others, where it moves least and takes most room. ``known``: energy and cycles of points of a front; only what is better in one of
-    both than each of them is looked for. ``fewest``: cycles that no schedule undercuts. ``slowest``: iterations that
-    none may exceed, if not 0, where ports are not limited.
+    cost at least, so that the optimum is a lower bound of that of all steps that divide. ``relaxed``: so do all
+    chains, and the lower bound is that of the whole space. ``trial``: see ``contiguous``. ``outermost``: the marks
+    of the bias stand outside all others, where it moves least and takes most room. ``known``: energy and cycles of
+    points of a front; only what is better in one of both than each of them is looked for. ``fewest``: cycles that
+    no schedule undercuts. ``slowest``: iterations that none may exceed, if not 0, where ports are not limited.
     """
 
     def __init__(
