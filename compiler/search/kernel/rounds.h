@@ -141,7 +141,7 @@ static void search_some(S *s, double most) {
     for (int i = TRIED; i < s->nplace; i++) s->placement[i].floor = INFINITY;
     s->budget = s->work + budget / 4;
     if (!late) search_round(s);
-    s->stopped |= 1;
+    if (s->stopped != 2) s->stopped = 1;
 }
 
 /* Rounds with a growing limit, until something is found that is no worse than it: then nothing better was missed. */
