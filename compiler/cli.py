@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TextIO
 
 from effc.compiler.errors import CacheWarning, InputError
+from effc.compiler.interrupts import orderly
 
 DONE, UNEQUAL, WRONG, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -21,12 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     warnings.showwarning = _shown
     try:
-        return run(sys.argv[1:] if argv is None else argv)
+        with orderly():
+            return run(sys.argv[1:] if argv is None else argv)
     except InputError as error:
         print(error, file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
         print("effc: interrupted", file=sys.stderr)
+        exec("")  # CPython forgets an interruption of an earlier exec, as of a dataclass; it would end by the signal
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from effc.compiler.errors import InputError
+from effc.compiler.interrupts import held
 
 PATIENCE = 10
 """How many times its processor time a trial may take: what sleeps for longer is no fault of the model."""
@@ -45,11 +46,11 @@ def require_survival(
 def _end(work: Callable[[], object], seconds: int, meanwhile: Callable[[], object]) -> int:
     """The signal that ends a process that does ``work``; 0 if none does."""
     alive, end = os.pipe()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), held():
         warnings.simplefilter("ignore")  # about threads: a lock may stay locked, and patience comes to an end
         child = os.fork()
-    if not child:
-        _try(work, seconds)
+        if not child:
+            _try(work, seconds)
     os.close(end)
     finished: list[int] = []
     try:

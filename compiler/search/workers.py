@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.queues import SimpleQueue
-from threading import Thread, current_thread, main_thread
+from threading import Thread
 
+from effc.compiler.interrupts import ignored
 from effc.compiler.search.cache import Cache
 from effc.compiler.search.result import Best
 from effc.compiler.search.task import Task
@@ -106,7 +106,7 @@ def _elsewhere(
     news: SimpleQueue[tuple[int, Best]] = context.SimpleQueue()
     pool = ProcessPoolExecutor(jobs, context, _begin, (news,))
     try:
-        with _uninterrupted():
+        with ignored():
             largest = sorted(numbers, key=lambda number: -tasks[number].nest.macs)
             futures = {pool.submit(_work, number, tasks[number], share): number for number in largest}
         while futures:
@@ -155,16 +155,3 @@ def _end_with_parent() -> None:
 
 def _work(number: int, task: Task, time_limit: float | None) -> Answer:
     return solve(task, time_limit, lambda best: _news.put((number, best)))
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Processes that are started here ignore Ctrl-C from their birth."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

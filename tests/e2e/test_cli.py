@@ -365,6 +365,27 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, tmp_path_factory: pytest.T
     assert list(tmp_path.iterdir()) == [dumps]
 
 
+def test_an_interruption_inside_of_an_exec_ends_with_the_same_code(tmp_path: Path) -> None:
+    """CPython remembers one, as of a dataclass that is being made, beyond the handler that catches it."""
+    (tmp_path / "tried.py").write_text(
+        "import sys\nfrom effc.compiler import cli\n"
+        "cli.run = lambda words: exec('raise KeyboardInterrupt')\nsys.exit(cli.main([]))\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "tried"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "effc: interrupted\n")
+
+
+def test_an_interruption_waits_for_an_import(tmp_path: Path) -> None:
+    """An extension module that is imported by half may crash, or say that it is not installed."""
+    (tmp_path / "half.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\nprint('whole', flush=True)\n")
+    (tmp_path / "tried.py").write_text(
+        "import sys, time\nfrom effc.compiler import cli\n\n"
+        "def run(words):\n    import half\n    time.sleep(20)\n\ncli.run = run\nsys.exit(cli.main([]))\n"
+    )
+    done = subprocess.run([sys.executable, "-m", "tried"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "whole\n", "effc: interrupted\n")
+
+
 def test_a_reader_that_stops_is_no_error(folder: Path) -> None:
     process = start("show", folder / "small.effx", "--as", "asm")
     assert process.stdout is not None

@@ -170,7 +170,7 @@ static void limit_terms(const Boxes *q, const double *z, double *most) {
 }
 
 static int relate_timed_cost(Boxes *q, Box *box) {
-    double z[MAXJ], most[MAXJ];
+    double z[MAXJ] = {0}, most[MAXJ];
     int changed = 0;
     for (int j = 0; j < q->t->nterms; j++) {
         z[j] = 1;

@@ -194,12 +194,7 @@ static void build(S *s, Table *table) {
             raw++;
         }
     if (s->stopped) raw = 0;
-    int columns[WIDTH], nc = 0, *keep = malloc(sizeof(int) * (raw + 1));
-    for (int k = 0; k < W; k++) {
-        int varies = 0;
-        for (int r = 1; r < raw && !varies; r++) varies = row[(size_t)r * W + k] != row[k];
-        if (varies) columns[nc++] = k;
-    }
+    int columns[WIDTH], nc = varying(row, raw, W, W, columns), *keep = malloc(sizeof(int) * (raw + 1));
     for (int r = 0; r < raw; r++)
         for (int j = 0; j < J; j++)
             if (t->term[j].coefficient < 0) row[(size_t)r * W + j] *= -1;
