@@ -32,6 +32,10 @@
 
 #include "kernel/known.h"
 
+#include "kernel/unfinished.h"
+
+#include "kernel/worth.h"
+
 #include "kernel/ragged.h"
 
 #include "kernel/relax.h"
