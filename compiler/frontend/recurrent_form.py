@@ -19,10 +19,11 @@ DEFAULTS: dict[str, tuple[float | None, float | None]] = {
     "LeakyRelu": (0.01, None),
     "HardSigmoid": (0.2, 0.5),
     "Elu": (1.0, None),
-    "Affine": (1.0, 0.0),
-    "ScaledTanh": (1.0, 1.0),
 }
-"""alpha and beta of the activations that have them."""
+"""alpha and beta of the activations that have defaults."""
+
+EXPLICIT = ("Affine", "ScaledTanh")
+"""Activations for which ONNX gives none."""
 
 Activation = Callable[[str], str]
 
@@ -68,8 +69,6 @@ class Form:
             tensor = node.input(position)
             if tensor is not None and tensor.shape not in (None, shape):
                 raise node.error(f"{name} has the shape {list(tensor.shape or ())}", str(list(shape)))
-        if op == "LSTM" and node.attributes.get("clip", 0.0) > 0:
-            raise NotANest("clip: onnxruntime's LSTM clips its output gate otherwise than ONNX says")
         if quantised and node.input(4) is not None:
             raise NotANest("a quantised recurrence over sequences of several lengths")
         return cls(node, op, layout, directions, steps, batch, hidden, quantised)
@@ -100,15 +99,21 @@ class Form:
         self, write: Writer, names: list[str], alphas: Iterator[float], betas: Iterator[float]
     ) -> Iterator[Activation]:
         clip = float(self.node.attributes.get("clip", 0.0))
-        known = {name.lower(): name for name in (*DEFAULTS, "Relu", "Tanh", "Sigmoid", "Softsign", "Softplus")}
-        for name in names:
+        gates = 2 if self.op == "LSTM" else len(FUNCTIONS[self.op])  # what the cell becomes is not clipped
+        known = {name.lower(): name for name in (*DEFAULTS, *EXPLICIT, "Relu", "Tanh", "Sigmoid", "Softsign", "Softplus")}
+        for i, name in enumerate(names):
             if name.lower() not in known:
                 raise NotANest(f"the activation {name}")
             name = known[name.lower()]
             alpha, beta = DEFAULTS.get(name, (None, None))
-            alpha = alpha if alpha is None else next(alphas, alpha)
-            beta = beta if beta is None else next(betas, beta)
-            yield partial(_activated, write, name, alpha, beta, clip)
+            if name in DEFAULTS or name in EXPLICIT:
+                alpha = next(alphas, alpha)
+            if beta is not None or name in EXPLICIT:
+                beta = next(betas, beta)
+            if name in EXPLICIT and (alpha is None or beta is None):
+                raise NotANest(f"the activation {name} without alpha or beta, for which ONNX has no default")
+            limit = clip if i % len(FUNCTIONS[self.op]) < gates else 0.0
+            yield partial(_activated, write, name, alpha, beta, limit)
 
 
 def _weights(node: Node, position: int) -> tuple[int, ...]:
