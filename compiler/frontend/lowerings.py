@@ -109,19 +109,19 @@ _TRANSFORMERS = {
         _written(attention.multi_head_attention), "queries, keys, values apart or in one; a past"
     ),
     "GroupQueryAttention": Expansion(_written(attention.group_query_attention), _KNOWN_LENGTH),
-    "RotaryEmbedding": Expansion(_written(rotary.rotary_embedding), "any but packed batches"),
+    "RotaryEmbedding": Expansion(_written(rotary.rotary_embedding), "any but packed batches", "vector"),
     "MatMulNBits": Expansion(_written(fused.matmul_nbits), "2, 4, 8 bits, known weights: written out"),
     **dict.fromkeys(
         ("DynamicQuantizeMatMul", "MatMulIntegerToFloat"), Expansion(_written(fused.dynamic_matmul), "any")
     ),
-    **dict.fromkeys(("Gelu", "BiasGelu", "FastGelu"), Expansion(fused.gelu, "any")),
+    **dict.fromkeys(("Gelu", "BiasGelu", "FastGelu"), Expansion(fused.gelu, "any", "vector")),
     "DynamicQuantizeLSTM": Expansion(_written(recurrent), "as LSTM, all sequences of one length; products of integers"),
-    "QuickGelu": Expansion(_written(fused.quick_gelu), "any"),
+    "QuickGelu": Expansion(_written(fused.quick_gelu), "any", "vector"),
     **dict.fromkeys(
         ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"),
-        Expansion(_written(fused.skip_layer_norm), "whose mean and deviation nobody reads"),
+        Expansion(_written(fused.skip_layer_norm), "whose mean and deviation nobody reads", "vector"),
     ),
-    "EmbedLayerNormalization": Expansion(_written(fused.embed_layer_norm), "any"),
+    "EmbedLayerNormalization": Expansion(_written(fused.embed_layer_norm), "any", "vector"),
 }
 """Operators of ``com.microsoft`` in optimised transformers."""
 
@@ -143,7 +143,9 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), "with Relu, Sigmoid, Tanh or none"),
     (contrib.DOMAIN, "FusedGemm"): Expansion(_written(contrib.fused_gemm), "with Relu, Sigmoid, Tanh or none"),
     **{(contrib.DOMAIN, op): entry for op, entry in _TRANSFORMERS.items()},
-    ("", "SimplifiedLayerNormalization"): Expansion(_written(fused.simplified_layer_norm), "over the last axis"),
+    ("", "SimplifiedLayerNormalization"): Expansion(
+        _written(fused.simplified_layer_norm), "over the last axis", "vector"
+    ),
     (classical.DOMAIN, "LinearRegressor"): Expansion(_written(classical.linear_regressor), _PROBABILITIES),
     (classical.DOMAIN, "LinearClassifier"): Expansion(_written(classical.linear_classifier), _PROBABILITIES),
     (classical.DOMAIN, "Scaler"): Expansion(_written(classical.scaler), "of float32", "vector"),
