@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import onnx
 
+from effc.compiler.frontend.caches import Cache, column, out_of_sight, scale
 from effc.compiler.frontend.heads import NEVER, Form
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.rotary import rotated
@@ -91,10 +92,10 @@ def group_query_attention(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """Several heads of queries for each of keys and values, which have a cache; the data say how much of it is full."""
     form = Form.of(node, fresh)
     write, attributes = form.write, node.attributes
-    if odd := [name for name in ("kv_cache_bit_width", "qk_output", "sliding_window_cache") if attributes.get(name, 0)]:
+    if odd := [name for name in ("qk_output", "sliding_window_cache") if attributes.get(name, 0)]:
         raise NotANest(f"the attribute {odd[0]}")
-    if any(form.given(position) for position in range(12, 17)) or attributes.get("causal", 1) != 1:
-        raise NotANest("a cache of integers, normalised heads, or scores of later steps")
+    if any(form.given(position) for position in range(14, 17)) or attributes.get("causal", 1) != 1:
+        raise NotANest("normalised heads, padded queries, or scores of later steps")
     (batch, steps, words), groups = node.operand(0)[1], int(attributes["kv_num_heads"])
     total = node.constant(6)
     if total is None:
@@ -114,18 +115,38 @@ def group_query_attention(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
         positions = form.given(9) or write("Add", start, write.integers(*range(steps)), hint="positions")
         interleaved = bool(attributes.get("rotary_interleaved", 0))
         q, k = (rotated(write, x, positions, form.given(7), form.given(8), size, interleaved) for x in (q, k))
-    past = form.before(3)
-    length = max(past, int(total.item()))
-    k, v = (
-        form.written(x, form.given(position), (batch, groups, past, size), steps, length, start)
-        for x, position in ((k, 3), (v, 4))
+    before = _steps(form, 3)
+    length = max(before, int(total.item()))
+    caches = [Cache(write, batch, groups, before, length, size, *_stored(form, i, groups, size)) for i in range(2)]
+    (new_k, k), (new_v, v) = (
+        cache.grown(x, form.given(3 + i), start, steps) for i, (x, cache) in enumerate(zip((k, v), caches))
     )
-    form.put(k, 1)
-    form.put(v, 2)
+    form.put(new_k, 1)
+    form.put(new_v, 2)
     if groups < form.count:
         k, v = (form.repeated(x, (batch, groups, length, size)) for x in (k, v))
-    hidden = form.out_of_sight(length, form.column(start, steps, batch), int(attributes.get("local_window_size", -1)))
+    places = column(write, start, steps, batch)
+    hidden = out_of_sight(write, length, places, int(attributes.get("local_window_size", -1)))
     mask = write("Where", hidden, write.scalar(NEVER), write.scalar(0.0), hint="mask")
     if form.given(10) and form.node.operand(10)[1][-1] != length:
         raise NotANest("a bias for scores of another length")
     return form.finish(form.attended(q, k, v, size, mask, 10, form.sink(11)))
+
+
+def _steps(form: Form, position: int) -> int:
+    """The steps in a cache of numbers or integers."""
+    tensor = form.node.input(position)
+    integers = tensor is not None and tensor.dtype in ("int8", "uint8") and tensor.shape is not None
+    return tensor.shape[2] if integers and tensor and tensor.shape else form.before(position)
+
+
+def _stored(form: Form, index: int, groups: int, size: int) -> tuple[int, str]:
+    """The bits of the integers in the cache of keys (0) or values (1), and their scale."""
+    kind = form.node.attributes.get(f"{'kv'[index]}_quant_type", b"NONE").decode(errors="replace")
+    if kind == "NONE":
+        return 0, ""
+    past, factor = form.node.input(3 + index), form.node.input(12 + index)
+    bits = int(form.node.attributes.get("kv_cache_bit_width", 0))
+    if past is None or factor is None or factor.shape is None or (bits, past.dtype) not in ((8, "int8"), (4, "uint8")):
+        raise NotANest(f"a cache of {past.dtype if past else 'an unknown type'} with {bits} bits a word")
+    return bits, scale(form.write, factor.name, factor.words, groups, size)

@@ -160,37 +160,6 @@ class Form:
             return 0
         return tensor.shape[2] if tensor.shape and tensor.words == 0 else self.node.operand(position)[1][2]
 
-    def out_of_sight(self, length: int, places: str, window: int) -> str:
-        """Whether keys are hidden from the steps at ``places``: later ones, and those before a window."""
-        write, keys = self.write, self.write.integers(*range(length))
-        later = write("Greater", keys, places, hint="later")
-        if window <= 0:
-            return later
-        first = write("Sub", places, write.integers(window - 1))
-        return write("Or", later, write("Less", keys, first), hint="hidden")
-
-    def column(self, start: str, steps: int, batch: int) -> str:
-        """The place of every step, [batch, 1, steps, 1]."""
-        places = self.write("Add", start, self.write.integers(*range(steps)), hint="places")
-        return self.write("Reshape", places, self.write.integers(batch, 1, steps, 1))
-
-    def written(self, new: str, past: str, shape: tuple[int, ...], steps: int, length: int, start: str) -> str:
-        """A cache of ``length`` with the new steps at ``start``, [batch, 1]; what is not new is of the past."""
-        write, (batch, groups, before, size) = self.write, shape
-        places = write.integers(*range(length))
-        start = write("Reshape", start, write.integers(batch, 1, 1, 1))
-        row = write("Reshape", places, write.integers(1, 1, length, 1))
-        offset = write("Sub", row, start, hint="offset")
-        clipped = write("Min", write("Max", offset, write.integers(0)), write.integers(steps - 1))
-        index = write("Expand", clipped, write.integers(batch, groups, length, size))
-        moved = write("GatherElements", new, index, axis=2)
-        if not past or not before:
-            return moved
-        if length > before:
-            pads = write.integers(0, 0, 0, 0, 0, 0, length - before, 0)
-            past = write("Pad", past, pads)
-        return write("Where", write("Less", offset, write.integers(0)), past, moved)
-
     def repeated(self, name: str, shape: tuple[int, ...]) -> str:
         """Every head of keys or values for each head of queries that uses it."""
         write, (batch, groups, length, size) = self.write, shape

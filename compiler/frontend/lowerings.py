@@ -100,7 +100,7 @@ _STEPS = Expansion(bodies.steps, "by its function in ONNX, of float32", "vector"
 
 _PROBABILITIES = "a batch; sums, their Softmax or their Sigmoid"
 
-_KNOWN_LENGTH = "causal, a cache of known length; rotary positions, a window, a softcap, sinks, a bias"
+_KNOWN_LENGTH = "causal, a cache of known length, of integers perhaps; rotary positions, a window, softcap, sinks, bias"
 
 _TRANSFORMERS = {
     "Attention": Expansion(_written(attention.attention), "masks of up to 3 axes, a past; no rotary positions"),

@@ -22,6 +22,9 @@ DEFAULTS: dict[str, tuple[float | None, float | None]] = {
 }
 """alpha and beta of the activations that have defaults."""
 
+PLAIN = ("Relu", "Tanh", "Sigmoid", "Softsign", "Softplus")
+"""Activations that have neither."""
+
 EXPLICIT = ("Affine", "ScaledTanh")
 """Activations for which ONNX gives none."""
 
@@ -100,7 +103,9 @@ class Form:
     ) -> Iterator[Activation]:
         clip = float(self.node.attributes.get("clip", 0.0))
         gates = 2 if self.op == "LSTM" else len(FUNCTIONS[self.op])  # what the cell becomes is not clipped
-        known = {name.lower(): name for name in (*DEFAULTS, *EXPLICIT, "Relu", "Tanh", "Sigmoid", "Softsign", "Softplus")}
+        known = {
+            name.lower(): name for name in (*DEFAULTS, *EXPLICIT, "Relu", "Tanh", "Sigmoid", "Softsign", "Softplus")
+        }
         for i, name in enumerate(names):
             if name.lower() not in known:
                 raise NotANest(f"the activation {name}")

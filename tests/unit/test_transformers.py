@@ -214,8 +214,51 @@ GROUPED: dict[str, Any] = {
     ],
 )
 def test_group_query_attention(inputs: str, known: str, attributes: dict[str, Any]) -> None:
+    outputs = "y pk2 pv2"
     found = compared(
-        "GroupQueryAttention", GROUPED, inputs, "y pk2 pv2", known, "y", num_heads=4, kv_num_heads=2, **attributes
+        "GroupQueryAttention", GROUPED, inputs, outputs, known, outputs, num_heads=4, kv_num_heads=2, **attributes
+    )
+    assert found.count("MATMUL") == 2
+
+
+QUANTISED: dict[str, Any] = {
+    **GROUPED,
+    "pk8": np.random.default_rng(0).integers(-128, 128, (B, 2, PAST, WIDE), np.int8),
+    "pv8": np.random.default_rng(1).integers(-128, 128, (B, 2, PAST, WIDE), np.int8),
+    "pk4": np.random.default_rng(2).integers(0, 256, (B, 2, PAST, WIDE // 2), np.uint8),
+    "pv4": np.random.default_rng(3).integers(0, 256, (B, 2, PAST, WIDE // 2), np.uint8),
+    "room8": np.zeros((B, 2, S + 2, WIDE), np.int8),
+    "scale": np.array([0.02], np.float32),
+    "scales": np.linspace(0.01, 0.4, 2 * WIDE, dtype=np.float32),
+}
+
+
+@pytest.mark.parametrize("kind", ["PER_TENSOR", "PER_CHANNEL"])
+@pytest.mark.parametrize(
+    ("bits", "inputs", "known", "attributes"),
+    [
+        (8, "one one_k one_k pk8 pv8 uneven next", "next", {}),
+        (8, "one one_k one_k pk8 pv8 uneven next cos sin", "next cos sin", {"do_rotary": 1}),
+        (8, "q k v room8 room8 first steps", "steps", {"local_window_size": 3}),
+        (4, "one one_k one_k pk4 pv4 uneven next", "next", {}),
+    ],
+)
+def test_a_quantised_cache(bits: int, inputs: str, known: str, attributes: dict[str, Any], kind: str) -> None:
+    """The caches are equal to the last bit, zeros behind what is full included."""
+    names = inputs.split()
+    names += ["."] * (12 - len(names)) + ["scale" if kind == "PER_TENSOR" else "scales"] * 2
+    quantised = {"kv_cache_bit_width": bits, "k_quant_type": kind, "v_quant_type": kind}
+    found = compared(
+        "GroupQueryAttention",
+        QUANTISED,
+        " ".join(names),
+        "y pk2 pv2",
+        f"{known} {names[-1]}",
+        "y pk2 pv2",
+        num_heads=4,
+        kv_num_heads=2,
+        **quantised,
+        **attributes,
     )
     assert found.count("MATMUL") == 2
 
