@@ -58,56 +58,59 @@ static void take_times(const S *s, const Setting *t, const double *z, Times *x) 
     x->compute += begins;
 }
 
-/* What a port has to wait for at the fill position of a mark, beside its own work there. */
-static double beside(const Setting *t, const double *z, const Times *x, int mark, int port) {
-    double sum = 0;
+/* What the works at the fill position of a mark are to each port: what it takes for them itself, what it has to wait for beside
+ * that, and what stops it.
+ */
+typedef struct {
+    double here[MAXP], beside[MAXP], stops[MAXP];
+} Position;
+
+static void take_position(const S *s, const Setting *t, const double *z, const Times *x, int mark, Position *at) {
+    for (int p = 0; p < s->ports; p++) at->here[p] = at->beside[p] = at->stops[p] = 0;
     for (int i = t->from[mark]; i < t->from[mark + 1]; i++) {
         const Work *w = &t->work[i];
-        double more = x->together && w->kind == OVERLAPS ? 0 : x->stop[i];
+        int together = x->together && w->kind == OVERLAPS;
+        double stop = together ? 0 : x->stop[i], beside[MAXP], stops[MAXP];
+        for (int p = 0; p < s->ports; p++) beside[p] = stops[p] = stop;
         for (int l = 0; l < w->n; l++) {
             const Load *load = &w->load[l];
-            if (load->port != port) continue;
-            if (x->together && w->kind == OVERLAPS) continue;
-            if (w->kind == STOPS) more = load->ahead ? 0 : larger(0, x->stop[i] - x->took[i][l]);
-            else more = w->alike && load->first >= 0 ? larger(0, x->stop[i] - took_first(load, z)) : 0;
+            int p = load->port;
+            at->here[p] += x->took[i][l];
+            if (load->ahead) stops[p] = smaller(stops[p], x->took[i][l]);
+            if (together) continue;
+            if (w->kind == STOPS) beside[p] = load->ahead ? 0 : larger(0, stop - x->took[i][l]);
+            else beside[p] = w->alike && load->first >= 0 ? larger(0, stop - took_first(load, z)) : 0;
         }
-        sum += more;
+        for (int p = 0; p < s->ports; p++) at->beside[p] += beside[p], at->stops[p] += stops[p];
     }
-    return sum;
 }
 
 /* The longest that a port takes for what moves at a mark and inside, and all that stops it outside. */
 static double port_times(const S *s, const Setting *t, const int *order, const double *z, const Times *x) {
     double rest[MAXP], outside[MAXP], most = 0;
+    Position at;
     for (int p = 0; p < s->ports; p++) rest[p] = x->port[p], outside[p] = 0;
     for (int k = 0; k <= t->nmarks; k++) {
         int m = k < t->nmarks ? order[k] : t->nmarks;
         if (t->from[m] == t->from[m + 1] || (k < t->nmarks && t->first[m])) continue;
+        take_position(s, t, z, x, m, &at);
         for (int p = 0; p < s->ports; p++) {
-            double here = 0, stops = 0;
-            for (int i = t->from[m]; i < t->from[m + 1]; i++) {
-                double stop = x->together && t->work[i].kind == OVERLAPS ? 0 : x->stop[i];
-                for (int l = 0; l < t->work[i].n; l++) {
-                    if (t->work[i].load[l].port != p) continue;
-                    here += x->took[i][l];
-                    if (t->work[i].load[l].ahead) stop = smaller(stop, x->took[i][l]);
-                }
-                stops += stop;
-            }
-            if (here > 0) most = larger(most, outside[p] + rest[p] + beside(t, z, x, m, p));
-            rest[p] -= here;
-            outside[p] += stops;
+            if (at.here[p] > 0) most = larger(most, outside[p] + rest[p] + at.beside[p]);
+            rest[p] -= at.here[p];
+            outside[p] += at.stops[p];
         }
     }
     return most;
 }
+
+static double whole_cycles(double least) { return ceil(least * (1 - 1e-12)); }
 
 /* Cycles at least; without an order of marks, whatever it is. */
 static double cycles_of(const S *s, const Setting *t, const int *order, const double *z, const Times *x) {
     double most = larger(s->fewest, x->compute);
     for (int p = 0; p < s->ports; p++) most = larger(most, x->port[p]);
     if (order) most = larger(most, port_times(s, t, order, z, x));
-    return ceil(most * (1 - 1e-12));
+    return whole_cycles(most);
 }
 
 /* ---- a front over energy and cycles: what is not less than a point known in energy, nor in cycles, is not wanted ---- */

@@ -25,20 +25,28 @@ static double worth(const Search *q, double energy) {
     return q->s->timed == FRONT ? energy - least_known(q->s, q->cycles) : energy * q->cycles;
 }
 
-static double cost(const Search *q, const double *x, const double *low, const double *high) {
-    double sum = q->t->constant, z[MAXJ];
+/* The cost of rows, or less if that is above `most` anyway. */
+static double cost_up_to(const Search *q, const double *x, const double *low, const double *high, double most) {
+    const S *s = q->s;
+    const Setting *t = q->t;
+    double sum = t->constant, z[MAXJ];
     for (int j = 0; j < q->J; j++) {
-        double c = q->t->term[j].coefficient;
+        double c = t->term[j].coefficient;
         sum += c * x[j] * (c > 0 ? low[j] : high[j]);
     }
-    if (q->cycles) return worth(q, sum + q->t->price * q->cycles);
-    if (q->s->timed) {
-        Times times;
-        for (int j = 0; j < q->J; j++) z[j] = x[j] * low[j];
-        take_times(q->s, q->t, z, &times);
-        return combined(q->s, q->t, sum, cycles_of(q->s, q->t, q->p->order, z, &times));
-    }
-    return sum;
+    if (q->cycles) return worth(q, sum + t->price * q->cycles);
+    if (!s->timed) return sum;
+    double least = combined(s, t, sum, whole_cycles(larger(s->fewest, x[t->compute] * low[t->compute])));
+    if (least > most) return least;
+    Times times;
+    for (int j = 0; j < q->J; j++) z[j] = x[j] * low[j];
+    take_times(s, t, z, &times);
+    least = combined(s, t, sum, cycles_of(s, t, NULL, z, &times));
+    return least > most ? least : combined(s, t, sum, cycles_of(s, t, q->p->order, z, &times));
+}
+
+static double cost(const Search *q, const double *x, const double *low, const double *high) {
+    return cost_up_to(q, x, low, high, INFINITY);
 }
 
 static int fits(const Search *q, const double *x, const double *low) {
@@ -99,7 +107,7 @@ static double filter(Search *q) {
             least = INFINITY;
             for (int i = 0; i < q->n[d]; i++) {
                 const double *x = rowp(q, d, q->row[d][i]);
-                double bound = cost(q, x, low, high);
+                double bound = cost_up_to(q, x, low, high, q->s->best);
                 int why = !hopeful(q, bound) ? COSTLY : fits(q, x, low) ? FINE : LARGE;
                 if (why != FINE) {
                     q->s->discarded[why]++;
@@ -262,7 +270,7 @@ static void dfs(Search *q, int depth, const double *x) {
         if (spent(q->s)) return;
         multiply(q, x, rowp(q, depth, q->row[depth][i]), y);
         int why = !fits(q, y, q->low[depth + 1]) ? LARGE
-                  : hopeful(q, cost(q, y, q->low[depth + 1], q->high[depth + 1])) ? FINE : COSTLY;
+                  : hopeful(q, cost_up_to(q, y, q->low[depth + 1], q->high[depth + 1], q->s->best)) ? FINE : COSTLY;
         if (why != FINE) {
             q->s->discarded[why]++;
             continue;
@@ -455,7 +463,7 @@ static void choose_alike(Split *w, int depth, const double *low, const double *h
         multiply(q, high, x->high, most);
         multiply(q, least, w->low[depth + 1], all);
         multiply(q, most, w->high[depth + 1], any);
-        if (fits(q, all, q->low[q->G]) && hopeful(q, cost(q, q->low[q->G], all, any))) choose_alike(w, depth + 1, least, most);
+        if (fits(q, all, q->low[q->G]) && hopeful(q, cost_up_to(q, q->low[q->G], all, any, q->s->best))) choose_alike(w, depth + 1, least, most);
     }
 }
 
