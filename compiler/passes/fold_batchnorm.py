@@ -101,6 +101,9 @@ class _Folding:
         trains = attributes.get("training_mode", 0) or not attributes.get("spatial", 1)
         if op.version < 7 or op.domain or trains or len(values) != 4 or any(op.outputs[1:]):
             return None
+        channels = (self.tensors[op.inputs[0]].shape or ())[1:2]
+        if any(value.shape != channels for value in values):
+            return None  # no batch normalisation has these
         scale, shift, mean, variance = values
         factor = scale / np.sqrt(variance + attributes.get("epsilon", 1e-5))
         return Normal(op.name, op.outputs[0], factor, shift, mean)

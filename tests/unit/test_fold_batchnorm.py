@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,12 @@ def test_not_while_training() -> None:
     ]
     made = model(nodes, {"x": (1, 2, 4, 4)}, {"w": random((3, 2, 2, 2))} | statistics(3))
     assert ops(FoldBatchNorm().run(lower(made))) == ["CONV", "BatchNormalization"]
+
+
+@pytest.mark.parametrize("shape", [(5,), (6, 1), (2, 6, 5, 7)])
+def test_a_scale_of_another_shape_is_left_alone(shape: tuple[int, ...]) -> None:
+    """A model that onnxruntime refuses: the pass says nothing about it."""
+    made = normalised(node("Conv", "x w", "t"), {"x": (2, 6, 5, 7)}, {"w": random((6, 6, 1, 1))}, 6)
+    graph = lower(made)
+    wrong = replace(graph, constants=dict(graph.constants) | {"scale": random(shape)})
+    assert ops(FoldBatchNorm().run(wrong)) == ["CONV", "BatchNormalization"]
