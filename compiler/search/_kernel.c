@@ -22,6 +22,8 @@
 
 #include "kernel/costs.h"
 
+#include "kernel/geometric.h"
+
 #include "kernel/plans.h"
 
 #include "kernel/sweeps.h"

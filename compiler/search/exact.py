@@ -68,7 +68,7 @@ RAGGED = 10_000_000
 BOUNDED = 1_500_000
 """The same where ports are limited, or tiles of windows are shared: more work seldom finds more, or a better bound."""
 
-SLID = 100_000
+SLID = 120_000
 """The same where windows slide there, too."""
 
 WIDER = Fraction(26, 25)

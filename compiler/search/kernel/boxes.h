@@ -370,6 +370,134 @@ static void search_boxes(Boxes *q, const Box *box, double bound) {
     (void)last;
 }
 
+/* ---- boxes of all plans by their bounds: where ports are limited, see geometric.h ---- */
+
+typedef struct Node {
+    double bound;
+    int plan, number, whole;  /* `whole`: the box of the plan */
+    unsigned short limit[];   /* of counts and trips */
+} Node;
+
+typedef struct {
+    Node **node;
+    int n, capacity, made;
+} Heap;
+
+enum { MOST_NODES = 1 << 18 };
+
+static int sooner(const Node *x, const Node *y) { return x->bound < y->bound || (x->bound == y->bound && x->number < y->number); }
+
+static void sift_up(Heap *h, int at) {
+    for (Node *x = h->node[at]; at > 0 && sooner(x, h->node[(at - 1) / 2]); at = (at - 1) / 2) {
+        h->node[at] = h->node[(at - 1) / 2];
+        h->node[(at - 1) / 2] = x;
+    }
+}
+
+static Node *pop_box(Heap *h) {
+    Node *first = h->node[0], *x = h->node[--h->n];
+    int at = 0;
+    for (int child; (child = 2 * at + 1) < h->n; at = child) {
+        if (child + 1 < h->n && sooner(h->node[child + 1], h->node[child])) child++;
+        if (!sooner(h->node[child], x)) break;
+        h->node[at] = h->node[child];
+    }
+    h->node[at] = x;
+    return first;
+}
+
+/* Keeps a box; a plan's whole box is not written down. */
+static void push_box(Heap *h, const Boxes *q, int plan, const Box *box, double bound) {
+    int n = 0, D = q->s->D, A = q->s->A;
+    for (int d = 0; d < D && box; d++) n += 2 * (q->form[d].ncounts + A);
+    Node *x = malloc(sizeof *x + sizeof(unsigned short) * n);
+    *x = (Node){bound, plan, h->made++, !box};
+    unsigned short *at = x->limit;
+    for (int d = 0; d < D && box; d++) {
+        for (int i = 0; i < q->form[d].ncounts; i++) *at++ = (unsigned short)box->low[d][i], *at++ = (unsigned short)box->high[d][i];
+        for (int a = 0; a < A; a++) *at++ = (unsigned short)box->least[d][a], *at++ = (unsigned short)box->most[d][a];
+    }
+    if (h->n == h->capacity) h->node = realloc(h->node, sizeof(Node *) * (h->capacity = 2 * h->capacity + 1024));
+    h->node[h->n++] = x;
+    sift_up(h, h->n - 1);
+}
+
+static void read_box(const Boxes *q, const Node *x, Box *box) {
+    const unsigned short *at = x->limit;
+    for (int d = 0; d < q->s->D; d++) {
+        for (int i = 0; i < q->form[d].ncounts; i++) box->low[d][i] = *at++, box->high[d][i] = *at++;
+        for (int a = 0; a < q->s->A; a++) box->least[d][a] = *at++, box->most[d][a] = *at++;
+    }
+}
+
+/* The bound of a box as that of a geometric program, and what that leaves of the box. */
+static double geometric_bound(Boxes *q, Box *box, double bound) {
+    S *s = q->s;
+    if (!s->program) s->program = malloc(sizeof(Program));
+    int steps = 0;
+    box_bound(q, box);
+    double part = geometric(s->program, q, box, &steps);
+    s->work += steps * TANGENT;
+    if (part > 1 + 1e-9) return INFINITY;
+    bound = larger(bound, ceil(part * (1 - 1e-9) * (q->most + 1)));
+    int changed = part > 0 ? limit_variables(s->program, q, box, 1 + 1e-9 - part) : 0;
+    if (bound > q->most || empty_box(q, box)) return INFINITY;
+    return changed ? larger(bound, propagate(q, box, changed)) : bound;
+}
+
+/* Looks into a box, or halves it. */
+static void open_box(Heap *h, Boxes *q, int plan, Box *box, double bound) {
+    int *low = NULL, *high = NULL, dim = 0, at = 0;
+    bound = geometric_bound(q, box, bound);
+    if (bound > q->most) return (void)q->s->discarded[COSTLY]++;
+    double slack = 1 - bound / (q->most + 1), large = widest(q, box, bound, &dim, &low, &high);
+    if (large <= SMALL && search_box(q, box, 0)) return;
+    if (bound > q->most) return;
+    if (large == 1) {
+        if (!search_box(q, box, 1)) put_off(q, box, bound);
+        return;
+    }
+    at = (int)sqrt((double)*low * *high);
+    if (large > SMALL) best_split(q->s->program, q, box, slack, &dim, &low, &high, &at);
+    Box other = *box;
+    *(int *)((char *)&other + ((char *)low - (char *)box)) = at + 1;
+    *high = at;
+    double x = larger(bound, reduce(q, box, propagate(q, box, 1 << dim))), y = larger(bound, reduce(q, &other, propagate(q, &other, 1 << dim)));
+    if (x <= q->most) push_box(h, q, plan, box, x);
+    if (y <= q->most) push_box(h, q, plan, &other, y);
+}
+
+/* The least value up to `most`, the least bound first. */
+static void search_best_first(S *s, double most) {
+    Heap h = {0};
+    double open = INFINITY;
+    s->best = most + 1;
+    s->nlate = 0;
+    for (int i = 0; i < s->nplans && s->plan[i].bound <= most; i++) {
+        Boxes q = {s, NULL, NULL, s->plan[i].form, most, {{0}}, INFINITY};
+        push_box(&h, &q, i, NULL, s->plan[i].bound);
+    }
+    while (h.n && h.node[0]->bound < s->best) {
+        if (overspent(s, 8) || h.n > MOST_NODES || (!(s->pairs++ & 0xff) && stop(s))) break;
+        Node *x = pop_box(&h);
+        const Plan *p = &s->plan[x->plan];
+        Boxes q = {s, &s->setting[p->setting], p, p->form, s->best - 1, {{0}}, INFINITY};
+        Box box;
+        memset(&box, 0, sizeof box);
+        if (x->whole) whole_box(s, p->form, &box), propagate(&q, &box, (1 << s->D) - 1);
+        else read_box(&q, x, &box);
+        open_box(&h, &q, x->plan, &box, x->bound);
+        open = smaller(open, q.open);
+        most = smaller(most, s->worth);
+        free(x);
+    }
+    if (h.n) open = smaller(open, h.node[0]->bound);
+    open = smaller(open, search_late(s));
+    s->lower = larger(s->lower, smaller(s->best, ceil(open)));
+    for (int i = 0; i < h.n; i++) free(h.node[i]);
+    free(h.node);
+}
+
 /* ---- plans in the order of their bounds ---- */
 
 static int by_plan(const void *x, const void *y) {
@@ -397,8 +525,7 @@ static double search_round_of_plans(S *s, double most) {
 }
 
 /* The least value up to `most`, with steps of any size: in rounds with a growing limit. */
-static void search_plans(S *s, double most) {
-    qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
+static void search_in_rounds(S *s, double most) {
     double floor = s->nplans ? s->plan[0].bound : most + 1, limit = most, open = INFINITY;
     if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / (s->timed ? 8 : 64));
     s->lower = floor;
@@ -412,6 +539,29 @@ static void search_plans(S *s, double most) {
         s->lower = larger(s->lower, smaller(s->best, ceil(open)));
         if (last) break;
         limit = floor + (s->timed ? SLOWLY : 2) * (limit - floor) + 1;
+    }
+}
+
+static int has_windows(const S *s) {
+    for (int g = 0; g < s->G; g++)
+        if (s->gdims[g] > 1) return 1;
+    return 0;
+}
+
+/* The same. Where cycles count, what rounds do not prove in a part of the budget is left to geometric programs. */
+static void search_plans(S *s, double most) {
+    int64_t budget = s->budget;
+    qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
+    s->lower = s->nplans ? s->plan[0].bound : most + 1;
+    if (s->timed != TIMED || !budget) search_in_rounds(s, most);
+    else {
+        s->budget = s->work + (int64_t)larger(1, (budget - s->work) / (has_windows(s) ? 8 : 2));
+        search_in_rounds(s, most);
+        s->budget = budget;
+        if (s->stopped == 1 && !overdue(s)) {
+            s->stopped = 0;
+            search_best_first(s, smaller(s->found ? s->best - 1 : most, s->worth));
+        }
     }
     if (s->partial) s->lower = -INFINITY;
 }

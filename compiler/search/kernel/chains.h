@@ -182,9 +182,11 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static int overdue(const S *s) { return s->deadline > 0 && now() > s->deadline; }
+
 /* Whether to stop: out of budget or time, or interrupted. */
 static int stop(S *s) {
-    if (!s->stopped && s->deadline > 0 && now() > s->deadline) s->stopped = 1;
+    if (!s->stopped && overdue(s)) s->stopped = 1;
     if (s->stopped != 2 && PyErr_CheckSignals()) s->stopped = 2;
     return s->stopped;
 }

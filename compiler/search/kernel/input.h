@@ -202,6 +202,7 @@ static void release(S *s) {
     free(s->plan);
     forget_empty(s);
     free(s->late);
+    free(s->program);
     free(s->data);
     free(s->front);
 }

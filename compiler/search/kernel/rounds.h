@@ -130,7 +130,7 @@ static double good_value(S *s, double most) {
 /* Out of budget or time with nothing found: what descent gives, and within a budget what is better in those placements,
  * without a proof. */
 static void search_some(S *s, double most) {
-    int late = s->deadline > 0 && now() > s->deadline;
+    int late = overdue(s);
     int64_t budget = s->budget;
     qsort(s->placement, s->nplace, sizeof *s->placement, by_floor);
     for (int i = 0; i < s->nplace; i++) s->placement[i].number = i;

@@ -128,6 +128,7 @@ typedef struct {
 struct Plan;
 struct Empty;
 struct Late;
+struct Program;
 
 __extension__ typedef __int128 Exact;
 
@@ -165,6 +166,7 @@ typedef struct {
     struct Late *late; /* boxes of which not all was looked at in a round, see boxes.h */
     int nlate;
     int64_t *data;
+    struct Program *program;
     double worth;    /* the least answer of the judge */
     PyObject *judge; /* asked what each schedule found costs, if bounds are all that is known here; see judged() */
     /* result */
