@@ -68,7 +68,7 @@ RAGGED = 10_000_000
 BOUNDED = 1_500_000
 """The same where ports are limited, or tiles of windows are shared: more work seldom finds more, or a better bound."""
 
-SLID = 120_000
+SLID = 200_000
 """The same where windows slide there, too."""
 
 WIDER = Fraction(26, 25)
@@ -267,9 +267,11 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
         return replace(start, lower_bound=Fraction(0))
     if problem.windows and not problem.timed:
         return _swept(problem, objective, encoder, start, deadline)
-    most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
     coupled = any(len(window.dims) > 1 for window in problem.windows)
     budget = RAGGED if not problem.judged else SLID if coupled else BOUNDED
+    if problem.timed and not problem.product:
+        return _costed(problem, objective, encoder, start, budget, deadline)
+    most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
     found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
     bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
@@ -289,16 +291,22 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
 
 def _swept(problem: Problem, objective: str, encoder: Encoder, start: Proof, deadline: float | None) -> Proof:
     """The same with windows, of which the kernel knows bounds only where tiles are not of neighbours."""
-    found = _costed(problem, objective, encoder, start, share(deadline, 2 if problem.nest.bias else 1))
+    rest = share(deadline, 2 if problem.nest.bias else 1)
+    found = _costed(problem, objective, encoder, start, _swept_budget(problem), rest)
     return found if found.statistics["stopped"] else _biased(problem, objective, found, deadline)
 
 
-def _costed(problem: Problem, objective: str, encoder: Encoder, start: Proof, deadline: float | None) -> Proof:
+def _swept_budget(problem: Problem) -> int:
+    return BOUNDED if shared_tiles(problem) else SWEPT
+
+
+def _costed(
+    problem: Problem, objective: str, encoder: Encoder, start: Proof, budget: int, deadline: float | None
+) -> Proof:
     """The best schedule of the whole space; each that the kernel finds is costed."""
     assert start.schedule is not None
     decode = partial(written, problem, encoder)
     judge = Judge(problem, objective, decode, (start.value, start.schedule), thorough=True)
-    budget = BOUNDED if shared_tiles(problem) else SWEPT
     _, _, lower, *_, statistics = kernel(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
     bound = min(_bound(problem, lower), judge.lower_bound)
     return Proof(judge.schedule, judge.value, bound, start.expanded + statistics["nodes"] + judge.costed, statistics)
@@ -310,7 +318,11 @@ def _biased(problem: Problem, objective: str, start: Proof, deadline: float | No
         return start
     groups = groups_of(problem)
     assert groups is not None
-    found = _costed(problem, objective, Encoder(problem, groups, whole=True, outermost=False), start, deadline)
+    anywhere, budget = (
+        Encoder(problem, groups, whole=True, outermost=False),
+        BOUNDED if shared_tiles(problem) else SWEPT,
+    )
+    found = _costed(problem, objective, anywhere, start, budget, deadline)
     return replace(found, lower_bound=max(found.lower_bound, start.lower_bound))
 
 

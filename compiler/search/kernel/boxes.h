@@ -121,10 +121,9 @@ static void take_best(Join *w, double value, const double *x) {
         const int *loops = row_at(w, d, w->chosen[d]) + form->ncounts + s->A + 2 * MAXF;
         for (int i = 0; i <= loops[0]; i++) s->bestloops[d][i] = loops[i];
     }
+    for (int j = 0; j < w->q->t->nterms; j++) s->bestterms[j] = x[j] * windows_of(w, j);
     if (s->judge) {
-        double z[MAXJ];
-        for (int j = 0; j < w->q->t->nterms; j++) z[j] = x[j] * windows_of(w, j);
-        s->worth = smaller(s->worth, judged(s, w->q->t, w->q->plan->order, z));
+        s->worth = smaller(s->worth, judged(s, w->q->t, w->q->plan->order, s->bestterms));
         w->q->most = smaller(w->q->most, s->worth);
         s->best = w->q->most + 1;
         return;
@@ -380,10 +379,10 @@ typedef struct Node {
 
 typedef struct {
     Node **node;
-    int n, capacity, made;
+    int n, capacity, made, opened;
 } Heap;
 
-enum { MOST_NODES = 1 << 18 };
+enum { MOST_NODES = 1 << 18, DIVES = 8 }; /* DIVES: of so many boxes one is halved to the end, to find something */
 
 static int sooner(const Node *x, const Node *y) { return x->bound < y->bound || (x->bound == y->bound && x->number < y->number); }
 
@@ -445,26 +444,29 @@ static double geometric_bound(Boxes *q, Box *box, double bound) {
     return changed ? larger(bound, propagate(q, box, changed)) : bound;
 }
 
-/* Looks into a box, or halves it. */
-static void open_box(Heap *h, Boxes *q, int plan, Box *box, double bound) {
+/* Looks into a box, or halves it. The better half is left in the box, with its bound, if there is one. */
+static int open_box(Heap *h, Boxes *q, int plan, Box *box, double *bound) {
     int *low = NULL, *high = NULL, dim = 0, at = 0;
-    bound = geometric_bound(q, box, bound);
-    if (bound > q->most) return (void)q->s->discarded[COSTLY]++;
-    double slack = 1 - bound / (q->most + 1), large = widest(q, box, bound, &dim, &low, &high);
-    if (large <= SMALL && search_box(q, box, 0)) return;
-    if (bound > q->most) return;
+    *bound = geometric_bound(q, box, *bound);
+    if (*bound > q->most) return q->s->discarded[COSTLY]++, 0;
+    double slack = 1 - *bound / (q->most + 1), large = widest(q, box, *bound, &dim, &low, &high);
+    if (large <= SMALL && search_box(q, box, 0)) return 0;
+    if (*bound > q->most) return 0;
     if (large == 1) {
-        if (!search_box(q, box, 1)) put_off(q, box, bound);
-        return;
+        if (!search_box(q, box, 1)) put_off(q, box, *bound);
+        return 0;
     }
     at = (int)sqrt((double)*low * *high);
     if (large > SMALL) best_split(q->s->program, q, box, slack, &dim, &low, &high, &at);
     Box other = *box;
     *(int *)((char *)&other + ((char *)low - (char *)box)) = at + 1;
     *high = at;
-    double x = larger(bound, reduce(q, box, propagate(q, box, 1 << dim))), y = larger(bound, reduce(q, &other, propagate(q, &other, 1 << dim)));
-    if (x <= q->most) push_box(h, q, plan, box, x);
-    if (y <= q->most) push_box(h, q, plan, &other, y);
+    double x = larger(*bound, reduce(q, box, propagate(q, box, 1 << dim))), y = larger(*bound, reduce(q, &other, propagate(q, &other, 1 << dim)));
+    if (x <= y && y <= q->most) push_box(h, q, plan, &other, y);
+    if (x > y && x <= q->most) push_box(h, q, plan, box, x);
+    if (x > y) *box = other;
+    *bound = smaller(x, y);
+    return *bound <= q->most;
 }
 
 /* The least value up to `most`, the least bound first. */
@@ -486,7 +488,11 @@ static void search_best_first(S *s, double most) {
         memset(&box, 0, sizeof box);
         if (x->whole) whole_box(s, p->form, &box), propagate(&q, &box, (1 << s->D) - 1);
         else read_box(&q, x, &box);
-        open_box(&h, &q, x->plan, &box, x->bound);
+        int dive = h.opened++ % DIVES == 0, more;
+        double bound = x->bound;
+        do more = open_box(&h, &q, x->plan, &box, &bound);
+        while (more && dive && !overspent(s, 8));
+        if (more) push_box(&h, &q, x->plan, &box, bound);
         open = smaller(open, q.open);
         most = smaller(most, s->worth);
         free(x);
@@ -528,7 +534,7 @@ static double search_round_of_plans(S *s, double most) {
 static void search_in_rounds(S *s, double most) {
     double floor = s->nplans ? s->plan[0].bound : most + 1, limit = most, open = INFINITY;
     if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / (s->timed ? 8 : 64));
-    s->lower = floor;
+    s->lower = larger(s->lower, floor);
     while (!s->stopped) {
         limit = smaller(limit, most);
         open = search_round_of_plans(s, limit);
@@ -542,26 +548,43 @@ static void search_in_rounds(S *s, double most) {
     }
 }
 
-static int has_windows(const S *s) {
-    for (int g = 0; g < s->G; g++)
-        if (s->gdims[g] > 1) return 1;
+/* The answer of the judge to what rounds have found. */
+static void judge_found(S *s) {
+    const Plan *p = s->bestplan;
+    s->worth = smaller(s->worth, judged(s, &s->setting[p->setting], p->order, s->bestterms));
+}
+
+/* The same within a part of the budget that is left; whether it came to an end. */
+static int try_rounds(S *s, double most, PyObject *judge, double part) {
+    int64_t budget = s->budget;
+    PyObject *asked = s->judge;
+    s->judge = judge;
+    s->budget = s->work + (int64_t)larger(1, part * (budget - s->work));
+    search_in_rounds(s, most);
+    s->judge = asked;
+    s->budget = budget;
+    if (s->stopped != 1 || overdue(s)) return 1;
+    s->stopped = 0;
     return 0;
 }
 
-/* The same. Where cycles count, what rounds do not prove in a part of the budget is left to geometric programs. */
+/* The same. Where cycles count, rounds that ask nobody come first. If what they prove to have the least bound costs more, others
+ * ask about all that they find. What is not proven in their parts of the budget is left to geometric programs.
+ */
 static void search_plans(S *s, double most) {
-    int64_t budget = s->budget;
     qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
     s->lower = s->nplans ? s->plan[0].bound : most + 1;
-    if (s->timed != TIMED || !budget) search_in_rounds(s, most);
+    if (s->timed != TIMED || !s->budget) search_in_rounds(s, most);
     else {
-        s->budget = s->work + (int64_t)larger(1, (budget - s->work) / (has_windows(s) ? 8 : 2));
-        search_in_rounds(s, most);
-        s->budget = budget;
-        if (s->stopped == 1 && !overdue(s)) {
-            s->stopped = 0;
-            search_best_first(s, smaller(s->found ? s->best - 1 : most, s->worth));
-        }
+        int done = try_rounds(s, most, NULL, 0.5);
+        if (s->judge && s->found && s->stopped != 2) {
+            judge_found(s);
+            most = smaller(most, s->worth);
+            if (done && !s->stopped && most >= s->best) done = try_rounds(s, most, s->judge, 0.5);
+            most = smaller(most, s->worth);
+        } else if (s->found)
+            most = s->best - 1;
+        if (!done) search_best_first(s, most);
     }
     if (s->partial) s->lower = -INFINITY;
 }

@@ -177,6 +177,7 @@ typedef struct {
     Table *besttable[MAXG];
     const struct Plan *bestplan;
     int bestloops[MAXD][MAXL + 1];
+    double bestterms[MAXJ]; /* what each term is there */
     int64_t nodes, pairs, discarded[RULES];
     int partial;      /* there are more placements than were looked at */
     int64_t ticks;    /* since the last look at the clock */
