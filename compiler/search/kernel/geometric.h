@@ -400,33 +400,39 @@ static double height(const Program *p, const Plane *plane) {
 
 /* The bound that the multipliers give at the point; its gradient. `scale`, `price`: of costs and of cycles. */
 static double tangent(Program *p, double scale, double price) {
-    double weight[MAXQ], all = 0, sum = p->cost.constant * scale, cycles = 0;
+    double weight[MAXQ], sum = p->cost.constant * scale, size = sum, cycles = 0; /* size: of all that is added, for rounding */
     for (int i = 0; i < p->ntimes; i++) cycles += p->m[i];
     for (int i = 0; i < p->nq; i++) weight[i] = p->cost.each[i] * scale;
     for (int r = 0; r < p->nrows; r++) {
         double m = r < p->ntimes ? (cycles > 0 ? p->m[r] / cycles * price * scale : !r * price * scale) : p->m[r];
         if (!m) continue;
         sum += m * p->row[r].constant;
+        size += fabs(m * p->row[r].constant);
         for (int i = 0; i < p->nq; i++) weight[i] += m * p->row[r].each[i];
     }
     memset(p->g, 0, sizeof p->g);
     for (int i = 0; i < p->nq; i++) {
         double v = weight[i] * p->q[i].value;
         sum += v;
+        size += v;
         for (int k = 0; k < p->q[i].n; k++) p->g[p->q[i].x[k]] += p->q[i].sign[k] * v;
     }
     for (int i = 0; i < p->nplanes; i++) {
         const Plane *plane = &p->plane[i];
         double m = p->m[MAXH + i];
         sum += m * height(p, plane);
+        size += m * (fabs(plane->most) + 12);
         for (int k = 0; k < plane->n; k++) p->g[plane->x[k]] += plane->sign[k] * m;
     }
-    all = sum;
-    for (int v = 0; v < p->n; v++) all += smaller(p->g[v] * (p->low[v] - p->x[v]), p->g[v] * (p->high[v] - p->x[v]));
-    return all;
+    for (int v = 0; v < p->n; v++) {
+        double least = smaller(p->g[v] * (p->low[v] - p->x[v]), p->g[v] * (p->high[v] - p->x[v]));
+        sum += least;
+        size -= least;
+    }
+    return sum - 1e-12 * size;
 }
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 #define WIDE __attribute__((target_clones("avx2", "default"))) /* the same operations, four at a time */
 #else
 #define WIDE
