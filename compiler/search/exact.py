@@ -318,11 +318,8 @@ def _biased(problem: Problem, objective: str, start: Proof, deadline: float | No
         return start
     groups = groups_of(problem)
     assert groups is not None
-    anywhere, budget = (
-        Encoder(problem, groups, whole=True, outermost=False),
-        BOUNDED if shared_tiles(problem) else SWEPT,
-    )
-    found = _costed(problem, objective, anywhere, start, budget, deadline)
+    anywhere = Encoder(problem, groups, whole=True, outermost=False)
+    found = _costed(problem, objective, anywhere, start, _swept_budget(problem), deadline)
     return replace(found, lower_bound=max(found.lower_bound, start.lower_bound))
 
 

@@ -432,7 +432,7 @@ static void read_box(const Boxes *q, const Node *x, Box *box) {
 /* The bound of a box as that of a geometric program, and what that leaves of the box. */
 static double geometric_bound(Boxes *q, Box *box, double bound) {
     S *s = q->s;
-    if (!s->program) s->program = malloc(sizeof(Program));
+    if (!s->program) s->program = calloc(1, sizeof(Program));
     int steps = 0;
     box_bound(q, box);
     double part = geometric(s->program, q, box, &steps);
@@ -457,7 +457,7 @@ static int open_box(Heap *h, Boxes *q, int plan, Box *box, double *bound) {
         return 0;
     }
     at = (int)sqrt((double)*low * *high);
-    if (large > SMALL) best_split(q->s->program, q, box, slack, &dim, &low, &high, &at);
+    if (large > SMALL && !q->s->program->full) best_split(q->s->program, q, box, slack, &dim, &low, &high, &at);
     Box other = *box;
     *(int *)((char *)&other + ((char *)low - (char *)box)) = at + 1;
     *high = at;

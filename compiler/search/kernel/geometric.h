@@ -35,7 +35,7 @@ typedef struct Program {
     /* multipliers and slacks: of rows, planes, and both limits of each variable */
     double m[MAXH + MAXI], slack[MAXH + MAXI], below[MAXX], above[MAXX];
     double g[MAXX];              /* the gradient of the Lagrangian */
-    double best, at[MAXX], slope[MAXX]; /* the best bound, where its tangent touches, and its slope */
+    double slope[MAXX];          /* the same of the best bound */
     double h[MAXX][MAXX];
     double zlow[MAXJ];
     int full;
@@ -526,8 +526,7 @@ static double geometric(Program *p, const Boxes *q, const Box *box, int *steps) 
         double gap = 0;
         int pairs = 0;
         EACH(r) gap += p->m[r] * p->slack[r], pairs++;
-        for (int v = 0; v < M; v++)
-            if (p->high[v] > p->low[v]) gap += p->below[v] * (p->x[v] - p->low[v]) + p->above[v] * (p->high[v] - p->x[v]), pairs += 2;
+        for (int v = 0; v < M; v++) gap += p->below[v] * (p->x[v] - p->low[v]) + p->above[v] * (p->high[v] - p->x[v]), pairs += 2;
         mu = 0.1 * gap / pairs;
         EACH(r) {
             double d = p->m[r] / p->slack[r], to = mu / p->slack[r] + d * (g[r] + p->slack[r]);
@@ -546,10 +545,6 @@ static double geometric(Program *p, const Boxes *q, const Box *box, int *steps) 
             }
         }
         for (int v = 0; v < M; v++) {
-            if (p->high[v] <= p->low[v]) {
-                p->h[v][v] += 1e12, b[v] = 0;
-                continue;
-            }
             double x = p->x[v] - p->low[v], y = p->high[v] - p->x[v];
             p->h[v][v] += p->below[v] / x + p->above[v] / y + 1e-9;
             b[v] += mu / x - mu / y;
@@ -559,7 +554,6 @@ static double geometric(Program *p, const Boxes *q, const Box *box, int *steps) 
         /* how far */
         double primal = 1, dual = 1, change[MAXH + MAXI], other[MAXH + MAXI];
         for (int v = 0; v < M; v++) {
-            if (p->high[v] <= p->low[v]) continue;
             double x = p->x[v] - p->low[v], y = p->high[v] - p->x[v];
             primal = smaller(primal, smaller(largest_step(x, b[v]), largest_step(y, -b[v])));
             dual = smaller(dual, largest_step(p->below[v], mu / x - p->below[v] - p->below[v] / x * b[v]));
@@ -577,7 +571,6 @@ static double geometric(Program *p, const Boxes *q, const Box *box, int *steps) 
             dual = smaller(dual, largest_step(p->m[r], other[r]));
         }
         for (int v = 0; v < M; v++) {
-            if (p->high[v] <= p->low[v]) continue;
             double x = p->x[v] - p->low[v], y = p->high[v] - p->x[v];
             double more = mu / x - p->below[v] - p->below[v] / x * b[v], less = mu / y - p->above[v] + p->above[v] / y * b[v];
             p->below[v] += dual * more;
@@ -591,12 +584,11 @@ static double geometric(Program *p, const Boxes *q, const Box *box, int *steps) 
         if (!(bound > -INFINITY)) break; /* not a number */
         if (bound > best) {
             best = bound;
-            memcpy(p->at, p->x, sizeof p->at);
             memcpy(p->slope, p->g, sizeof p->slope);
         }
-        if (best > 1 || (gap < 4e-3)) break;
+        if (best > 1 || gap < 4e-3) break;
     }
-    return p->best = best;
+    return best;
 }
 
 /* What the tangent says of each count and each trip; whether something changes. `slack`: how much dearer a box may become. */
