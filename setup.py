@@ -1,7 +1,7 @@
 """The optional compiled kernel of the search; everything else is in pyproject.toml.
 
-Without a compiler the installation goes on, and the search proves nothing. The kernel knows the digest of its sources,
-so that one that was built from others is noticed (`compiler/search/exact.py`).
+If it cannot be compiled, the installation goes on, and the search proves nothing; see zig_build.py. The kernel knows
+the digest of its sources, so that one that was built from others is noticed (`compiler/search/exact.py`).
 """
 
 import sys

@@ -192,6 +192,28 @@ def with_constraints(seed: int) -> Question:
     )
 
 
+def with_room_for_bias(random: Random, target: Target) -> Target:
+    """The target with a bias at the outermost level, and in some banks further in."""
+    levels = []
+    for at, level in enumerate(target.levels):
+        banks = list(level.banks)
+        if not at:
+            banks[0] = replace(banks[0], keeps=(*banks[0].keeps, "B"))
+        elif banks and random.random() < 0.6:
+            banks[0] = replace(banks[0], may_keep=(*banks[0].may_keep, "B"))
+        levels.append(replace(level, banks=tuple(banks)))
+    return replace(target, levels=tuple(levels))
+
+
+def that_divide_with_bandwidths(seed: int) -> Question:
+    random = Random(seed)
+    target = limited(random, random_target(random, sliding=False))
+    nest = nests.gemm(*random.choice(GEMMS), bias=True) if random.random() < 0.3 else random_nest(random)
+    if nest.bias is not None:
+        target = with_room_for_bias(random, target)
+    return Question(seed, nest, target, random.choice(["energy", "energy", "latency", "edp"]), perfect=True)
+
+
 def that_divide(seed: int) -> Question:
     random = Random(seed)
     objective = random.choice(["energy", "energy", "dram", "latency", "edp"])

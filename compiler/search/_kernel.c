@@ -8,7 +8,11 @@
  */
 #include "kernel/types.h"
 
+#include "kernel/phases.h"
+
 #include "kernel/cycles.h"
+
+#include "kernel/settled.h"
 
 #include "kernel/chains.h"
 
@@ -21,6 +25,16 @@
 #include "kernel/limits.h"
 
 #include "kernel/costs.h"
+
+#include "kernel/program.h"
+
+#include "kernel/rows.h"
+
+#include "kernel/planes.h"
+
+#include "kernel/interior.h"
+
+#include "kernel/tangent.h"
 
 #include "kernel/geometric.h"
 
@@ -48,7 +62,15 @@
 
 #include "kernel/placement.h"
 
+#include "kernel/each.h"
+
+#include "kernel/join.h"
+
 #include "kernel/boxes.h"
+
+#include "kernel/best_first.h"
+
+#include "kernel/whole.h"
 
 #include "kernel/quick.h"
 

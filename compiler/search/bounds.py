@@ -6,27 +6,44 @@ from fractions import Fraction
 from math import ceil, prod
 
 import numpy as np
+import numpy.typing as npt
 
 from effc.compiler.target.model import Target
 from effc.ir.nest import Axis, Nest, Operand
 
+Words = npt.NDArray[np.int64]
+
 
 def touched(axis: Axis, nest: Nest) -> int:
     """The distinct indices inside the axis that the nest touches."""
-    return len(np.unique(_indices(axis, nest)))
+    step, starts, counts = _runs(axis, nest)
+    order = np.lexsort((starts, starts % step))
+    classes, first = (starts % step)[order], (starts // step)[order]
+    total, end, last = 0, 0, -1  # runs of one class overlap, or do not
+    for number, begin, count in zip(classes.tolist(), first.tolist(), counts[order].tolist()):
+        end = end if number == last else begin
+        total += max(0, begin + count - max(begin, end))
+        end, last = max(end, begin + count), number
+    return total
 
 
 def points_inside(axis: Axis, nest: Nest) -> int:
     """The points of the dims of an axis whose index is no padding."""
-    return len(_indices(axis, nest))
+    return int(_runs(axis, nest)[2].sum())
 
 
-def _indices(axis: Axis, nest: Nest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    bounds = [nest.bounds[dim] for _, dim in axis.terms]
-    index = np.full(prod(bounds), axis.offset, np.int64)
-    for (coefficient, _), points in zip(axis.terms, np.indices(bounds).reshape(len(bounds), -1)):
-        index += coefficient * points
-    return index[(index >= 0) & (index < axis.size)]
+def _runs(axis: Axis, nest: Nest) -> tuple[int, Words, Words]:
+    """The indices inside the axis, as one run along its longest dim for each point of the others: the step of all runs,
+    where each starts, and how many indices it has.
+    """
+    terms = sorted(((nest.bounds[dim], coefficient) for coefficient, dim in axis.terms), key=lambda term: term[0])
+    (bound, step), others = terms[-1] if terms else (1, 1), terms[:-1]
+    starts = np.array([axis.offset], np.int64)
+    for size, coefficient in others:
+        starts = np.add.outer(starts, coefficient * np.arange(size)).reshape(-1)
+    skipped = np.maximum(0, -(starts // step))
+    counts = np.minimum(bound, (axis.size - 1 - starts) // step + 1) - skipped
+    return step, (starts + skipped * step)[counts > 0], counts[counts > 0]
 
 
 def used_words(operand: Operand, nest: Nest) -> int:

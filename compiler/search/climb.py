@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
+from math import isqrt
 
 from effc.compiler.cost import try_schedule
 from effc.compiler.search.clock import late
@@ -116,7 +117,7 @@ class Space:
     def candidates(self, dim: str) -> list[int]:
         """Counts worth trying: those that cut the bound into equal pieces, give or take one."""
         bound = self.nest.bounds[dim]
-        return sorted({trips(bound, k) for k in range(1, bound + 1)} | set(range(1, min(bound, 8) + 1)))
+        return sorted(equal_pieces(bound) | set(range(1, min(bound, 8) + 1)))
 
     def neighbours(self, plan: Plan) -> Iterator[Plan]:
         """Plans one move away: a count up or down, moved to another position, another stationary operand, a bypass."""
@@ -188,6 +189,13 @@ class Climb:
                     break
         if self.best is None or value < self.best[0]:
             self.best = (value, now)
+
+
+def equal_pieces(bound: int) -> set[int]:
+    """How many tiles of one size cover so many indices, for any size: larger numbers by the size, others by trial."""
+    few = range(1, isqrt(bound) + 2)
+    counts = {trips(bound, size) for size in few if size <= bound}
+    return counts | {count for count in few if trips(bound, trips(bound, count)) == count}
 
 
 def starts(space: Space) -> Iterator[Plan]:

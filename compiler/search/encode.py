@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, product
 from math import gcd
@@ -20,7 +20,7 @@ from effc.ir.nest import Operand
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
 
 IRRELEVANT, PLAIN, WINDOW = 0, 1, 2
-KINDS = ("all", "busiest", "first", "events")
+KINDS = ("all", "busiest", "first", "events", "between")
 OVERLAPS, STOPS, TO_MACS = 0, 1, 2
 STEADY, TIMED, PRODUCT, FRONT = 0, 1, 2, 3
 
@@ -75,6 +75,7 @@ class Encoder:
     of the bias stand outside all others, where it moves least and takes most room. ``known``: energy and cycles of
     points of a front; only what is better in one of both than each of them is looked for. ``fewest``: cycles that
     no schedule undercuts. ``slowest``: iterations that none may exceed, if not 0, where ports are not limited.
+    ``every``: chains have loops in all segments, and none stands for another one.
     """
 
     def __init__(
@@ -89,11 +90,12 @@ class Encoder:
         fewest: int = 0,
         slowest: int = 0,
         whole: bool = False,
+        every: bool = False,
     ) -> None:
         self.problem, self.groups, self.loose = problem, groups, loose or relaxed or whole
-        self.relaxed, self.whole = relaxed or whole, whole
+        self.relaxed, self.whole, self.every = relaxed or whole, whole, every
         self.outermost = outermost
-        self.light = self.loose and outermost
+        self.light = (self.loose or every) and outermost
         self.known = known
         self.slowest = slowest
         self.fewest = max(fewest, cycles_floor(problem.nest, problem.target))
@@ -120,7 +122,7 @@ class Encoder:
         settings = [self.setting(setting, slides) for setting, slides in self.slides]
         out = [len(self.dims), len(groups), len(problem.unrolls), len(self.names), len(used)]
         out += [len(self.slides), self.relaxed + self.whole, self.mode]
-        out += [len(self.ports), self.fewest, self.slowest, len(self.known)]
+        out += [len(self.ports), self.fewest, self.slowest, int(self.every), len(self.known)]
         for energy, cycles in self.known:
             out += [*bits(energy * problem.prices.scale), *bits(cycles)]
         for dim in self.dims:
@@ -175,6 +177,8 @@ class Encoder:
             out += table.words
         for table in counted:
             out += table.largest
+        for table in counted:
+            out += table.first
         return out
 
     def swept_window(self, window: Window) -> list[int]:
@@ -207,6 +211,8 @@ class Encoder:
         out += setting.weights
         terms, constant = self.merged(setting)
         timed = self.works(setting, terms) if self.problem.timed else self.compute(terms)
+        if self.every:
+            timed += self.phases(setting, terms)
         out.append(len(terms))
         for (operand, mark, irrelevant, window, padding, kind, own), coefficient in terms.items():
             out += [coefficient, self.names.index(operand), mark, irrelevant, window, int(padding), slides.get(mark, 0)]
@@ -218,12 +224,28 @@ class Encoder:
 
     def works(self, setting: Setting, terms: dict[Key, int]) -> list[int]:
         """The transfers of a setting; adds the terms that they need."""
-        terms.setdefault((CYCLES, MACS, 0, 0, False, 0, 0), 0)
+        compute = number_of(ITERATIONS, terms)
         works = [work for work in Works(self.problem, setting.marks).all() if work.loads]
         works.sort(key=lambda work: len(setting.marks) if work.mark == MACS else work.mark)
-        out = [*bits(self.problem.prices.cycle), list(terms).index(ITERATIONS), len(works)]
+        out = [*bits(self.problem.prices.cycle), compute, len(works)]
         for work in works:
             out += self.work(work, len(setting.marks), terms)
+        return out
+
+    def phases(self, setting: Setting, terms: dict[Key, int]) -> list[int]:
+        """Of each mark the term of the loops outside, the level, and whether its fills stop the work; of those that do
+        the terms of the loops between it and each mark.
+        """
+
+        def term(mark: int, kind: str, since: int = 0) -> int:
+            return number_of((CYCLES, mark, 0, 0, False, KINDS.index(kind), since), terms)
+
+        stops = [not self.problem.target.levels[level].overlaps(name) for name, level in setting.marks]
+        out = []
+        for mark, (_, level) in enumerate(setting.marks):
+            out += [term(mark, "all"), level, int(stops[mark])]
+        for mark in range(len(setting.marks)):
+            out += [term(other, "between", mark) for other in range(len(setting.marks)) if stops[mark]]
         return out
 
     def compute(self, terms: dict[Key, int]) -> list[int]:
@@ -234,10 +256,7 @@ class Encoder:
 
     def work(self, work: Work, marks: int, terms: dict[Key, int]) -> list[int]:
         def term(words: Words | None) -> int:
-            if words is None:
-                return -1
-            terms.setdefault(self.key(words), 0)
-            return list(terms).index(self.key(words))
+            return -1 if words is None else number_of(self.key(words), terms)
 
         kind = TO_MACS if work.mark == MACS else STOPS if work.stops else OVERLAPS
         room, first, level = work.fifo or (Fraction(0), None, 0)
@@ -330,6 +349,12 @@ class Encoder:
         return self.axes(lambda u: self.multicast(term, u.level, u.multicast) not in united)
 
 
+def number_of(key: Key, terms: dict[Key, int]) -> int:
+    """The place of a term, which is added if it has none."""
+    terms.setdefault(key, 0)
+    return list(terms).index(key)
+
+
 def bits(value: Fraction | int) -> list[int]:
     """A double, as the kernel reads it."""
     return [int.from_bytes(pack("=d", float(value)), sys.byteorder, signed=True)]
@@ -342,6 +367,21 @@ class Answer:
     setting: Setting
     order: tuple[int, ...]
     loops: tuple[tuple[str, bool, int, int], ...]
+
+
+def pulled(answer: Answer, problem: Problem) -> Answer:
+    """The loops in such an order that fills stand directly inside of those outside their marks, where that can be: the
+    last one of a segment is one that all marks need up to the next loop.
+    """
+    marks = [answer.setting.marks[m] for m in answer.order]
+    used = {at for _, time, at, _ in answer.loops if time}
+
+    def last(loop: tuple[str, bool, int, int]) -> bool:
+        dim, time, at, _ = loop
+        end = next((i for i in range(at + 1, len(marks)) if i in used), len(marks))
+        return time and all(dim in problem.nest.operands[name].dims for name, _ in marks[at:end])
+
+    return replace(answer, loops=tuple(sorted(answer.loops, key=last)))
 
 
 def schedule_of(answer: Answer, problem: Problem) -> Schedule:

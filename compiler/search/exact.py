@@ -14,7 +14,7 @@ from pathlib import Path
 from effc.compiler.cost import evaluate, try_schedule
 from effc.compiler.dataflows.optimum import good_row_stationary
 from effc.compiler.search.clock import late, left, share, utc
-from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, schedule_of
+from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, pulled, schedule_of
 from effc.compiler.search.judge import NEAR, Judge
 from effc.compiler.search.problem import Problem
 from effc.compiler.search.ragged import Digit, schedule_of_chains
@@ -67,6 +67,9 @@ RAGGED = 10_000_000
 
 BOUNDED = 1_500_000
 """The same where ports are limited, or tiles of windows are shared: more work seldom finds more, or a better bound."""
+
+EACH = 32_000_000
+"""The same where each schedule is looked at for itself."""
 
 SLID = 200_000
 """The same where windows slide there, too."""
@@ -151,7 +154,27 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     found = replace(found, value=value, lower_bound=min(lower, value))
     if counted and not strict and not problem.judged and lower < value and not late(deadline):
         return _anywhere(problem, objective, found, deadline)
-    return _judged(problem, objective, encoder, found, budget, deadline) if problem.timed and bound else found
+    if not (problem.timed and bound):
+        return found
+    found = _judged(problem, objective, encoder, found, budget, deadline)
+    gap = 0 < found.lower_bound < found.value
+    return _each(problem, objective, groups, found, deadline) if counted and problem.judged and gap else found
+
+
+def _each(problem: Problem, objective: str, groups: Groups, start: Proof, deadline: float | None) -> Proof:
+    """The same, each schedule being looked at for itself: none is left out but what costs more than ``start``.
+
+    With a bias one stands for all that have the marks of the bias elsewhere, which may cost less; where that leaves a
+    gap, these are looked at, too.
+    """
+    for outermost in (True, False) if problem.nest.bias else (True,):
+        encoder = Encoder(problem, groups, outermost=outermost, every=True)
+        alone = not outermost or problem.nest.bias is None
+        rest = share(deadline, 2)
+        start = _judged(problem, objective, encoder, start, EACH, rest, thorough=True, alone=alone)
+        if start.value == start.lower_bound or start.statistics["stopped"]:
+            break
+    return start
 
 
 def thriftiest(
@@ -182,16 +205,29 @@ def _anywhere(problem: Problem, objective: str, start: Proof, deadline: float | 
 
 
 def _judged(
-    problem: Problem, objective: str, encoder: Encoder, start: Proof, budget: int, deadline: float | None
+    problem: Problem,
+    objective: str,
+    encoder: Encoder,
+    start: Proof,
+    budget: int,
+    deadline: float | None,
+    *,
+    thorough: bool = False,
+    alone: bool = False,
 ) -> Proof:
-    """The best of all schedules whose bound is below the value of ``start``, which is known to be a good one."""
+    """The best of all schedules whose bound is below the value of ``start``, which is known to be a good one.
+
+    ``thorough``, ``alone``: see ``Judge``.
+    """
     if start.schedule is None or start.value == start.lower_bound or not encoder.monotone or late(deadline):
         return start
-    judge = Judge(problem, objective, partial(written, problem, encoder), (start.value, start.schedule))
+    decode, best = partial(written, problem, encoder), (start.value, start.schedule)
+    judge = Judge(problem, objective, decode, best, thorough=thorough, alone=alone)
     *_, statistics = kernel(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
     whole = not statistics["stopped"] and not judge.exhausted
     lower = max(start.lower_bound, judge.lower_bound) if whole else start.lower_bound
     expanded = start.expanded + statistics["nodes"] + judge.costed
+    statistics = {**statistics, "stopped": int(not whole)}
     return Proof(judge.schedule, judge.value, min(lower, judge.value), expanded, statistics)
 
 
@@ -329,7 +365,8 @@ def written(
     """The kernel's answer as a schedule; None if it cannot be written as one."""
     if not encoder.relaxed:
         found = tuple((encoder.dims[dim], bool(in_time), at, trips) for dim, in_time, at, trips in loops)
-        return schedule_of(Answer(encoder.slides[setting][0], tuple(order), found), problem)
+        answer = Answer(encoder.slides[setting][0], tuple(order), found)
+        return schedule_of(pulled(answer, problem) if encoder.every else answer, problem)
     marks = encoder.slides[setting][0].marks
     chains: dict[str, list[Digit]] = {dim: [] for dim in problem.dims}
     for dim, in_time, at, step in loops:

@@ -12,6 +12,9 @@ from effc.ir.schedule import Schedule
 JUDGED = 150
 """Schedules that are costed at most; of others the bound counts."""
 
+ALONE = 3_000
+"""The same where every schedule counts for itself."""
+
 ASKED = 50_000
 """Questions at most; after them nothing is proven by answers."""
 
@@ -25,14 +28,23 @@ class Judge:
     """Costs schedules, and keeps the best of them.
 
     ``open``: the least bound of those that cost more than their bound, or were not costed. ``thorough``: those are
-    costed, too, that may be the best there are, but cannot be proven to be.
+    costed, too, that may be the best there are, but cannot be proven to be. ``alone``: a schedule stands for none but
+    itself, so that one that costs more than its bound, or is not legal, leaves nothing open.
     """
 
     def __init__(
-        self, problem: Problem, objective: str, decode: Decode, best: tuple[Fraction, Schedule], thorough: bool = False
+        self,
+        problem: Problem,
+        objective: str,
+        decode: Decode,
+        best: tuple[Fraction, Schedule],
+        *,
+        thorough: bool = False,
+        alone: bool = False,
     ) -> None:
         self.problem, self.objective, self.decode, self.thorough = problem, objective, decode, thorough
         self.value, self.schedule = best
+        self.alone, self.most_costed = alone, ALONE if alone else JUDGED
         self.open: Fraction | None = None
         self.costed = self.asked = 0
 
@@ -64,10 +76,11 @@ class Judge:
             return -1.0
         bound = self.bound(energy, cycles)
         if bound < (self.value if self.thorough else self.lower_bound):
-            value = self.cost(setting, order, loops) if self.costed < JUDGED else None
-            if value is None or value > bound:
+            costed = self.costed < self.most_costed
+            value = self.cost(setting, order, loops) if costed else None
+            if not (self.alone and costed) and (value is None or value > bound):
                 self.open = bound if self.open is None else min(self.open, bound)
-        return self.most(self.value if self.costed < JUDGED else self.lower_bound)
+        return self.most(self.value if self.costed < self.most_costed else self.lower_bound)
 
     def cost(self, setting: int, order: list[int], loops: list[tuple[int, int, int, int]]) -> Fraction | None:
         """What a schedule costs; None if it cannot be written or is not legal."""

@@ -93,23 +93,27 @@ def divisors(n: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """By the tile sizes of both dims, as indices into their divisors: words of all tiles, and of the largest one."""
+    """By the tile sizes of both dims, as indices into their divisors: words of all tiles, of the largest one, and of
+    the first one, or less.
+    """
 
     words: tuple[int, ...]
     largest: tuple[int, ...]
+    first: tuple[int, ...]
 
 
 @lru_cache(maxsize=1 << 10)
 def tables(dims: tuple[tuple[int, int], ...], offset: int, size: int, padding: bool) -> Tables:
     """Words of contiguous tiles of a window over one or two dims, for every pair of tile sizes that divide."""
     outer, inner = dims if len(dims) == 2 else (*dims, (0, 1))
-    words, largest = [], []
+    words, largest, first = [], [], []
     for a in divisors(outer[1]):
         for b in divisors(inner[1]):
             counts = _tile_words(outer, inner, (a, b), (offset, size, padding))
             words.append(int(counts.sum()))
             largest.append(int(counts.max()))
-    return Tables(tuple(words), tuple(largest))
+            first.append(int(counts[0]))
+    return Tables(tuple(words), tuple(largest), tuple(first))
 
 
 def _tile_words(
@@ -136,7 +140,7 @@ def relaxed(dims: tuple[tuple[int, int], ...], offset: int, size: int, padding: 
         for b in divisors(dims[1][1]):
             words.append(max(touched, -(-points // min(a, b))))
             largest.append(-(-words[-1] // (dims[0][1] // a * (dims[1][1] // b))))
-    return Tables(tuple(words), tuple(largest))
+    return Tables(tuple(words), tuple(largest), (0,) * len(words))
 
 
 @lru_cache(maxsize=1 << 10)
@@ -220,7 +224,7 @@ def pieces(dims: tuple[tuple[int, int], ...], offset: int, size: int, padding: b
     words = np.maximum(touched, np.maximum(_cut(pair, p, r), _cut(pair[::-1], r, p)) - outside)
     largest = np.maximum(1, np.maximum(_digits(pair, p, r), _digits(pair[::-1], r, p)) - outside)
     some = (p > 0) & (r > 0)
-    return Tables(tuple((words * some).ravel().tolist()), tuple((largest * some).ravel().tolist()))
+    return Tables(tuple((words * some).ravel().tolist()), tuple((largest * some).ravel().tolist()), ())
 
 
 def _residues(outer: tuple[int, int], inner: tuple[int, int]) -> int:

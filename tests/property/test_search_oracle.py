@@ -13,6 +13,7 @@ from drawn import (
     Draw,
     Question,
     that_divide,
+    that_divide_with_bandwidths,
     with_bandwidths,
     with_constraints,
     with_padding,
@@ -164,12 +165,13 @@ CLASSES = {
     "with bandwidths": Class(with_bandwidths, 60, 300, 0.7, {"bypass": 7, "ragged": 1, "sliding": 1}),
     "with constraints": Class(with_constraints, 60, 1000, 0.85, {"bypass": 5, "ragged": 1, "two axes": 1}),
     "steps that divide": Class(that_divide, 60, 1500, 0.9, {"bypass": 6, "uneven": 3, "two axes": 2}),
+    "bandwidths, steps that divide": Class(that_divide_with_bandwidths, 50, 600, 0.9, {"bypass": 6, "uneven": 1}),
 }
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_against_brute_force(name: str) -> None:
-    """580 cases, 520 of them over the whole space, some 300 schedules each."""
+    """630 cases, 520 of them over the whole space, some 300 schedules each."""
     group = CLASSES[name]
     found, schedules = survey(group.draw, 0, group.number, group.most)
     assert 100 * group.number <= schedules <= 2000 * group.number

@@ -13,7 +13,14 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from drawn import Question, random_target, that_divide, with_padding, without_windows
+from drawn import (
+    Question,
+    random_target,
+    that_divide,
+    that_divide_with_bandwidths,
+    with_padding,
+    without_windows,
+)
 from oracle import Costs, kept_levels, schedules
 
 from effc.compiler.cost.factors import EVENTS, Use, valid
@@ -119,6 +126,7 @@ def values(question: Question, rule: Rule) -> tuple[Fraction | None, Fraction | 
     [
         (in_the_order_of_levels, that_divide(973)),
         (needed_loops_outside, that_divide(1751)),
+        (needed_loops_outside, that_divide_with_bandwidths(350)),  # phases
         (first_outside, behind_pars()),
         (steps_that_divide, without_windows(1132)),
         (no_bypass, that_divide(599)),

@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 
 import pytest
 
 from effc.compiler.search import exact, find, search
+from effc.compiler.search.bounds import points_inside, touched
+from effc.compiler.search.climb import equal_pieces
 from effc.compiler.search.encode import Encoder, Groups, groups_of
 from effc.compiler.search.problem import Problem
 from effc.compiler.target import load_target
 from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
 from effc.ir import nests
 from effc.ir.nest import Nest
+from effc.ir.schedule import trips
 
 FAN = FanOut("PE", (MeshAxis("x", 2),))
 
@@ -102,3 +106,16 @@ def test_the_whole_space_is_no_worse() -> None:
     perfect, full = search(nest, target, perfect_factors=True), search(nest, target)
     assert full.energy <= perfect.energy
     assert full.certificate.lower_bound <= full.energy
+
+
+def test_bounds_and_tile_counts_of_huge_dims() -> None:
+    """Worked out without a list of all indices; small ones are as such a list has them."""
+    for p, r, stride, pad in product((1, 2, 5), (1, 2, 3), (1, 2, 4), (0, 1, 2)):
+        nest = nests.conv2d(n=1, k=1, c=1, p=p, q=1, r=r, s=1, stride=stride)
+        (axis,) = (replace(axis, offset=-pad) for axis in nest.operands["I"].axes if "P" in axis.dims)
+        inside = [i for i in (stride * a + b - pad for a in range(p) for b in range(r)) if 0 <= i < axis.size]
+        assert (touched(axis, nest), points_inside(axis, nest)) == (len(set(inside)), len(inside))
+    huge = nests.conv2d(n=1, k=1, c=1, p=1 << 31, q=1, r=3, s=1, stride=1)
+    (axis,) = (axis for axis in huge.operands["I"].axes if "P" in axis.dims)
+    assert (touched(axis, huge), points_inside(axis, huge)) == ((1 << 31) + 2, 3 << 31)
+    assert all(equal_pieces(n) == {trips(n, size) for size in range(1, n + 1)} for n in range(1, 200))

@@ -1,8 +1,10 @@
 /* ---- slots: where the temporal loops of a dim may stand in an order of marks ---- */
 
-/* `any`: also between two marks that the dim is relevant to. `closed`: segments where the dim may not stand. `runs`: segments
+/* `any`: also between two marks that the dim is relevant to; EVERYWHERE: in all segments. `closed`: segments where the dim may not stand. `runs`: segments
  * that it may not leave, see windows.h.
  */
+enum { EVERYWHERE = 2 };
+
 static void slots_of(const S *s, const Setting *t, const int *order, int dim, int any, int closed, int runs, Slots *out) {
     memset(out, 0, sizeof *out);
     int before = PLAIN + 8; /* nothing before the first mark: allowed */
@@ -13,7 +15,7 @@ static void slots_of(const S *s, const Setting *t, const int *order, int dim, in
         for (int k = i; k < t->nmarks && (k == i || closed >> k & 1); k++)
             needed |= s->class[t->operand[order[k]]][dim] != IRRELEVANT;
         int after = i < t->nmarks ? s->class[t->operand[order[i]]][dim] : PLAIN;
-        if ((any || before != PLAIN) && needed && !(closed >> i & 1)) {
+        if ((any || before != PLAIN) && (any == EVERYWHERE || needed) && !(closed >> i & 1)) {
             out->inner[out->nslots] = before == PLAIN && !(runs >> i & 1) && !(i && closed >> (i - 1) & 1);
             out->segment[out->nslots++] = i;
         }
@@ -36,9 +38,11 @@ static double window_at(const Win *win, const int64_t *table, int padding, int a
     return (double)table[((int64_t)padding * win->nd[0] + a) * win->nd[1] + b];
 }
 
-/* The words of the first tile at least: it may stand at the border, and have nothing but padding. */
-static double first_words(const S *s, const Win *win, int padding, int a, int b) {
+/* The words of the first tile at least: that of some instance may stand at the border, and have nothing but padding. */
+static double first_words(const S *s, const Win *win, const Term *term, int a, int b) {
+    int padding = term->padding;
     double lacks = padding ? 0 : win->outside;
+    if (!s->relaxed && !term->own) return window_at(win, win->first, padding, a, b);
     if (!s->relaxed) return larger(0, window_at(win, win->largest, 1, a, b) - lacks);
     double words = window_at(win, win->largest, padding, a & LOW, b & LOW);
     return lacks && words == 1 ? 0 : words;
@@ -48,7 +52,7 @@ static double window_value(const S *s, const Setting *t, int column, int w, int 
     const Win *win = &s->win[w];
     int term = column < t->nterms, padding = term ? t->term[column].padding : t->padded[column - t->nterms];
     const int64_t *table = term ? win->words : win->largest;
-    if (term && t->term[column].kind == FIRST) return first_words(s, win, padding, a, b);
+    if (term && t->term[column].kind == FIRST) return first_words(s, win, &t->term[column], a, b);
     if (!s->relaxed) return window_at(win, table, padding, a, b);
     double whole = window_at(win, table, padding, a & LOW, b & LOW);
     int slide = term ? t->term[column].slide : 0;
@@ -247,11 +251,19 @@ static int *new_factors(Enumerate *e) {
     return c->factor + c->n * C;
 }
 
+/* The trips of the loops inside one mark and outside another. */
+static int trips_between(const Chains *c, const int *trips, int from, int to) {
+    int n = 1;
+    for (int i = c->slots.outside[from]; i < c->slots.outside[to]; i++) n *= trips[i];
+    return n;
+}
+
 /* The factor of a term for a chain whose steps divide. */
-static int chain_factor(const Enumerate *e, const Term *term, int kind) {
+static inline int chain_factor(const Enumerate *e, const Term *term, int kind) {
     const S *s = e->s;
     const Chains *c = e->c;
     int d = c->dim, K = c->slots.nslots, slots = term->mark < 0 ? K : c->slots.outside[term->mark], own;
+    if (kind == IRRELEVANT && term->kind == BETWEEN) return trips_between(c, e->trips, term->own, term->mark);
     if (kind == IRRELEVANT) return outside_trips(c, e->trips, term->kind == FIRST ? 0 : slots, term->irr, s->A);
     if (term->kind == EVENTS) return 1;
     own = spread(s, term, d);
@@ -263,17 +275,37 @@ static int chain_factor(const Enumerate *e, const Term *term, int kind) {
     return term->kind == BUSIEST && own ? s->bound[d] / outside_trips(c, e->trips, 0, own, s->A) : 1;
 }
 
+static inline void term_factors(const Enumerate *e, int *f) {
+    const S *s = e->s;
+    const Setting *t = e->t;
+    int d = e->c->dim, C = t->nterms + t->nmarks;
+    for (int j = 0; j < t->nterms; j++) {
+        const Term *term = &t->term[j];
+        f[j] = chain_factor(e, term, s->class[term->operand][d]);
+        if (!s->timed) continue;
+        f[C + j] = term->kind == BUSIEST ? outside_trips(e->c, e->trips, 0, spread(s, term, d), s->A) : 1;
+    }
+}
+
+/* Whether the trips chosen up to a slot cost too much already: with the rest of them innermost nothing moves more often than need be,
+ * but first tiles are larger.
+ */
+static int dear_already(Enumerate *e, int slot, int left) {
+    Chains *c = e->c;
+    int K = c->slots.nslots, *f = new_factors(e);
+    for (int k = slot + 1; k < K; k++) e->trips[k] = k == K - 1 ? left : 1;
+    term_factors(e, f);
+    for (int j = 0; j < e->t->nterms; j++)
+        if (e->t->term[j].kind == FIRST && e->s->class[e->t->term[j].operand][c->dim] == PLAIN) f[j] = 1;
+    return excess_of(e->s, e->t, c, f) > c->limit || spent(e->s);
+}
+
 static void emit_chain(Enumerate *e) {
     S *s = e->s;
     const Setting *t = e->t;
     Chains *c = e->c;
     int d = c->dim, J = t->nterms, M = t->nmarks, *f = new_factors(e);
-    for (int j = 0; j < J; j++) {
-        const Term *term = &t->term[j];
-        f[j] = chain_factor(e, term, s->class[term->operand][d]);
-        if (!s->timed) continue;
-        f[J + M + j] = term->kind == BUSIEST ? outside_trips(c, e->trips, 0, spread(s, term, d), s->A) : 1;
-    }
+    term_factors(e, f);
     for (int m = 0; m < M; m++) {
         int kind = s->class[t->operand[m]][d], tile = 1;
         if (kind != IRRELEVANT) tile = s->bound[d] / outside_trips(c, e->trips, c->slots.outside[m], t->fixed[m], s->A);

@@ -7,13 +7,13 @@ static int need_cover(const S *s, const Form *form, Box *box, int d, int i) {
     int changed = 0, end = form->covered[i + 1] + (c->boundary == form->K);
     for (int r = form->covered[i]; r < end; r++) {
         int last = r == form->covered[i + 1], axes = last ? form->usable & ~c->axes : form->covers[r].axes;
-        double all = most_trips(s, form, box, d, axes) * (last ? 1 : box->high[d][form->covers[r].y]);
-        if (all < covered) return -1;
-        if (!last) changed |= raise(&box->low[d][form->covers[r].y], covered * box->high[d][form->covers[r].y] / all);
-        for (int a = 0; a < s->A; a++)
-            if (axes >> a & 1) changed |= raise(&box->least[d][a], covered * box->most[d][a] / all);
+        double trips = most_trips(s, form, box, d, axes), tile = last ? 1 : box->high[d][form->covers[r].y];
+        if (tile * trips < covered) return -1;
+        if (!last) changed |= raise(&box->low[d][form->covers[r].y], covered / trips);
+        for (int a = 0; a < s->A; a++) /* what the other axes have together may be less than the product of their trips */
+            if (axes >> a & 1) changed |= raise(&box->least[d][a], covered / (tile * most_trips(s, form, box, d, axes & ~(1 << a))));
         for (int k = 0; k < form->ncounts && form->joint >> k; k++)
-            if (form->joint >> k & 1 && !(axes & ~form->count[k].axes)) changed |= raise(&box->low[d][k], covered * most_trips(s, form, box, d, axes) / all);
+            if (form->joint >> k & 1 && !(axes & ~form->count[k].axes)) changed |= raise(&box->low[d][k], covered / tile);
     }
     for (int a = 0; a < s->A; a++)
         if (c->axes >> a & 1) changed |= lower(&box->most[d][a], events);
@@ -141,7 +141,7 @@ static void limit_terms(const Boxes *q, const double *z, double *most) {
     const S *s = q->s;
     const Setting *t = q->t;
     Times x;
-    take_times(s, t, z, &x);
+    take_times(s, t, NULL, z, &x);
     double energy = energy_of(t, z), cycles = cycles_of(s, t, q->plan->order, z, &x), most_energy, most_cycles;
     if (s->timed == FRONT) {
         most_energy = q->most + least_known(s, cycles);

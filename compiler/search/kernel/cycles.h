@@ -7,6 +7,7 @@ typedef struct {
     double compute;                 /* with all stops and waits */
     double port[MAXP];              /* what passes it in all */
     double took[MAXW][MAXN], stop[MAXW];
+    double phases[MAXW];            /* how often a first tile is waited for */
     int together;                   /* nothing stops: first tiles come at the same time, here the longest counts */
 } Times;
 
@@ -22,23 +23,29 @@ static double took_first(const Load *l, const double *z) {
     return z[l->first] * l->once * share;
 }
 
-/* How long the work inside has to stop, or to wait for the first tile or the last. */
-static double stop_of(const Work *w, const double *z, const double *times) {
+/* How long first tiles are waited for. */
+static double waited(const Load *l, const double *z, double phases, double all) { return smaller(phases * took_first(l, z), all); }
+
+/* How long the work inside has to stop, or to wait for first tiles or the last ones; `known`: `z` is of one schedule. */
+static double stop_of(const Work *w, const double *z, const double *times, double phases, int known) {
     double share = 0, first = 0, later = 0, longest = 0;
     if (w->kind == MACS || !w->n) return 0;
     if (w->fifo >= 0) share = smaller(1, w->room / larger(1, z[w->fifo] * w->unit));
     for (int i = 0; i < w->n; i++) {
         const Load *l = &w->load[i];
         double x = took_first(l, z), y = larger(0, times[i] - x) * (l->ahead ? 1 - share : 1);
-        first = larger(first, x);
+        first = larger(first, w->kind == OVERLAPS ? waited(l, z, phases, times[i]) : x);
         later = larger(later, y);
         longest = larger(longest, x + y);
     }
     if (w->kind == OVERLAPS) return first;
-    return w->alike ? first + later : longest;
+    return w->alike || (known && w->plain) ? first + later : longest;
 }
 
-static void take_times(const S *s, const Setting *t, const double *z, Times *x) {
+/* Whether first tiles are the smaller the further in a mark of the bias stands, which is nowhere in particular. */
+static int spread_out(const Setting *t, const Work *w) { return w->kind == OVERLAPS && t->first[w->mark]; }
+
+static void take_times(const S *s, const Setting *t, const int *order, const double *z, Times *x) {
     double begins = 0;
     x->together = 1;
     for (int p = 0; p < s->ports; p++) x->port[p] = 0;
@@ -51,7 +58,8 @@ static void take_times(const S *s, const Setting *t, const double *z, Times *x) 
             x->took[i][l] = took(&w->load[l], z);
             x->port[w->load[l].port] += x->took[i][l];
         }
-        x->stop[i] = stop_of(w, z, x->took[i]);
+        x->phases[i] = s->each && order && w->kind != MACS ? phases_of(t, w->mark, z, 0) : 1;
+        x->stop[i] = spread_out(t, w) ? 0 : stop_of(w, z, x->took[i], x->phases[i], 0);
         if (x->together && w->kind == OVERLAPS) begins = larger(begins, x->stop[i]);
         else x->compute += x->stop[i];
     }
@@ -79,7 +87,7 @@ static void take_position(const S *s, const Setting *t, const double *z, const T
             if (load->ahead) stops[p] = smaller(stops[p], x->took[i][l]);
             if (together) continue;
             if (w->kind == STOPS) beside[p] = load->ahead ? 0 : larger(0, stop - x->took[i][l]);
-            else beside[p] = w->alike && load->first >= 0 ? larger(0, stop - took_first(load, z)) : 0;
+            else beside[p] = w->alike && load->first >= 0 ? larger(0, stop - waited(load, z, x->phases[i], x->took[i][l])) : 0;
         }
         for (int p = 0; p < s->ports; p++) at->beside[p] += beside[p], at->stops[p] += stops[p];
     }
@@ -161,14 +169,16 @@ static double energy_of(const Setting *t, const double *z) {
  * largest bound that is still worth looking at.
  */
 static PyObject *loops_found(S *s);
+static double settled_cycles(const S *s, const Setting *t, const int *order, const double *z, const Times *times);
 static PyObject *marks_found(S *s, int *setting);
 
 static double judged(S *s, const Setting *t, const int *order, const double *z) {
     Times x;
     int setting;
-    take_times(s, t, z, &x);
+    take_times(s, t, order, z, &x);
     PyObject *marks = marks_found(s, &setting), *answer;
     double most = -1, energy = energy_of(t, z), cycles = s->timed ? cycles_of(s, t, order, z, &x) : 0;
+    if (s->each) cycles = larger(cycles, settled_cycles(s, t, order, z, &x));
     if (s->timed == FRONT) add_point(s, (Point){energy + t->price * cycles, cycles});
     answer = PyObject_CallFunction(s->judge, "iNNdd", setting, marks, loops_found(s), energy, cycles);
     if (answer) most = PyFloat_AsDouble(answer);
@@ -179,6 +189,6 @@ static double judged(S *s, const Setting *t, const int *order, const double *z) 
 
 static double timed_cost(const S *s, const Setting *t, const int *order, const double *z) {
     Times x;
-    take_times(s, t, z, &x);
+    take_times(s, t, order, z, &x);
     return combined(s, t, energy_of(t, z), cycles_of(s, t, order, z, &x));
 }

@@ -28,17 +28,31 @@ typedef struct {
     unsigned must;                /* slots that need a loop: there sweeps begin */
     uint64_t joint;               /* counts of the digits of several axes alone */
     unsigned several;             /* counts that are two at least: such a loop is outside */
-    int ntiles, nevents, ncovers;
-    Relation tiles[MAXR], events[MAXR]; /* of tiles to those around them, of events to those further in */
-    Relation covers[MAXR];              /* of events to tiles that cover them */
-    int covered[MAXV + 1];              /* the first of these of each count */
     Count count[MAXV];
+    int ntiles, nevents, ncovers; /* from here on all follows from the counts */
+    Relation *tiles, *events;     /* of tiles to those around them, of events to those further in */
+    Relation *covers;             /* of events to tiles that cover them */
+    int covered[MAXV + 1];        /* the first of these of each count */
 } Form;
+
+/* Room for the relations of a form. */
+typedef struct {
+    Relation tiles[MAXR], events[MAXR], covers[MAXR];
+} Relations;
 
 typedef struct {
     int low[MAXD][MAXV], high[MAXD][MAXV];     /* by count */
     int least[MAXD][MAXA], most[MAXD][MAXA];   /* trips */
 } Box;
+
+/* Where a box is cut: a count of a dim, or after these the trips on an axis, is `at` at most, or more. */
+typedef struct {
+    int dim, i, at;
+} Cut;
+
+static int *low_of(const Form *form, Box *box, int d, int i) { return i < form->ncounts ? &box->low[d][i] : &box->least[d][i - form->ncounts]; }
+
+static int *high_of(const Form *form, Box *box, int d, int i) { return i < form->ncounts ? &box->high[d][i] : &box->most[d][i - form->ncounts]; }
 
 typedef struct Rows {
     int *value, width, n, capacity, next; /* records: counts, trips, places of the fan-outs, number of loops, loops */
@@ -160,9 +174,10 @@ static void make_room(const S *s, const Setting *t, const int *order, Form *form
     }
 }
 
-static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, Form *form) {
+static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, Form *form, Relations *room) {
     const int *order = plan->order;
     memset(form, 0, sizeof *form);
+    form->tiles = room->tiles, form->events = room->events, form->covers = room->covers;
     slots_of(s, t, order, dim, 1, closed_segments(t, order, &plan->sweeps, dim),
              swept_segments(t, order, &plan->sweeps, dim), &form->slots);
     for (int w = 0; w < s->W; w++)
@@ -213,6 +228,7 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
 }
 
 static void whole_box(const S *s, const Form *form, Box *box) {
+    memset(box, 0, sizeof *box); /* boxes are compared as a whole, see by_lateness */
     for (int d = 0; d < s->D; d++) {
         for (int i = 0; i < form[d].ncounts; i++) {
             box->low[d][i] = 1 + (i < 32 && form[d].several >> i & 1);

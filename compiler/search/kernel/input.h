@@ -14,7 +14,7 @@ static int alike(const S *s, int d, int e) {
 static int same_windows(const Win *x, const Win *y) {
     size_t size = sizeof(int64_t) * 2 * x->nd[0] * x->nd[1];
     if (x->nd[0] != y->nd[0] || x->nd[1] != y->nd[1]) return 0;
-    return !memcmp(x->words, y->words, size) && !memcmp(x->largest, y->largest, size);
+    return !memcmp(x->words, y->words, size) && !memcmp(x->largest, y->largest, size) && (!x->first || !memcmp(x->first, y->first, size));
 }
 
 static int alike_groups(const S *s, int g, int h) {
@@ -67,6 +67,20 @@ static void read_works(Setting *t, const int64_t **at) {
     }
 }
 
+static void find_plain(const S *s, Setting *t) {
+    for (int i = 0; i < t->nworks; i++) {
+        Work *w = &t->work[i];
+        w->plain = w->kind != MACS;
+        for (int g = 0; g < s->G && w->plain; g++) w->plain = s->wtable[t->operand[w->mark]][g] < 0;
+    }
+}
+
+static void read_phases(Setting *t, const int64_t **at) {
+    for (int m = 0; m < t->nmarks; m++) t->events[m] = take(at), t->level[m] = take(at), t->stops[m] = take(at);
+    for (int m = 0; m < t->nmarks; m++)
+        for (int o = 0; o < t->nmarks && t->stops[m]; o++) t->between[m][o] = take(at);
+}
+
 static void read_setting(S *s, Setting *t, const int64_t **at) {
     t->family = take(at);
     t->nmarks = take(at);
@@ -101,6 +115,8 @@ static void read_setting(S *s, Setting *t, const int64_t **at) {
             if (t->held[k] >> m & 1) t->holds[k][t->nholds[k]++] = m;
     }
     read_works(t, at);
+    find_plain(s, t);
+    if (s->every) read_phases(t, at);
 }
 
 static void read_dims(S *s, const int64_t **at) {
@@ -139,7 +155,7 @@ static void read_problem(S *s, const int64_t *at) {
     s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
     s->relaxed = take(&at), s->whole = s->relaxed == 2 || (s->relaxed && !s->W);
     s->timed = take(&at), s->ports = take(&at), s->fewest = (double)take(&at);
-    s->slowest = (double)take(&at);
+    s->slowest = (double)take(&at), s->every = take(&at);
     for (int i = (int)take(&at); i > 0; i--) {
         double energy = take_double(&at), cycles = take_double(&at);
         add_point(s, (Point){energy, cycles});
@@ -166,6 +182,9 @@ static void read_problem(S *s, const int64_t *at) {
         x->words = at;
         at += 2 * x->nd[0] * x->nd[1];
         x->largest = at;
+        at += 2 * x->nd[0] * x->nd[1];
+        if (s->relaxed) continue;
+        x->first = at;
         at += 2 * x->nd[0] * x->nd[1];
     }
     s->setting = calloc(s->NS + 1, sizeof(Setting));

@@ -40,7 +40,7 @@ static double cost_up_to(const Search *q, const double *x, const double *low, co
     if (least > most) return least;
     Times times;
     for (int j = 0; j < q->J; j++) z[j] = x[j] * low[j];
-    take_times(s, t, z, &times);
+    take_times(s, t, q->p->order, z, &times);
     least = combined(s, t, sum, cycles_of(s, t, NULL, z, &times));
     return least > most ? least : combined(s, t, sum, cycles_of(s, t, q->p->order, z, &times));
 }
@@ -177,9 +177,20 @@ static void judge_rows(Search *q, double value, const int *rows) {
     s->best = smaller(s->best, judged(s, q->t, q->p->order, z));
 }
 
+/* Whether all that is known of the cycles of the rows chosen makes them cost too much. */
+static int too_slow(const Search *q) {
+    Times x;
+    double z[MAXJ];
+    chosen_terms(q, z);
+    take_times(q->s, q->t, q->p->order, z, &x);
+    double cycles = larger(cycles_of(q->s, q->t, q->p->order, z, &x), settled_cycles(q->s, q->t, q->p->order, z, &x));
+    return combined(q->s, q->t, energy_of(q->t, z), cycles) > q->s->best;
+}
+
 static void leaf(Search *q, double value) {
     int rows[MAXG];
     for (int d = 0; d < q->G; d++) rows[q->order[d]] = q->chosen[d];
+    if (q->s->each && too_slow(q)) return (void)q->s->discarded[COSTLY]++;
     if (q->s->judge) judge_rows(q, value, rows);
     else record(q, value, rows);
 }
@@ -307,10 +318,23 @@ static void choose_order(Search *q) {
         }
 }
 
+static void swap_columns(double *x, double *y) {
+    double other[WIDTH];
+    memcpy(other, x, sizeof other);
+    memcpy(x, y, sizeof other);
+    memcpy(y, other, sizeof other);
+}
+
+/* Swaps two groups in the order of the search, with their rows and the extremes of these. */
 static void swap_groups(Search *q, int i, int k) {
-    int o = q->order[i];
-    q->order[i] = q->order[k];
-    q->order[k] = o;
+    int group = q->order[i], n = q->n[i], *row = q->row[i];
+    double *bound = q->bound[i];
+    q->order[i] = q->order[k], q->order[k] = group;
+    q->n[i] = q->n[k], q->n[k] = n;
+    q->row[i] = q->row[k], q->row[k] = row;
+    q->bound[i] = q->bound[k], q->bound[k] = bound;
+    swap_columns(q->gl[i], q->gl[k]);
+    swap_columns(q->gh[i], q->gh[k]);
 }
 
 static void load(Search *q) {
@@ -479,32 +503,4 @@ static void split(Search *q) {
     for (int d = 0; d < q->G; d++) free(w.row[d]), free(w.alike[d]);
 }
 
-static void search_placement(S *s, Placement *p, int deep) {
-    Search q;
-    begin(&q, s, p);
-    for (int d = 0; d < q.G; d++) extremes(&q, d);
-    for (int b = q.G - 1; b > 0 && !q.separable && steady(s); b--)
-        for (int a = b - 1; a >= 0 && !q.separable; a--)
-            if (separable(&q, a, b)) {
-                q.separable = 1;
-                /* move a and b to the end */
-                for (int k = b; k + 1 < q.G; k++) swap_groups(&q, k, k + 1);
-                for (int k = a; k + 2 < q.G; k++) swap_groups(&q, k, k + 1);
-            }
-    finish(&q);
-    int separable = q.separable, order[MAXG];
-    memcpy(order, q.order, sizeof order);
-    begin(&q, s, p);
-    memcpy(q.order, order, sizeof order);
-    q.separable = separable;
-    finish(&q);
-    for (int d = 0; d < q.G; d++) {
-        q.row[d] = malloc(sizeof(int) * (p->table[q.order[d]]->n + 1));
-        q.bound[d] = malloc(sizeof(double) * (p->table[q.order[d]]->n + 1));
-    }
-    load(&q);
-    for (int d = 0; d < q.G; d++) extremes(&q, d);
-    p->bound = filter(&q);
-    if (deep && p->bound < INFINITY) splits(&q) ? split(&q) : explore(&q);
-    finish(&q);
-}
+static void search_rows(Search *q) { splits(q) ? split(q) : explore(q); }

@@ -2,20 +2,45 @@
 
 static int same_plan(const S *s, const Plan *x, const Plan *y) {
     if (s->timed && memcmp(x->order, y->order, sizeof x->order)) return 0;
-    return x->setting == y->setting && !memcmp(x->form, y->form, sizeof(Form) * s->D);
+    if (x->setting != y->setting) return 0;
+    for (int d = 0; d < s->D; d++)
+        if (memcmp(&x->form[d], &y->form[d], offsetof(Form, ntiles))) return 0;
+    return 1;
+}
+
+static Relation *copy_relations(Relation *to, Relation **list, int n) {
+    memcpy(to, *list, sizeof *to * n);
+    *list = to;
+    return to + n;
+}
+
+/* Forms in one piece of memory, with the relations that they have. */
+static Form *copy_forms(const S *s, const Form *form) {
+    size_t n = 0;
+    for (int d = 0; d < s->D; d++) n += form[d].ntiles + form[d].nevents + form[d].ncovers;
+    Form *copy = malloc(sizeof *copy * s->D + sizeof(Relation) * n);
+    memcpy(copy, form, sizeof *copy * s->D);
+    Relation *to = (Relation *)(copy + s->D);
+    for (int d = 0; d < s->D; d++) {
+        to = copy_relations(to, &copy[d].tiles, copy[d].ntiles);
+        to = copy_relations(to, &copy[d].events, copy[d].nevents);
+        to = copy_relations(to, &copy[d].covers, copy[d].ncovers);
+    }
+    return copy;
 }
 
 static void add_plan(S *s, Plan plan) {
     const Setting *t = &s->setting[plan.setting];
-    plan.form = malloc(sizeof(Form) * s->D);
+    Form form[MAXD]; /* most plans are discarded */
+    Relations room[MAXD];
+    plan.form = form;
     plan.number = s->nplans;
     Boxes q = {s, t, &plan, plan.form, s->best, {{0}}, INFINITY};
     Box box;
-    for (int d = 0; d < s->D; d++) make_form(s, t, &plan, d, &plan.form[d]);
+    for (int d = 0; d < s->D; d++) make_form(s, t, &plan, d, &form[d], &room[d]);
     for (int d = 0; d < s->D; d++)
         if (plan.form[d].overflow) {
             s->partial = 1;
-            free(plan.form);
             return;
         }
     whole_box(s, plan.form, &box);
@@ -24,9 +49,9 @@ static void add_plan(S *s, Plan plan) {
     for (int i = 0; i < s->nplans && !known; i++) known = same_plan(s, &s->plan[i], &plan);
     if (known) {
         s->discarded[plan.bound == INFINITY ? LARGE : ALIKE]++;
-        free(plan.form);
         return;
     }
+    plan.form = copy_forms(s, form);
     plan.known = calloc(s->D, sizeof(Rows));
     if (s->nplans == s->cplans) s->plan = realloc(s->plan, sizeof(Plan) * (s->cplans = 2 * s->cplans + 64));
     s->plan[s->nplans++] = plan;

@@ -216,6 +216,7 @@ static void enumerate(Enumerate *e, int position, int left) {
         int n = s->div[c->dim][i];
         if (left % n) continue;
         e->trips[at] = n;
+        if (s->each && !axis && dear_already(e, at, left / n)) break;
         enumerate(e, position + 1, left / n);
     }
 }

@@ -114,7 +114,7 @@ static void build_chains(S *s, Chains *c) {
     free(c->factor);
     c->trips = c->factor = NULL;
     list_chains(s, c);
-    if (!s->stopped) prune_chains(s, &s->setting[c->setting], c, s->group[c->dim], c->side);
+    if (!s->stopped && !s->each) prune_chains(s, &s->setting[c->setting], c, s->group[c->dim], c->side);
 }
 
 /* ---- tables: the undominated rows of a group ---- */
@@ -198,7 +198,7 @@ static void build(S *s, Table *table) {
     for (int r = 0; r < raw; r++)
         for (int j = 0; j < J; j++)
             if (t->term[j].coefficient < 0) row[(size_t)r * W + j] *= -1;
-    if (n > 1) undominated(s, row, raw, W, columns, nc, keep);
+    if (n > 1 && !s->each) undominated(s, row, raw, W, columns, nc, keep);
     else
         for (int r = 0; r < raw; r++) keep[r] = 1;
     for (int r = 0; r < raw; r++)

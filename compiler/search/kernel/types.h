@@ -3,6 +3,7 @@
 #include <Python.h>
 #include <limits.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ static inline double smaller(double x, double y) { return x < y ? x : y; }
 enum { MAXD = 16, MAXG = 16, MAXM = 16, MAXJ = 96, MAXA = 8, MAXO = 6, MAXC = 16, MAXS = 24, MAXF = 8, MAXL = 28, MAXV = 64, MAXR = 512 };
 enum { MAXW = 32, MAXN = 8, MAXP = 24 };
 enum { IRRELEVANT = 0, PLAIN = 1, WINDOW = 2 };
-enum { ALL = 0, BUSIEST, FIRST, EVENTS }; /* words: of all instances; of one; of one in the first event; none but events */
+/* Words: of all instances; of one; of one in the first event; none but events; the loops from one mark to another. */
+enum { ALL = 0, BUSIEST, FIRST, EVENTS, BETWEEN };
 enum { OVERLAPS = 0, STOPS, MACS };
 /* Energy + price x cycles: of the MACs; of all that may be busiest; energy x cycles; energy that is too much on a front. */
 enum { STEADY = 0, TIMED, PRODUCT, FRONT };
@@ -31,7 +33,7 @@ typedef struct {
     int nd[2];             /* numbers of divisors of both dims */
     int outside;           /* words that a tile at the border may lack */
     const int64_t *words;  /* [padding][a][b] */
-    const int64_t *largest;
+    const int64_t *largest, *first;
     int dim[2];            /* of the whole space, see windows.h: the outer dim, and the inner one or -1 */
     int modulus, reach;    /* inner indices are alike modulo this; how far those of one residue reach in outer indices */
     double touched[2];     /* words that are touched, by padding */
@@ -43,7 +45,7 @@ typedef struct {
     double coefficient;
     int operand, mark, irr, win, padding;
     int slide; /* 1 + the group whose window slides; 0: none */
-    int kind, own; /* what is counted; the axes over which one instance has a part only */
+    int kind, own; /* what is counted; the axes over which one instance has a part only, or the mark where BETWEEN begins */
 } Term;
 
 typedef struct {
@@ -61,6 +63,7 @@ typedef struct {
     int n;
     Load load[MAXN];
     int alike; /* all loads have the same terms */
+    int plain; /* of an operand without windows: words are exact if steps divide */
 } Work;
 
 typedef struct {
@@ -80,6 +83,9 @@ typedef struct {
     int nworks, compute; /* the term of executed iterations, or -1 */
     Work work[MAXW];
     int from[MAXM + 2];  /* the first work of each mark */
+    int events[MAXM];    /* see phases.h: the term of the loops outside each mark */
+    int level[MAXM], stops[MAXM], between[MAXM][MAXM]; /* whether fills stop the work; the term of the loops between two marks */
+    int nstopping, stopping[MAXM], place[MAXM];        /* those marks; where each stands in the placement at hand */
     double price;        /* of a cycle */
     double rest[MAXG][MAXJ]; /* what the other groups do at least */
 } Setting;
@@ -140,7 +146,9 @@ typedef struct {
     Point *front;  /* what is known, fewest cycles first, least energy last */
     int nfront, cfront;
     int relaxed; /* chains are bounds of all chains, steps of any size: see relax() */
-    int whole;   /* steps of any size, and all chains are looked at: see boxes.h */
+    int whole;   /* steps of any size, and all chains are looked at: see whole.h */
+    int every;   /* steps that divide, and no chain stands for another one: see each.h */
+    int each;    /* the rows at hand are of that kind */
     int bound[MAXD], group[MAXD];
     int gdims[MAXG], gdim[MAXG][2];
     int size[MAXA];

@@ -1,0 +1,88 @@
+/* ---- the whole space: plans in the order of their bounds, in rounds; then the best boxes first ---- */
+
+static int by_plan(const void *x, const void *y) {
+    const Plan *a = x, *b = y;
+    if (a->bound != b->bound) return a->bound < b->bound ? -1 : 1;
+    return a->number - b->number;
+}
+
+/* The least value up to `most`, if there is any; what was not looked at costs `open` at least. */
+static double search_round_of_plans(S *s, double most) {
+    double open = INFINITY;
+    s->best = most + 1;
+    s->nlate = 0;
+    for (int i = 0; i < s->nplans && s->plan[i].bound < s->best; i++) {
+        const Plan *p = &s->plan[i];
+        Boxes q = {s, &s->setting[p->setting], p, p->form, s->best - 1, {{0}}, INFINITY};
+        Box box;
+        whole_box(s, p->form, &box);
+        double bound = propagate(&q, &box, (1 << s->D) - 1);
+        if (s->stopped) q.open = bound;
+        else search_boxes(&q, &box, bound);
+        open = smaller(open, q.open);
+    }
+    return open;
+}
+
+/* The least value up to `most`, with steps of any size: in rounds with a growing limit. */
+static void search_in_rounds(S *s, double most) {
+    double floor = s->nplans ? s->plan[0].bound : most + 1, limit = most, open = INFINITY;
+    if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / (s->timed ? 8 : 64));
+    s->lower = larger(s->lower, floor);
+    while (!s->stopped) {
+        limit = smaller(limit, most);
+        open = search_round_of_plans(s, limit);
+        most = smaller(most, s->worth);
+        int last = s->found || limit >= most;
+        if (last) open = smaller(open, search_late(s));
+        for (int i = 0; i < s->nlate && !last; i++) open = smaller(open, s->late[i].bound);
+        s->lower = larger(s->lower, smaller(s->best, ceil(open)));
+        if (last) break;
+        limit = floor + (s->timed ? SLOWLY : 2) * (limit - floor) + 1;
+    }
+}
+
+/* The answer of the judge to what rounds have found. */
+static void judge_found(S *s) {
+    const Plan *p = s->bestplan;
+    s->worth = smaller(s->worth, judged(s, &s->setting[p->setting], p->order, s->bestterms));
+}
+
+#ifndef ROUNDS
+#define ROUNDS 0.5 /* the part of the budget that rounds have; tests leave it out, so that geometric programs do all */
+#endif
+
+/* The same within a part of the budget that is left; whether it came to an end. */
+static int try_rounds(S *s, double most, PyObject *judge, double part) {
+    int64_t budget = s->budget;
+    PyObject *asked = s->judge;
+    s->judge = judge;
+    s->budget = s->work + (int64_t)larger(1, part * (budget - s->work));
+    search_in_rounds(s, most);
+    s->judge = asked;
+    s->budget = budget;
+    if (s->stopped != 1 || overdue(s)) return 1;
+    s->stopped = 0;
+    return 0;
+}
+
+/* The same. Where cycles count, rounds that ask nobody come first. If what they prove to have the least bound costs more, others
+ * ask about all that they find. What is not proven in their parts of the budget is left to geometric programs.
+ */
+static void search_plans(S *s, double most) {
+    qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
+    s->lower = s->nplans ? s->plan[0].bound : most + 1;
+    if (s->timed != TIMED || !s->budget) search_in_rounds(s, most);
+    else {
+        int done = try_rounds(s, most, NULL, ROUNDS);
+        if (s->judge && s->found && s->stopped != 2) {
+            judge_found(s);
+            most = smaller(most, s->worth);
+            if (done && !s->stopped && most >= s->best) done = try_rounds(s, most, s->judge, ROUNDS);
+            most = smaller(most, s->worth);
+        } else if (s->found)
+            most = s->best - 1;
+        if (!done) search_best_first(s, most);
+    }
+    if (s->partial) s->lower = -INFINITY;
+}
