@@ -297,11 +297,11 @@ def test_what_the_caller_left_behind_is_left_alone(monkeypatch: pytest.MonkeyPat
 
     one, other = Waits(), Waits()
     one.other, other.other = other, one  # type: ignore[attr-defined]
-    monkeypatch.setattr(trial, "PATIENCE", 5)
+    monkeypatch.setattr(trial, "PATIENCE", 30)
     del one, other
     began = time.monotonic()
     require_survival(lambda: [[] for _ in range(100_000)], "make garbage", seconds=1)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
 
 
 # Random damage
