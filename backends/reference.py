@@ -67,8 +67,8 @@ def run_nest(op: NestOp, arrays: Mapping[str, Array], accumulate: npt.DTypeLike 
     nest = op.nest
     dtype = arrays[op.uses[nest.reads[0].name].tensor].dtype
     whole = dtype.kind not in "fV"
-    if whole:
-        accumulate = np.float64  # exact: sums of 32 bits have less than 53
+    if whole or dtype == np.float64:
+        accumulate = np.float64  # exact for integers: sums of 32 bits have less than 53
     terms = [_term(nest, read, _at(op.uses[read.name], read.shape, arrays), accumulate) for read in nest.reads]
     value = _product(nest, terms)
     if nest.bias is not None:

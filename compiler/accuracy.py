@@ -82,5 +82,5 @@ def with_accuracy(program: CompiledProgram, path: Path, progress: Progress | Non
     if program.others:
         raise InputError("the model is compiled for several sizes", "--data", "one", "give one size to each --dim")
     value = accuracy(program, *read_samples(path, program.graph), progress)
-    totals = replace(program.report.totals, accuracy=number(value))
-    return replace(program, report=replace(program.report, totals=totals))
+    totals = replace(program.draft.totals, accuracy=number(value))
+    return replace(program, draft=replace(program.draft, totals=totals))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
-from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from effc.compiler.cost import Evaluation
 from effc.compiler.cost import evaluate as cost
+from effc.compiler.digests import Digests
 from effc.compiler.errors import InputError
 from effc.compiler.original import original
 from effc.compiler.passes.base import Pass
@@ -86,16 +85,17 @@ def compile(  # noqa: A001 - it is what users look for
     _check("backend", backend, BACKENDS)
     _check("numeric", numeric, NUMERIC)
     given = _Model(model, in_place)
-    machine = find_target(target)
-    own = tuple(parse_pipeline(passes, machine)) if isinstance(passes, str) else tuple(passes)
-    rules = constraints_text(constraints)
-    options = [
-        Options(objective, backend, batch, binding, own, time_limit, jobs, rules, numeric)
-        for binding in bindings(dims or {})
-    ]
-    instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
-    watch = Watch(progress or nobody, improved or nobody)
-    return _compile(given, machine, options, instruments, watch, open_cache(cache), began)
+    with given.digests:
+        machine = find_target(target)
+        own = tuple(parse_pipeline(passes, machine)) if isinstance(passes, str) else tuple(passes)
+        rules = constraints_text(constraints)
+        options = [
+            Options(objective, backend, batch, binding, own, time_limit, jobs, rules, numeric)
+            for binding in bindings(dims or {})
+        ]
+        instruments = from_environment(dump_after, None if dump_dir is None else Path(dump_dir), stages)
+        watch = Watch(progress or nobody, improved or nobody)
+        return _compile(given, machine, options, instruments, watch, open_cache(cache), began)
 
 
 def constraints_text(given: str | Path) -> str:
@@ -240,7 +240,6 @@ class _Model:
         from effc.compiler.frontend.weights import Files
 
         self.path = Path(given) if isinstance(given, (str, Path)) else None
-        second = ThreadPoolExecutor(2)
         files = Files(in_place)
         if self.path is not None:
             content = content_of(self.path, files)
@@ -248,19 +247,13 @@ class _Model:
             assert not isinstance(given, (str, Path))
             with guard("the message cannot be read: give the path of a file"):
                 content = memoryview(given.SerializeToString(deterministic=True))
-        self._hash = second.submit(sha256, content)
-        self.model = model_of(content, self.path, files)
-        self._weights = second.submit(lambda: [digest(value) for value in self.model.weights.values()])
-        second.shutdown(wait=False)
+        with Digests(content) as self.digests:
+            self.model = model_of(content, self.path, files)
+            self.digests.add(self.model.weights.values())
 
     @property
     def name(self) -> str:
         return self.path.stem if self.path is not None else ""
-
-    def sha256(self) -> str:
-        """The digest of the file, or of the message. Those of the weights are known after it."""
-        self._weights.result()
-        return self._hash.result().hexdigest()
 
 
 def _compile(
@@ -278,7 +271,7 @@ def _compile(
         compiled = compile_model(model.model, target, options, instruments, watch, model.name, cache)
         bounds = _bounds(compiled.program, target)
         report = build_report(
-            model=model_info(compiled.graph, model.sha256(), None if model.path is None else str(model.path)),
+            model=model_info(compiled.graph, "", None if model.path is None else str(model.path)),
             target=target,
             objective=options.objective,
             graph=compiled.graph,
@@ -289,10 +282,20 @@ def _compile(
             bounds=bounds,
         )
         results.append((compiled, report))
+    model.digests.finish_weights()
     known = [{digest(value) for value in every_constant(compiled.graph).values()} for compiled, _ in results]
     shell = original(model.model, set.intersection(*known))
     first, *others = (
-        CompiledProgram(c.graph, target, report, options.backend, c.program, shell, sizes_text(options.dims))
+        CompiledProgram(
+            c.graph,
+            target,
+            report,
+            model.digests.of_content,
+            options.backend,
+            c.program,
+            shell,
+            sizes_text(options.dims),
+        )
         for (c, report), options in zip(results, variants)
     )
     return replace(first, others=tuple(others))

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache, cached_property, partial
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -59,25 +60,30 @@ _DTYPE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 def saving(compiled: CompiledProgram, path: Path) -> AbstractContextManager[None]:
     """Write an artefact, whole or not at all, beside what a ``with`` does. Equal programs give equal bytes."""
     sizes = [variant.sizes for variant in compiled.variants]
-    texts = {name: text for number, variant in enumerate(compiled.variants) for name, text in _texts(variant, number)}
     held = Held(compiled.original.data)
     held.add_constants(value for variant in compiled.variants for value in every_constant(variant.graph).values())
     head = {"backend": compiled.backend, "sizes": sizes, **held.to_json()}
-    texts |= {"artefact.json": json.dumps(head), "target.hw": compiled.target.source or print_target(compiled.target)}
-    encoded = {name: text.encode() for name, text in texts.items()} | {"model.onnx": compiled.original.shell}
-    return writing_container(path, encoded, held.data)
+    shared = {"artefact.json": json.dumps(head), "target.hw": compiled.target.source or print_target(compiled.target)}
+
+    def texts() -> Iterator[tuple[str, bytes]]:
+        yield "model.onnx", compiled.original.shell
+        own = (_texts(variant, number) for number, variant in enumerate(compiled.variants))
+        for name, text in chain(shared.items(), *own):
+            yield name, text.encode()
+
+    return writing_container(path, texts(), held.data)
 
 
 def _texts(compiled: CompiledProgram, number: int) -> Iterator[tuple[str, str]]:
-    """The entries of one variant."""
+    """The entries of one variant; the report, which may be waited for, is the last."""
     from effc.compiler.report import to_json
 
     yield entry("graph.txt", number), print_graph(compiled.graph)
-    yield entry("report.json", number), to_json(compiled.report.stored())
     if compiled.program is not None:
         from effc.backends.accel import print_program
 
         yield entry("program.asm", number), print_program(compiled.program)
+    yield entry("report.json", number), to_json(compiled.report.stored())
 
 
 def entry(name: str, number: int) -> str:
@@ -110,7 +116,8 @@ def _loaded(reader: _Reader, sizes: str, data: Data) -> CompiledProgram:
     backend, program, target = reader.backend(), reader.program(), reader.target()
     if misfit := next(misfits(graph, target, program), ""):
         raise reader.container.damaged(misfit)
-    return CompiledProgram(graph, target, reader.report(), backend, program, reader.original(graph, data), sizes)
+    report, original = reader.report(), reader.original(graph, data)
+    return CompiledProgram(graph, target, report, lambda: report.model.sha256, backend, program, original, sizes)
 
 
 def load_reports(path: str | Path) -> dict[str, Report]:

@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 a verification failed, 2 the input was wrong (one message 
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 import warnings
@@ -21,6 +23,8 @@ DONE, UNEQUAL, WRONG, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     warnings.showwarning = _shown
+    if argv is None:
+        atexit.register(gc.freeze)  # what is left goes with the process, and need not be looked through
     try:
         with orderly():
             return run(sys.argv[1:] if argv is None else argv)

@@ -79,7 +79,7 @@ def report(arguments: Namespace) -> int:
     if arguments.input is None:
         from effc.compiler.artefact import load_reports
 
-        write_variants(load_reports(arguments.artefact), arguments, {}, ())
+        write_variants(load_reports(arguments.artefact), arguments)
         return 0
     with progress() as shown:
         shown.stage("load")
@@ -88,7 +88,7 @@ def report(arguments: Namespace) -> int:
             message = f"{compiled.target.name} neither gates nor compresses: no input changes what it costs"
             raise InputError(message, "effc report", remedy="leave `--input` out")
         measured = compiled.measured(_run(compiled, inputs, shown.layer, False, None))
-    write_variants({compiled.sizes: measured}, arguments, {}, ())
+    write_variants({compiled.sizes: measured}, arguments)
     return 0
 
 
@@ -101,7 +101,7 @@ def _measured(arguments: Namespace) -> int:
     with progress() as shown:
         shown.stage("load")
         compiled = with_accuracy(_load(arguments.artefact), Path(arguments.data), shown.samples)
-    write_variants({compiled.sizes: compiled.report}, arguments, {}, ())
+    write_variants({compiled.sizes: compiled.report}, arguments)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ from effc.compiler.cli_output import (
     cache_of,
     check_outputs,
     constraints_of,
+    file_texts,
     progress,
-    variant_texts,
+    table_texts,
     write_result,
 )
 from effc.compiler.errors import InputError
@@ -62,13 +64,13 @@ def compile_(arguments: Namespace) -> int:
 
             compiled = with_accuracy(compiled, Path(arguments.data), shown.samples)
         extra = {"verification": verification.to_json()} if verification else {}
-        reports = {program.sizes: program.report for program in compiled.variants}
-        texts = variant_texts(reports, arguments, extra, verification.lines() if verification else ())
         if arguments.output:
             shown.stage("save")
-            with compiled.saving(Path(arguments.output)):
-                texts = iter(list(texts))
-    for where, text in texts:
+        with compiled.saving(Path(arguments.output)) if arguments.output else nullcontext():
+            lines = verification.lines() if verification else ()
+            tables = list(table_texts({each.sizes: each.draft for each in compiled.variants}, arguments, lines))
+            files = list(file_texts({each.sizes: each.report for each in compiled.variants}, arguments, extra))
+    for where, text in (*files, *tables):
         write_result(where, text)
     return verdict(verification)
 

@@ -67,14 +67,19 @@ Text = tuple[str, str]
 """Where a text goes, a file or stdout, and what it says."""
 
 
-def report_texts(
-    report: Report, arguments: Namespace, extra: dict[str, Any], verified: Sequence[str]
-) -> Iterator[Text]:
-    """The report in every form that was asked for, and as tables unless stdout is taken."""
+Reports = Mapping[str, "Report"]
+"""The reports of a model by the sizes it is compiled for."""
+
+
+def file_texts(reports: Reports, arguments: Namespace, extra: dict[str, Any]) -> Iterator[Text]:
+    """What goes into the files that were asked for: the first report; in JSON the others follow it."""
+    (sizes, report), *others = reports.items()
     if arguments.json:
         from effc.compiler.report.codec import encode
 
-        yield arguments.json, json_text(_finite({**encode(report), **extra}))
+        variants = [{"sizes": sizes, "report": encode(report)} for sizes, report in others]
+        sized = {"sizes": sizes, "variants": variants} if others else {}
+        yield arguments.json, json_text(_finite({**encode(report), **extra, **sized}))
     if arguments.csv:
         from effc.compiler.report.csv_ import to_csv
 
@@ -83,37 +88,24 @@ def report_texts(
         from effc.compiler.report.html import to_html
 
         yield arguments.html, to_html(report)
-    if not owns_stdout(arguments, *REPORTS):
-        from effc.compiler.report.tables import report_text
-
-        yield STDOUT, report_text(report, verified=verified)
 
 
-def variant_texts(
-    reports: Mapping[str, Report], arguments: Namespace, extra: dict[str, Any], verified: Sequence[str]
-) -> Iterator[Text]:
-    """The reports of a model by the sizes it is compiled for. Files hold the first; in JSON the others follow it."""
-    first, *others = reports.items()
-    if others:
-        from effc.compiler.report.codec import encode
+def table_texts(reports: Reports, arguments: Namespace, verified: Sequence[str]) -> Iterator[Text]:
+    """The reports as tables, unless stdout is taken."""
+    if owns_stdout(arguments, *REPORTS):
+        return
+    from effc.compiler.report.tables import report_text
 
-        variants = [{"sizes": sizes, "report": encode(report)} for sizes, report in others]
-        extra = {**extra, "sizes": first[0], "variants": variants}
-    shown = not owns_stdout(arguments, *REPORTS)
-    if others and shown:
-        yield STDOUT, f"{first[0]}\n\n"
-    yield from report_texts(first[1], arguments, extra, verified)
-    for sizes, report in others if shown else ():
-        from effc.compiler.report.tables import report_text
-
+    (sizes, report), *others = reports.items()
+    heading = f"{sizes}\n\n" if others else ""
+    yield STDOUT, heading + report_text(report, verified=verified)
+    for sizes, report in others:
         yield STDOUT, f"\n{sizes}\n\n{report_text(report)}"
 
 
-def write_variants(
-    reports: Mapping[str, Report], arguments: Namespace, extra: dict[str, Any], verified: Sequence[str]
-) -> None:
-    """Write these reports."""
-    for where, text in variant_texts(reports, arguments, extra, verified):
+def write_variants(reports: Reports, arguments: Namespace) -> None:
+    """Write these reports, and show them."""
+    for where, text in (*file_texts(reports, arguments, {}), *table_texts(reports, arguments, ())):
         write_result(where, text)
 
 

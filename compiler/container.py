@@ -1,8 +1,8 @@
 """The container of a ``.effx``: a zip file of named entries, sealed with a checksum.
 
-    manifest.json     format, schema, and the SHA-256 of every entry but those that are named by theirs
-    graph.txt, ...    texts, deflated
     data/SHA-256      arrays, stored: the bytes whose digest is the name
+    graph.txt, ...    texts, deflated
+    manifest.json     format, schema, and the SHA-256 of every entry but those that are named by theirs
     effx sha256 ...   the seal: the comment of the zip, which ends the file
 
 The seal is over every byte before it but the contents of ``data/``, for which their names stand. It detects damage:
@@ -43,6 +43,8 @@ AGAIN = "compile the model again"
 _SEAL = b"effx sha256 "
 _SEALED = len(_SEAL) + 64
 _CHUNK = 2**20
+_PART = 2**24
+"""Bytes that are given to the file at once: the sum over what follows is made while they are written."""
 _HEADER = 30
 """Bytes before the name of an entry, which says at 26 and 28 how long it is and what else follows."""
 _NAME = re.compile(r"[a-z]+(?:_[0-9]{1,2})?\.[a-z]+|data/[0-9a-f]{64}", re.ASCII)
@@ -50,50 +52,54 @@ _NAME = re.compile(r"[a-z]+(?:_[0-9]{1,2})?\.[a-z]+|data/[0-9a-f]{64}", re.ASCII
 
 def write_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> None:
     """Write a container: ``texts`` by name, ``data`` by digest. Equal contents give equal bytes."""
-    with writing_container(path, texts, data):
+    with writing_container(path, sorted(texts.items()), data):
         pass
 
 
 @contextmanager
-def writing_container(path: Path, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> Iterator[None]:
-    """The same beside what a ``with`` does. The file is in place at its end; an exception in it leaves none."""
-    if sum(map(len, texts.values())) > MAX_TEXT - 2**20 or len(texts) + len(data) >= MAX_ENTRIES:
-        raise InputError("the model is too large for a .effx file", str(path), f"{MAX_TEXT} bytes without its weights")
+def writing_container(path: Path, texts: Iterable[tuple[str, bytes]], data: Mapping[str, Buffer]) -> Iterator[None]:
+    """The same beside what a ``with`` does; ``texts`` are asked for, on another thread, behind ``data``.
+
+    The file is in place at its end; an exception in it leaves none.
+    """
     with atomic_file(path) as file, ThreadPoolExecutor(1) as second:
-        filled = second.submit(_fill, file, texts, data)
+        filled = second.submit(_fill, file, path, texts, data)
         yield
         filled.result()
         require_unchanged()
 
 
-def _fill(file: BinaryIO, texts: Mapping[str, bytes], data: Mapping[str, Buffer]) -> None:
+def _fill(file: BinaryIO, path: Path, texts: Iterable[tuple[str, bytes]], data: Mapping[str, Buffer]) -> None:
     """Write the archive and its seal."""
-    manifest = {
-        "format": "effx",
-        "schema": SCHEMA,
-        "sha256": {name: hashlib.sha256(text).hexdigest() for name, text in sorted(texts.items())},
-    }
-    with zipfile.ZipFile(file, "w") as archive, Outflow(file) as outflow:
+    written: dict[str, str] = {}
+    size = 0
+    with Outflow(file) as outflow, zipfile.ZipFile(outflow, "w") as archive:
         archive.comment = _SEAL + b"0" * 64
-        _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode(), zipfile.ZIP_DEFLATED)
-        for name, text in sorted(texts.items()):
-            _add(archive, name, text, zipfile.ZIP_DEFLATED)
         for digest, content in sorted(data.items()):
-            _add(archive, DATA + digest, content, zipfile.ZIP_STORED, outflow)
-    size = file.tell()
+            _add(archive, DATA + digest, content, zipfile.ZIP_STORED)
+        for name, text in texts:
+            _add(archive, name, text, zipfile.ZIP_DEFLATED)
+            written[name] = hashlib.sha256(text).hexdigest()
+            size += len(text)
+        if size > MAX_TEXT - 2**20 or len(written) + len(data) >= MAX_ENTRIES:
+            expected = f"{MAX_TEXT} bytes without its weights"
+            raise InputError("the model is too large for a .effx file", str(path), expected)
+        manifest = {"format": "effx", "schema": SCHEMA, "sha256": dict(sorted(written.items()))}
+        _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode(), zipfile.ZIP_DEFLATED)
+    size = file.seek(0, 2)
     seal = _digest(file, 0, size - 64, _contents(file, archive.infolist()))
     file.seek(size - 64)
     file.write(seal.encode())
 
 
-def _add(archive: zipfile.ZipFile, name: str, content: Buffer, method: int, outflow: Outflow | None = None) -> None:
+def _add(archive: zipfile.ZipFile, name: str, content: Buffer, method: int) -> None:
     """Add an entry without any trace of when and where it was written."""
     info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     info.compress_type, info.create_system, info.external_attr = method, 3, 0o644 << 16
     info.file_size = len(content) if isinstance(content, bytes) else content.nbytes
     with archive.open(info, "w") as entry:
-        for part in [content] if outflow is None else outflow.parts(content):
-            entry.write(part)
+        for start in range(0, info.file_size, _PART):
+            entry.write(memoryview(content)[start : start + _PART])
 
 
 class Entries(Mapping[str, bytes]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -51,9 +52,11 @@ def unlink_partial_files() -> None:
 
 
 class Outflow:
-    """Brings a large file to the disk while it is written, in parts, so that it does not fill the memory before.
+    """Writes a large file on threads of its own, in order, and brings it to the disk meanwhile, so that it does not
+    fill the memory before; whoever writes it need not wait for either.
 
-    A context manager; it raises an ``OSError`` at the end, if not earlier, if a part could not be written.
+    A context manager; it raises an ``OSError`` at the end, if not earlier, if something could not be written. What is
+    to be written has to stay as it is until then, and nobody else may use the file.
     """
 
     PART = 2**26
@@ -61,33 +64,57 @@ class Outflow:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._plain = hasattr(os, "posix_fadvise") and S_ISREG(os.fstat(file.fileno()).st_mode)
-        self._second = ThreadPoolExecutor(1)
+        self._writer, self._syncer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._writes: deque[Future[None]] = deque()
         self._part: Future[None] | None = None
-        self._waiting = 0
+        self._position = self._waiting = 0
 
     def __enter__(self) -> Outflow:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._second.shutdown()
-        if self._part is not None and exception[0] is None:
-            self._part.result()
+        self._writer.shutdown(cancel_futures=exception[0] is not None)
+        self._syncer.shutdown()
+        if exception[0] is None:
+            for write in (*self._writes, *([self._part] if self._part else ())):
+                write.result()
 
-    def parts(self, content: bytes | memoryview) -> Iterator[memoryview]:
-        """What to write, one part after the other."""
-        whole = memoryview(content)
-        for start in range(0, len(whole), self.PART):
-            yield (part := whole[start : start + self.PART])
-            self._waiting += len(part)
-            if self._plain and self._waiting >= self.PART:
-                self._go()
+    def write(self, content: bytes | memoryview) -> int:
+        """Have something written at the present position."""
+        while self._writes and self._writes[0].done():
+            self._writes.popleft().result()
+        self._writes.append(self._writer.submit(self._write, content, self._position))
+        self._position += len(content)
+        return len(content)
 
-    def _go(self) -> None:
+    def tell(self) -> int:
+        """The present position."""
+        return self._position
+
+    def seek(self, position: int) -> int:
+        """Go to a position, counted from the start."""
+        self._position = position
+        return position
+
+    def flush(self) -> None:
+        """There is nothing to do before the end."""
+
+    def close(self) -> None:
+        """There is nothing to do before the end."""
+
+    def _write(self, content: bytes | memoryview, position: int) -> None:
+        self._file.seek(position)
+        self._file.write(content)
+        self._waiting += len(content)
+        if self._plain and self._waiting >= self.PART:
+            self._sync()
+
+    def _sync(self) -> None:
         """What was written goes its way; it need not be at hand after that."""
         if self._part is not None:
             self._part.result()
         self._file.flush()
-        self._part, self._waiting = self._second.submit(_to_disk, self._file.fileno()), 0
+        self._part, self._waiting = self._syncer.submit(_to_disk, self._file.fileno()), 0
 
 
 def _to_disk(file: int) -> None:

@@ -47,17 +47,24 @@ def fits(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> bool:
 class CompiledProgram:
     """A model compiled for a target. ``program`` is that of the accelerator; the CPU backend needs only the graph.
 
-    ``sizes`` are those of its symbolic dims, as text; ``others`` is the same model, compiled for other sizes.
+    ``draft`` is the report but for the digest of the model, which takes its time. ``sizes`` are those of its symbolic
+    dims, as text; ``others`` is the same model, compiled for other sizes.
     """
 
     graph: Graph
     target: Target
-    report: Report
+    draft: Report
+    model_sha256: Callable[[], str]
     backend: Backend
     program: Program | None
     original: Original
     sizes: str = ""
     others: tuple[CompiledProgram, ...] = ()
+
+    @cached_property
+    def report(self) -> Report:
+        """What the program moves and costs."""
+        return replace(self.draft, model=replace(self.draft.model, sha256=self.model_sha256()))
 
     @property
     def variants(self) -> tuple[CompiledProgram, ...]:

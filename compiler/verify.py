@@ -20,6 +20,7 @@ from effc.ir.constants import present
 from effc.ir.counters import Counters
 from effc.ir.graph import Array, Graph, NestOp, NodeOp
 from effc.ir.nest import Nest
+from effc.ir.types import integer_bits
 
 if TYPE_CHECKING:
     from effc.compiler.target.model import Target
@@ -129,19 +130,33 @@ def compare_outputs(graph: Graph, found: Mapping[str, Any], expected: Mapping[st
     ]
 
 
-def coarseness(graph: Graph) -> dict[str, int]:
-    """How much wider the limit is for each tensor: that of a type with fewer bits which its words went through, or of a
-    quantiser whose scale they gave.
+def coarseness(graph: Graph) -> dict[str, float]:
+    """How much wider the limit is for each tensor: that of a type with fewer bits which its words went through, of a
+    quantiser whose scale they gave, or of one that rounds what follows from sums of floating point.
     """
-    found = {name: WIDER.get(tensor.dtype, 1) for name, tensor in graph.tensors.items()}
+    found: dict[str, float] = {name: WIDER.get(tensor.dtype, 1) for name, tensor in graph.tensors.items()}
+    sums = set[str]()  # what follows from them
     for op in graph.ops:
         inside = [factor for body in getattr(op, "bodies", ()) for factor in coarseness(body).values()]
         read = (*op.inputs, *getattr(op, "captures", ()), *getattr(op, "inner", ()))
         worst = max([1, *inside, *(found[name] for name in read if name)])
         worst = max(worst, STEPS) if op.op == "DynamicQuantizeLinear" else worst
+        if _adds_floats(op, graph) or not sums.isdisjoint(read):
+            sums.update(op.outputs)
+            worst = max(worst, *(_steps(step, graph) for step in (op, *getattr(op, "epilogue", ()))))
         for name in filter(None, op.outputs):
             found[name] = max(found[name], worst)
     return {name: 1 if graph.tensors[name].dtype in WIDER else factor for name, factor in found.items()}
+
+
+def _adds_floats(op: NestOp | NodeOp, graph: Graph) -> bool:
+    return isinstance(op, NestOp) and integer_bits(graph.tensors[op.uses[op.nest.output.name].tensor].dtype) is None
+
+
+def _steps(op: NestOp | NodeOp, graph: Graph) -> float:
+    """How much wider the limit is behind a static quantiser: by two steps of the integers that it rounds to."""
+    bits = integer_bits(graph.tensors[op.outputs[0]].dtype) if op.op == "QuantizeLinear" else None
+    return 1.0 if bits is None else 1.0 + 2 / ((1 << bits) - 1) / OUTPUT_LIMIT
 
 
 SCALES = {"Sigmoid": 1.0}

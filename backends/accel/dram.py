@@ -56,12 +56,13 @@ class Dram:
     def layer(self, layer: NestLayer, slots: Mapping[str, Slot]) -> Memory:
         """What a layer on the array sees: words of floating point, or a copy of integers without zero points.
 
-        Operands of 64 bits are rounded to the words of the machine.
+        It is as wide as the widest operand, sums included.
         """
         reads = [slots[operand.tensor].dtype for operand in layer.operands if operand.kind != "write"]
         whole = [self.dtype == np.float32 and integer_bits(dtype) is not None for dtype in reads]
         if not any(whole):
-            memory = self.plane("float32")
+            wide = any(slots[operand.tensor].dtype == "float64" for operand in layer.operands)
+            memory = self.plane("float64" if wide else "float32")
             for operand in layer.operands:
                 plane = self.plane(slots[operand.tensor].dtype)
                 if operand.kind != "write" and plane is not memory:

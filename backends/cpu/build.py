@@ -70,7 +70,7 @@ def _compile(command: list[str], text: str) -> ctypes.CDLL:
         source, library = Path(folder, "layers.c"), Path(folder, "layers.so")
         source.write_text(text, encoding="ascii")
         done = subprocess.run(
-            [*command, "-o", library.name, source.name],
+            [*command, "-o", library.name, source.name, "-lm"],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,

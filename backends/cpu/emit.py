@@ -6,19 +6,24 @@
 
 A loop variable holds the index at which its tile begins, so that the last variable of a dim is the index itself. Ragged
 tiles are clipped by ``min``, which is left out where the steps divide each other. A par is a loop like any other. The
-sum runs in float32, in the order of the loops.
+sum runs in the type of the words, float32 or float64, in the order of the loops.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
+from effc.backends.cpu.epilogue import FUNCTIONS, finish
 from effc.backends.cpu.names import Names, comment
-from effc.ir.graph import NestOp, View
+from effc.ir.graph import NestOp, Tensor, View
 from effc.ir.nest import Axis, Nest, Operand
 from effc.ir.printer import print_nest, row_major
 from effc.ir.schedule import For, Keep, Par, Schedule
+
+WORDS = ("float32", "float64")
+"""The types of words that C computes in here."""
 
 _COLUMNS = 110
 _MIN = "static inline long min(long a, long b)\n{\n  return a < b ? a : b;\n}\n"
@@ -29,10 +34,14 @@ Term = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class CSource:
-    """A C file, and the names of its functions in the order of the nests it was made from."""
+    """A C file, and its functions in the order of the nests it was made from: names, types of words, and whether they
+    have the epilogue, too.
+    """
 
     text: str
     functions: tuple[str, ...]
+    types: tuple[str, ...]
+    finished: tuple[bool, ...]
 
 
 def emit_c(nest: Nest, schedule: Schedule, uses: Mapping[str, View] | None = None) -> str:
@@ -40,17 +49,23 @@ def emit_c(nest: Nest, schedule: Schedule, uses: Mapping[str, View] | None = Non
     return emit_file([NestOp(nest, uses or contiguous(nest), "", nest.name, schedule)]).text
 
 
-def emit_file(ops: Iterable[NestOp]) -> CSource:
-    """One C file with a function per nest op."""
+def emit_file(ops: Iterable[NestOp], tensors: Sequence[Mapping[str, Tensor]] = ()) -> CSource:
+    """One C file with a function per nest op; ``tensors`` are those around each, words of float32 if none are given."""
     names = Names()
-    functions = []
-    texts = []
-    for op in ops:
-        functions.append(names.claim(op.name, "layer"))
-        texts.append(_Function(op, functions[-1]).text())
+    given = zip(ops, tensors or repeat(dict[str, Tensor]()))
+    functions = [_Function(op, names.claim(op.name, "layer"), around) for op, around in given]
+    texts = [function.text() for function in functions]
+    called = [name for name in FUNCTIONS if any(f" {name}(" in text for text in texts)]
+    if called:
+        texts.insert(0, "".join(f"float {name}(float);\n" for name in called))
     if any(" min(" in text for text in texts):
         texts.insert(0, _MIN)
-    return CSource("\n".join(texts), tuple(functions))
+    return CSource(
+        "\n".join(texts),
+        tuple(function.name for function in functions),
+        tuple(function.dtype for function in functions),
+        tuple(function.finish is not None for function in functions),
+    )
 
 
 def contiguous(nest: Nest) -> dict[str, View]:
@@ -61,19 +76,24 @@ def contiguous(nest: Nest) -> dict[str, View]:
 class _Function:
     """The C function of one nest op."""
 
-    def __init__(self, op: NestOp, name: str) -> None:
+    def __init__(self, op: NestOp, name: str, around: Mapping[str, Tensor]) -> None:
         if op.schedule is None:
             raise ValueError(f"nest {op.name!r} has no schedule")
         self.op, self.nest, self.schedule, self.name = op, op.nest, op.schedule, name
+        output = around.get(op.uses[op.nest.output.name].tensor) if around else None
+        self.dtype = output.dtype if output else WORDS[0]
+        self.word, self.zero = ("double", "0.0") if self.dtype == WORDS[1] else ("float", "0.0f")
+        self.finish = finish(op, around) if around else None
         _check(self.nest, self.schedule)
         self.names = Names()
         self.params = {operand: self.names.claim(operand, "operand") for operand in self.nest.operands}
         self.tiles = self._tiles()
         self.index = {dim: chain[-1].variable for dim, chain in self.tiles.items() if len(chain) > 1}
         self.padded = self._padded()
+        self.others = {name: self.names.claim(name, "input") for name in (self.finish.inputs if self.finish else ())}
 
     def text(self) -> str:
-        lines = [*_header(self.op), *self._signature(), "{", *self._start(), "", *self._loops(), "}"]
+        lines = [*_header(self.op), *self._signature(), "{", *self._start(), "", *self._loops(), *self._finish(), "}"]
         return "\n".join(lines) + "\n"
 
     def _tiles(self) -> dict[str, list[_Tile]]:
@@ -89,7 +109,8 @@ class _Function:
 
     def _signature(self) -> list[str]:
         output = self.nest.output.name
-        params = [f"{'' if name == output else 'const '}float *restrict {c}" for name, c in self.params.items()]
+        params = [f"{'' if name == output else 'const '}{self.word} *restrict {c}" for name, c in self.params.items()]
+        params += [f"const float *restrict {c}" for c in self.others.values()]
         line = f"void {self.name}({', '.join(params)})"
         if len(line) <= _COLUMNS:
             return [line]
@@ -104,7 +125,7 @@ class _Function:
                 variable = index[dim.name] = self.index[dim.name]
                 yield _indented(depth, f"for (long {variable} = 0; {variable} < {dim.bound}; {variable}++)")
                 depth += 1
-        start = "0.0f" if nest.bias is None else self._word(nest.bias, index)
+        start = self.zero if nest.bias is None else self._word(nest.bias, index)
         yield _indented(depth, f"{self._word(nest.output, index)} = {start};")
 
     def _loops(self) -> Iterator[str]:
@@ -150,6 +171,29 @@ class _Function:
             depth += 1
         output = self._word(self.nest.output, self.index)
         yield from _statement(depth, output, [self._word(read, self.index) for read in self.nest.reads])
+
+    def _finish(self) -> Iterator[str]:
+        """The epilogue, for every word of the output tensor."""
+        if self.finish is None:
+            return
+        yield ""
+        index = tuple(self.names.claim(f"i{axis}", "index") for axis, _ in enumerate(self.finish.shape))
+        for depth, (variable, size) in enumerate(zip(index, self.finish.shape), 1):
+            brace = " {" if depth == len(index) else ""
+            yield _indented(depth, f"for (long {variable} = 0; {variable} < {size}; {variable}++){brace}")
+        array, depth = self.params[self.nest.output.name], len(index) + 1
+        output = f"{array}[{_affine(self.finish.address('', index), 0)}]"
+        words = {self.op.inner[0]: output}
+        for name, c in self.others.items():
+            words[name] = f"{c}[{_affine(self.finish.address(name, index), 0)}]"
+        for result, expression, inputs in self.finish.steps:
+            variable = self.names.claim(result, "word")
+            text = expression.format(*(words.get(name, "") for name in inputs))
+            yield _indented(depth, f"const float {variable} = {text};")
+            words[result] = variable
+        yield _indented(depth, f"{output} = {words[self.op.outputs[0]]};")
+        if index:
+            yield _indented(depth - 1, "}")
 
     def _word(self, operand: Operand, index: Mapping[str, str]) -> str:
         """The C expression of the operand's word at the indices of the dims."""

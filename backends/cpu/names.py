@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from effc.backends.cpu.epilogue import FUNCTIONS
+
 _LONGEST = 40
 """Characters of a name that an identifier keeps; C99 promises to tell apart the first 63."""
 
@@ -16,10 +18,10 @@ _KEYWORDS = (
     "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while asm typeof"
 )
 _CALLED_BY_COMPILERS = "memcpy memmove memset memcmp bcmp strlen rawmemchr abort main"
-_OURS = "min"
+_OURS = f"min {' '.join(FUNCTIONS)}"
 
 RESERVED = frozenset(f"{_KEYWORDS} {_CALLED_BY_COMPILERS} {_OURS}".split())
-"""What no name may become: keywords, functions that compilers call on their own account, and the helper of the file."""
+"""What no name may become: keywords, what compilers call on their own account, and what a file itself declares."""
 
 
 class Names:

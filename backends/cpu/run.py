@@ -11,7 +11,7 @@ import numpy as np
 
 from effc.backends.control import result_shapes, run_control
 from effc.backends.cpu.build import build
-from effc.backends.cpu.emit import CSource, contiguous, emit_file
+from effc.backends.cpu.emit import WORDS, CSource, contiguous, emit_file
 from effc.backends.parts import keep_parts
 from effc.ir.bodies import every_nest
 from effc.ir.errors import InputError
@@ -34,11 +34,11 @@ def run_nest(nest: Nest, schedule: Schedule, arrays: Mapping[str, Array]) -> Arr
 class NestProgram:
     """Nest ops compiled into one library; call it with the number of an op and the tensors that the op uses."""
 
-    def __init__(self, ops: Sequence[NestOp]) -> None:
+    def __init__(self, ops: Sequence[NestOp], tensors: Sequence[Mapping[str, Tensor]] = ()) -> None:
         for op in ops:
             _check_views(op)
         self.ops = tuple(ops)
-        self.source: CSource = emit_file(self.ops)
+        self.source: CSource = emit_file(self.ops, tensors)
 
     @cached_property
     def functions(self) -> tuple[Callable[..., None], ...]:
@@ -51,15 +51,17 @@ class NestProgram:
 
     def __call__(self, number: int, tensors: Mapping[str, Any], into: Array | None = None) -> Array:
         """Run op ``number``; it writes into the array ``into``, or else into a new one of the output's shape."""
-        op = self.ops[number]
+        op, dtype = self.ops[number], np.dtype(self.source.types[number])
         output = op.nest.output
-        result = np.zeros(output.shape, np.float32) if into is None else into
+        result = np.zeros(output.shape, dtype) if into is None else into
         held = []
         for name in op.nest.operands:
             view = op.uses[name]
             array = result if name == output.name else np.require(tensors[view.tensor], requirements=("C", "A"))
-            _check_array(op, name, array)
+            _check_array(op, name, array, dtype)
             held.append(array)
+        for name in op.epilogue_inputs if self.source.finished[number] else ():
+            held.append(np.require(tensors[name], np.float32, requirements=("C", "A")))
         self.functions[number](*(array.ctypes.data_as(ctypes.c_void_p) for array in held))
         return result
 
@@ -73,7 +75,7 @@ class CpuProgram:
     def __init__(self, graph: Graph, nests: NestProgram | None = None) -> None:
         check_types(graph)
         self.graph = graph
-        self._nests = nests or NestProgram([op for op, _ in every_nest(graph)])
+        self._nests = nests or _all_nests(graph)
         self._numbers = {id(op): number for number, op in enumerate(self._nests.ops)}
         self._bodies = {
             (op.name, position): CpuProgram(body, self._nests)
@@ -119,11 +121,15 @@ class CpuProgram:
         values.update((name, value) for name, value in zip(op.outputs, results, strict=True) if name)
 
     def _run_nest(self, op: NestOp, values: Values) -> None:
-        """A nest may write only a part of its output tensor, and another one the rest. Steps follow it on the host."""
+        """A nest may write only a part of its output tensor, and another one the rest. Steps that C lacks follow."""
         tensor = self.graph.tensors[op.uses[op.nest.output.name].tensor]
         if tensor.name not in values:
-            values[tensor.name] = np.zeros(tensor.shape or (), np.float32)
-        self._nests(self._numbers[id(op)], values, values[tensor.name])
+            values[tensor.name] = np.zeros(tensor.shape or (), tensor.dtype)
+        number = self._numbers[id(op)]
+        self._nests(number, values, values[tensor.name])
+        if self._nests.source.finished[number]:
+            values[op.outputs[0]] = values.pop(tensor.name)
+            return
         for step in op.epilogue:
             _run_node(step, values)
         for name in op.inner:
@@ -179,15 +185,21 @@ def _checked_input(tensor: Tensor, inputs: Mapping[str, Any]) -> Any:
 
 
 def check_types(graph: Graph) -> None:
-    """Raise an ``InputError`` unless every nest is of float32."""
+    """Raise an ``InputError`` unless every nest is of float32, or of float64."""
     for op, around in every_nest(graph):
-        types = [around.tensors[view.tensor].dtype for view in op.uses.values()]
-        if others := [dtype for dtype in types if dtype != "float32"]:
+        types = {around.tensors[view.tensor].dtype for view in op.uses.values()}
+        if len(types) > 1 or not types.issubset(WORDS):
             raise InputError(
-                f"{op.op} {op.origin!r} computes in {others[0]}, which the CPU backend cannot",
-                expected="float32",
+                f"{op.op} {op.origin!r} computes in {' and '.join(sorted(types))}, which the CPU backend cannot",
+                expected="float32, or float64 throughout",
                 remedy="convert the model to float32, or compile it for the accelerator: --backend accel",
             )
+
+
+def _all_nests(graph: Graph) -> NestProgram:
+    """The nests of a model and of its bodies."""
+    nests = list(every_nest(graph))
+    return NestProgram([op for op, _ in nests], [around.tensors for _, around in nests])
 
 
 def _check_views(op: NestOp) -> None:
@@ -197,10 +209,10 @@ def _check_views(op: NestOp) -> None:
             raise ValueError(f"nest {op.name!r}: the view of {name!r} begins before its tensor")
 
 
-def _check_array(op: NestOp, name: str, array: Array) -> None:
-    """The array is one of float32 words in a row, at least as many as the view reaches."""
-    if array.dtype != np.float32:
-        raise ValueError(f"nest {op.name!r}: {name!r} is {array.dtype}; the CPU backend computes in float32")
+def _check_array(op: NestOp, name: str, array: Array, dtype: np.dtype[Any]) -> None:
+    """The array is one of words of this type in a row, at least as many as the view reaches."""
+    if array.dtype != dtype:
+        raise ValueError(f"nest {op.name!r}: {name!r} is {array.dtype}; its words are {dtype}")
     if not array.flags.c_contiguous:
         raise ValueError(f"nest {op.name!r}: the words of {name!r} do not lie in a row")
     if array.size <= _reach(op, name)[1]:

@@ -16,6 +16,9 @@ from effc.ir.graph import Array, NestOp, NodeOp, Op, Tensor, View
 from effc.ir.nest import Axis, Dim, Nest, Operand
 from effc.ir.rules import LIMIT
 
+LONGEST = 1 << 24
+"""Steps along a dim of a nest: a program's tables grow with them."""
+
 EXTRA_OPSET = 14
 """The version of the simple operators that a lowering adds (``Add``, ``Mul``)."""
 
@@ -59,6 +62,8 @@ class Builder:
         """``nest``, named after ``origin``, the ONNX node it comes from, and the ``part`` of it, if it has several."""
         if max(nest.macs, *(operand.words for operand in nest.operands.values())) >= LIMIT:
             raise NotANest(f"{nest.macs} multiply-accumulates: too many to count")
+        if (longest := max(dim.bound for dim in nest.dims)) > LONGEST:
+            raise NotANest(f"{longest} steps along one axis: too many to schedule")
         word = identifier(f"{origin}_{part}" if part else origin)
         name = word if word == origin else _free(word, self._op_names)
         self.ops.append(NestOp(replace(nest, name=name), dict(uses), op, origin))

@@ -26,8 +26,7 @@ TRANSFORMS = {"SOFTMAX": "Softmax", "LOGISTIC": "Sigmoid"}
 
 def linear_regressor(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """A product with known weights, and what makes of it probabilities perhaps."""
-    x, shape = node.operand(0)
-    write = Writer(node, fresh)
+    write, x, shape = inputs(node, fresh)
     sums = _sums(node, write, x, shape, int(node.attributes.get("targets", 1)))
     _transformed(node, write, sums, node.proto.output[0])
     return write.nodes
@@ -35,12 +34,9 @@ def linear_regressor(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
 
 def linear_classifier(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """Scores as those of a regressor, and the label of the largest; of one score, a label for each of its signs."""
-    tensor, count = node.input(0), len(node.attributes.get("intercepts", ()))
-    if tensor is None or tensor.shape is None or 0 in tensor.shape:
-        raise NotANest("a shape is only known at run time")
-    write = Writer(node, fresh, dtype="float32")
-    x = tensor.name if tensor.dtype == "float32" else write("Cast", tensor.name, to=onnx.TensorProto.FLOAT)
-    sums = _sums(node, write, x, tensor.shape, count)
+    write, x, shape = inputs(node, fresh)
+    count = len(node.attributes.get("intercepts", ()))
+    sums = _sums(node, write, x, shape, count)
     texts, numbers = node.attributes.get("classlabels_strings", ()), node.attributes.get("classlabels_ints", ())
     labels = np.array([text.decode() for text in texts], object) if texts else np.array(numbers, np.int64)
     if labels.size != max(count, 2):
@@ -64,12 +60,24 @@ def scaler(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """A difference and a product with a number for each column."""
     x, shape = node.operand(0)
     write = Writer(node, fresh)
+    if write.dtype == "float64":
+        raise NotANest("numbers of float64")
     factors = [np.array(node.attributes.get(name, ()), np.float32) for name in ("offset", "scale")]
     if any(values.size not in (1, shape[-1] if shape else 1) for values in factors):
         raise NotANest("numbers for other columns than there are")
     offset, scale = (write.constant(values, "column") for values in factors)
     write("Mul", write("Sub", x, offset), scale, output=node.proto.output[0])
     return write.nodes
+
+
+def inputs(node: Node, fresh: Fresh) -> tuple[Writer, str, tuple[int, ...]]:
+    """A writer, and the rows of inputs, made float32 as onnxruntime does; their shape."""
+    tensor = node.input(0)
+    if tensor is None or tensor.shape is None or 0 in tensor.shape:
+        raise NotANest("a shape is only known at run time, or nothing to multiply")
+    write = Writer(node, fresh, dtype="float32")
+    plain = tensor.dtype == "float32"
+    return write, tensor.name if plain else write("Cast", tensor.name, to=onnx.TensorProto.FLOAT), tensor.shape
 
 
 def _sums(node: Node, write: Writer, x: str, shape: tuple[int, ...], rows: int) -> str:

@@ -15,14 +15,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
-from effc.compiler.frontend.infer import shape_of
+from effc.compiler.frontend.infer import shape_of, sizes_of
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.trips import known_trips
 from effc.compiler.frontend.unroll import ON_DATA
 
-CONTROL = ("If", "Loop", "Scan")
+CONTROL: dict[str, str] = {
+    "If": "products in its branches: both compiled, the host chooses; of a known condition one is left",
+    "Loop": "products in its body: compiled once, the host counts the turns; or unrolled",
+    "Scan": "products in its body, sequences of known shape: compiled once, the host takes the steps; or unrolled",
+}
+"""What becomes of control flow; without products it is the host's."""
 
-REASON = "control flow: the host runs the body"
+REASON = "control flow: the host runs the body, whose products are layers of the target"
 WITHOUT = "control flow without products"
 CHANGES = "control flow: every product depends on a value that changes its type or shape"
 
@@ -111,7 +116,9 @@ def widened(found: Plan, results: Sequence[onnx.TypeProto]) -> Plan:
             continue
         if not a.HasField("tensor_type") or a.tensor_type.elem_type != b.tensor_type.elem_type:
             raise NotANest(CHANGES)
-        given[first + i] = onnx.helper.make_tensor_type_proto(a.tensor_type.elem_type, _common(_sizes(a), _sizes(b)))
+        given[first + i] = onnx.helper.make_tensor_type_proto(
+            a.tensor_type.elem_type, _common(sizes_of(a), sizes_of(b))
+        )
     return replace(found, given=tuple(given))
 
 
@@ -119,14 +126,7 @@ def _same(a: onnx.TypeProto, b: onnx.TypeProto) -> bool:
     kind = a.WhichOneof("value")
     if kind != "tensor_type" or b.WhichOneof("value") != "tensor_type":
         return kind is not None and kind == b.WhichOneof("value")
-    return a.tensor_type.elem_type == b.tensor_type.elem_type and _sizes(a) == _sizes(b)
-
-
-def _sizes(kind: onnx.TypeProto) -> tuple[int | None, ...] | None:
-    """The shape of a tensor, None for a size that is not known."""
-    if not kind.tensor_type.HasField("shape"):
-        return None
-    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.tensor_type.shape.dim)
+    return a.tensor_type.elem_type == b.tensor_type.elem_type and sizes_of(a) == sizes_of(b)
 
 
 def _common(a: tuple[int | None, ...] | None, b: tuple[int | None, ...] | None) -> tuple[int | None, ...] | None:

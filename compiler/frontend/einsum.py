@@ -1,4 +1,6 @@
-"""Einsum of two operands: a nest with a dim per label. Of three and more: one product after the other."""
+"""Einsum of two operands: a nest with a dim per label. Of three and more: one product after the other. Of one: no
+product, but a Transpose and a sum.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import onnx
 from effc.compiler.frontend.builder import Builder, plain, row_major
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.subgraphs import Fresh
+from effc.compiler.frontend.writer import Writer
 from effc.ir.graph import View
 from effc.ir.nest import OUTPUT_NAME, Dim, Nest
 
@@ -56,8 +59,11 @@ def pairs(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """An Einsum of many operands as Einsums of two, from left to right; what is in between keeps what is still needed.
 
     Einsum("ij,jk,kl->il", a, b, c)   ->   t = Einsum("ij,jk->ik", a, b);  Einsum("ik,kl->il", t, c)
+    Einsum("ijk->kj", a)              ->   ReduceSum(Transpose(a))
     """
-    if len(node.inputs) < 3:
+    if len(node.inputs) == 1:
+        return _alone(node, fresh)
+    if len(node.inputs) == 2:
         raise NotANest("two operands")
     shapes = [node.operand(i)[1] for i in range(len(node.inputs))]
     equation = _equation(node, tuple(shapes))
@@ -73,6 +79,25 @@ def pairs(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
         nodes.append(onnx.helper.make_node("Einsum", [left, right], [result], f"{node.name}_{i}", equation=text))
         left, term = result, out
     return nodes
+
+
+def _alone(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
+    """One operand: its axes in the order of the output, then summed over those that this does not have."""
+    x, shape = node.operand(0)
+    ((term,), output) = _equation(node, (shape,))
+    if len(set(term)) < len(term) or len(set(output)) < len(output):
+        raise NotANest("a diagonal")
+    summed = [label for label in term if label not in output]
+    write, order = Writer(node, fresh), [term.index(label) for label in (*output, *summed)]
+    result = node.proto.output[0]
+    if order == list(range(len(term))):
+        moved = x if summed else write("Identity", x, output=result)
+    else:
+        moved = write("Transpose", x, perm=order, output="" if summed else result)
+    if summed:
+        axes = write.integers(*range(len(output), len(term)))
+        write("ReduceSum", moved, axes, keepdims=0, output=result)
+    return write.nodes
 
 
 def _equation(node: Node, shapes: tuple[tuple[int, ...], ...]) -> Equation:

@@ -19,7 +19,7 @@ import onnx.shape_inference
 
 from effc.backends.host import output_types
 from effc.compiler.errors import InputError
-from effc.compiler.frontend import bind, control, fold, infer, qdq, qonnx
+from effc.compiler.frontend import bind, control, fold, infer, qdq, qonnx, rows
 from effc.compiler.frontend.builder import Builder
 from effc.compiler.frontend.control import CONTROL
 from effc.compiler.frontend.lowerings import EXPANSIONS, LOWERINGS, REASONS, load_offered, multiplies
@@ -27,9 +27,11 @@ from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.read import check, guard, read_model, skeleton
 from effc.compiler.frontend.sequences import Sequences
 from effc.compiler.frontend.shell import initializers, plain_domain, with_plain_domain, without_functions
+from effc.compiler.frontend.sizes import Sizes
 from effc.compiler.frontend.subgraphs import captured, defined, spliced, subgraphs
 from effc.compiler.frontend.trial import require_survival
 from effc.compiler.frontend.weights import Model
+from effc.compiler.frontend.writer import OPSET
 from effc.ir.graph import Array, ControlOp, Graph, NestOp, NodeOp, Op
 from effc.ir.rules import LIMIT
 
@@ -91,7 +93,7 @@ class _Frontend:
         self.narrow: dict[str, str] = {}  # types of integers that ONNX has not, by the names of tensors
         self.host_reasons: dict[str, str] = {}  # of nodes that could not be expanded
         self.types: dict[str, onnx.TypeProto] = {}
-        self.sequences = Sequences()
+        self.sequences, self.sizes = Sequences(), Sizes()
         self.declared = {value.name: value.type for value in (*shell.graph.value_info, *graph.output)}
         for name, array in constants.items():
             self._add(name, infer.array_type(array), array)
@@ -149,14 +151,18 @@ class _Frontend:
         inputs = tuple(self.build.tensors[name] if name else None for name in proto.input)
         name = self.build.op_name(proto)
         node = Node(proto, name, self.versions.get(proto.domain, 1), inputs, (), self.build.constants)
-        if (members := self.sequences.read(node, self.build.fresh)) is not None:
-            self.lower(members)
-            return
+        for known in (self.sequences, self.sizes):
+            if (nodes := known.read(node, self.build.fresh)) is not None:
+                self.lower(nodes)
+                return
         self.sequences.note(node)
+        self.sizes.note(node, self.types)
         kinds = self._infer(node, outside)
         as_op = partial(self._op, node, outside)
         values = fold.fold(node, kinds, as_op, self.budget)
-        if values is None and (self._controlled(node, kinds, outside) or self._expanded(node, kinds)):
+        if values is None and (
+            self._controlled(node, kinds, outside) or self._by_rows(node, kinds) or self._expanded(node, kinds)
+        ):
             return
         for i, output in enumerate(proto.output):
             value = None if values is None else values[i]
@@ -178,7 +184,9 @@ class _Frontend:
     def _expanded(self, node: Node, kinds: list[onnx.TypeProto]) -> bool:
         """Lower the simpler nodes that a node stands for, if it does."""
         entry = EXPANSIONS.get(node.key)
-        if entry is None or node.name in self.host or (entry.where == "accel" and not multiplies(node.proto)):
+        if entry is None or node.name in self.host:
+            return False
+        if entry.where == "accel" and not multiplies(node.proto) and not self.sequences.collected(node):
             return False
         try:
             nodes, version = entry.function(node, self.build.fresh)
@@ -186,6 +194,24 @@ class _Frontend:
             if node.key not in LOWERINGS:
                 self.host_reasons.setdefault(node.name, str(why))
             return False
+        self._replace(node, kinds, nodes, version)
+        return True
+
+    def _by_rows(self, node: Node, kinds: list[onnx.TypeProto]) -> bool:
+        """Lower the loop over the rows of a product, if there are as many as the data say."""
+        if node.key not in LOWERINGS or node.name in self.host or len(kinds) != 1:
+            return False
+        try:
+            nodes = rows.by_rows(
+                node, [*(self.types[name] for name in node.proto.input if name), *kinds], self.build.fresh
+            )
+        except NotANest:
+            return False
+        self._replace(node, kinds, nodes, OPSET)
+        return True
+
+    def _replace(self, node: Node, kinds: list[onnx.TypeProto], nodes: list[onnx.NodeProto], version: int) -> None:
+        """Lower nodes of some operator set in the place of one."""
         self.declared |= {
             name: kind for name, kind in zip(node.proto.output, kinds) if name and kind.WhichOneof("value")
         }
@@ -193,17 +219,16 @@ class _Frontend:
         context, self.context = self.context, self._context_at(version)
         self.lower(nodes)
         self.versions, self.context = before, context
-        return True
 
     def _controlled(self, node: Node, kinds: list[onnx.TypeProto], outside: tuple[str, ...]) -> bool:
         """Compile the bodies of an If, a Loop or a Scan that has products in them, if it can be."""
         if node.proto.op_type not in CONTROL or node.proto.domain:
             return False
+        if self.sequences.collected(node) and self._expanded(node, kinds):
+            return True
         if not multiplies(node.proto):
             self.host_reasons[node.name] = control.WITHOUT
             return False
-        if self.sequences.collected(node) and self._expanded(node, kinds):
-            return True
         types = [self.types[name] if name else onnx.TypeProto() for name in node.proto.input]
         try:
             plan = control.plan(node, types)
@@ -271,7 +296,8 @@ class _Frontend:
         """The walk over a body, which reads what is known outside."""
         inner = copy(self)
         inner.build = self.build.inside(defined(graph))
-        inner.types, inner.declared, inner.sequences = dict(self.types), {}, Sequences()
+        inner.types, inner.declared = dict(self.types), {}
+        inner.sequences, inner.sizes = Sequences(), Sizes()
         for value, kind in zip(graph.input, given):
             inner.build.constants.pop(value.name, None)
             inner._add(value.name, kind)

@@ -123,6 +123,13 @@ def shape_of(kind: onnx.TypeProto) -> tuple[int, ...] | None:
     return tuple(dim.dim_value for dim in dims) if known else None
 
 
+def sizes_of(kind: onnx.TypeProto) -> tuple[int | None, ...] | None:
+    """The shape of a tensor, None for a size that is not known; None where not even their number is."""
+    if not kind.tensor_type.HasField("shape"):
+        return None
+    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.tensor_type.shape.dim)
+
+
 def array_type(value: Array) -> onnx.TypeProto:
     """The type of a constant."""
     kind: onnx.TypeProto = onnx.helper.make_tensor_type_proto(element_type(value.dtype), value.shape)

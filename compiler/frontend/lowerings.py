@@ -30,10 +30,13 @@ from effc.compiler.frontend import (
     fourier,
     fused,
     nchwc,
+    rearranged,
     rotary,
+    svm,
     unroll,
 )
 from effc.compiler.frontend.builder import Builder
+from effc.compiler.frontend.control import CONTROL
 from effc.compiler.frontend.conv import conv
 from effc.compiler.frontend.conv_transpose import conv_transpose
 from effc.compiler.frontend.gemm import gemm
@@ -134,7 +137,7 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     **dict.fromkeys((("", "Attention"), ("", "LinearAttention"), ("", "CausalConvWithState")), _BODY),
     **dict.fromkeys((("", op) for op in STEPS), _STEPS),
     ("", "CastLike"): Expansion(_own(bodies.cast), "to float32, as Cast", "vector"),
-    ("", "Einsum"): Expansion(_own(einsum.pairs), "any equation of two operands and more; a nest for each product"),
+    ("", "Einsum"): Expansion(_written(einsum.pairs), "any equation of two operands and more; a nest for each product"),
     **dict.fromkeys(
         ((contrib.DOMAIN, "FusedMatMul"), (contrib.DOMAIN, "TransposeMatMul")),
         Expansion(_written(contrib.fused_matmul), "any"),
@@ -148,20 +151,29 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     ),
     (classical.DOMAIN, "LinearRegressor"): Expansion(_written(classical.linear_regressor), _PROBABILITIES),
     (classical.DOMAIN, "LinearClassifier"): Expansion(_written(classical.linear_classifier), _PROBABILITIES),
+    (classical.DOMAIN, "SVMRegressor"): Expansion(
+        _written(svm.svm_regressor), "any kernel: products with the support vectors, and of these with weights"
+    ),
+    (classical.DOMAIN, "SVMClassifier"): Expansion(
+        _written(svm.svm_classifier), "as SVMRegressor, a sum for each pair of classes; the host decides by these"
+    ),
     (classical.DOMAIN, "Scaler"): Expansion(_written(classical.scaler), "of float32", "vector"),
     (nchwc.DOMAIN, "Conv"): Expansion(_written(nchwc.convolution), "known filters; in blocks of this processor"),
     (nchwc.DOMAIN, "ReorderInput"): Expansion(_written(nchwc.reorder_input), "any", "vector"),
     (nchwc.DOMAIN, "ReorderOutput"): Expansion(_written(nchwc.reorder_output), "any", "vector"),
     (nchwc.DOMAIN, "Upsample"): Expansion(_written(nchwc.upsample), "any", "vector"),
     **{(nchwc.DOMAIN, op): Expansion(_written(nchwc.pool), "any", "vector") for op in nchwc.POOLS},
+    ("", "DepthToSpace"): Expansion(_written(rearranged.depth_to_space), "as Transpose", "vector"),
+    ("", "SpaceToDepth"): Expansion(_written(rearranged.space_to_depth), "as Transpose", "vector"),
+    ("", "Tile"): Expansion(_written(rearranged.tile), "a known number of times: as Expand", "vector"),
     ("", "Compress"): Expansion(_written(bodies.compress), "with a known condition: Gather", "vector"),
     ("", "DeformConv"): Expansion(
         _written(deform.deform_conv), "2-D: its taps are read by GridSample, then multiplied"
     ),
     ("", "DFT"): Expansion(_written(fourier.dft), f"up to {fourier.LONGEST} points: a product"),
     ("", "STFT"): Expansion(_written(fourier.stft), f"up to {fourier.LONGEST} points, a known window: a convolution"),
-    ("", "Loop"): Expansion(_own(unroll.loop), "with products in its body: compiled once, or unrolled"),
-    ("", "Scan"): Expansion(_own(unroll.scan), "sequences of known shape, with products in its body: compiled once"),
+    ("", "Loop"): Expansion(_own(unroll.loop), CONTROL["Loop"]),
+    ("", "Scan"): Expansion(_own(unroll.scan), CONTROL["Scan"]),
 }
 """By domain and operator; an operator that is in both tables is expanded where it can be."""
 
@@ -182,8 +194,7 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(sorted(VIEWS), "shape only: no words move"),
     **dict.fromkeys(("Shape", "Size"), "integers about shapes"),
     **dict.fromkeys(("NonZero", "Unique", "NonMaxSuppression"), "the shape of its result depends on the data"),
-    "If": "control flow; with products in its branches they are compiled, of a known condition only one is left",
-    **dict.fromkeys(("Loop", "Scan", "SequenceMap"), "control flow"),
+    "SequenceMap": "control flow",
 }
 """Why operators of ONNX's own domain are no nests, where there is more to say than that they are none."""
 
@@ -222,6 +233,7 @@ def operator_table() -> list[Row]:
     load_offered()
     forms = {key: (entry.forms, entry.where) for key, entry in EXPANSIONS.items()}
     forms |= {key: (entry.forms, "accel") for key, entry in LOWERINGS.items()}
+    forms |= {("", op): (text, "accel") for op, text in CONTROL.items()}
     nests = [Row(f"{domain}.{op}" if domain else op, *text) for (domain, op), text in forms.items()]
     others = [Row(op, reason, "host") for op, reason in REASONS.items() if ("", op) not in forms]
     return [*sorted(nests), *sorted(others), Row("any other", "as the target's vector unit can", "vector or host")]

@@ -12,8 +12,8 @@ import onnx
 from effc.compiler.errors import InputError
 from effc.ir.graph import Array, Tensor
 
-NEST_TYPES = ("float32", "float16", "bfloat16")
-"""Types of elements that nests have; sums are float32 until they are stored."""
+NEST_TYPES = ("float32", "float16", "bfloat16", "float64")
+"""Types of elements that nests have; sums are float32, or float64 as the elements, until they are stored."""
 
 
 class NotANest(Exception):  # noqa: N818 - it reports no error
@@ -82,7 +82,7 @@ class Node:
         if tensor is None:
             raise self.error("an input or output is missing")
         if tensor.dtype not in NEST_TYPES:
-            raise NotANest(f"{tensor.dtype or 'unknown type'}: nests compute in float32")
+            raise NotANest(f"{tensor.dtype or 'unknown type'}: nests multiply floating point, or integers of 16 bits")
         if tensor.shape is None:
             raise NotANest(f"the shape of '{tensor.name}' is only known at run time")
         if 0 in tensor.shape:

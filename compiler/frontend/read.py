@@ -14,6 +14,7 @@ import onnx.checker
 from effc.backends.host import one_line
 from effc.compiler.errors import InputError
 from effc.compiler.frontend.order import sort_nodes
+from effc.compiler.frontend.subgraphs import subgraphs
 from effc.compiler.frontend.weights import LARGE, TYPES, Files, Model, array, split
 
 MAX_FILE = (2 << 30) - 1
@@ -61,10 +62,26 @@ def check(model: onnx.ModelProto, place: str = "", without: Container[int] = ())
         small = _with_domains(skeleton(model, without))
         sort_nodes(small.graph)
         _require_text(small)
+        _type_results(small.graph)
         for value in (*small.graph.input, *small.graph.output):
             if value.type.HasField("tensor_type"):
                 value.type.tensor_type.shape.SetInParent()  # a shape may be unknown, whatever the checker says
         onnx.checker.check_model(small)
+
+
+def _type_results(graph: onnx.GraphProto) -> None:
+    """Give a type to results and to values of subgraphs that lack one, which the checker demands and nobody else."""
+    for node in graph.node:
+        for inner in subgraphs(node):
+            _type_results(inner)
+            _type(inner.input)
+    _type(graph.output)
+
+
+def _type(values: Iterable[onnx.ValueInfoProto]) -> None:
+    for value in values:
+        if not value.HasField("type"):
+            value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
 
 
 RUNTIMES_OWN = ("SimplifiedLayerNormalization", "LayerNormalization")

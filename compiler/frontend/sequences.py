@@ -52,7 +52,7 @@ class Sequences:
 
     def collected(self, node: Node) -> bool:
         """Whether a loop without others in it adds to known members: unrolled, its results are known, too."""
-        nested = any(list(subgraphs(proto)) for body in subgraphs(node.proto) for proto in body.node)
+        nested = any(proto.op_type in ("Loop", "Scan") for body in subgraphs(node.proto) for proto in body.node)
         return not nested and any(name in self.members for name in node.proto.input)
 
     def read(self, node: Node, fresh: Fresh) -> list[onnx.NodeProto] | None:

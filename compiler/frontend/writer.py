@@ -22,7 +22,7 @@ class Writer:
     def __init__(self, node: Node, fresh: Fresh, place: str = "", dtype: str = "") -> None:
         self.node, self._fresh, self._place = node, fresh, place or node.name
         first = node.inputs[0]
-        self._dtype = dtype or (first.dtype if first is not None else "float32")
+        self.dtype = dtype or (first.dtype if first is not None else "float32")
         self.nodes: list[onnx.NodeProto] = []
 
     def __call__(self, op: str, *inputs: str, hint: str = "", output: str = "", **attributes: Any) -> str:
@@ -44,11 +44,11 @@ class Writer:
 
     def scalar(self, value: float) -> str:
         """A number of the type of the node's first input, or of the one given."""
-        return self.constant(np.array(value).astype(self._dtype), "scalar")
+        return self.constant(np.array(value).astype(self.dtype), "scalar")
 
     def inside(self) -> Writer:
         """A writer of nodes of a subgraph, a step."""
-        return Writer(self.node, self._fresh, f"{self._place}/step", self._dtype)
+        return Writer(self.node, self._fresh, f"{self._place}/step", self.dtype)
 
     def fresh(self, hint: str) -> str:
         return self._fresh(f"{self._place}/{hint}")

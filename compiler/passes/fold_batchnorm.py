@@ -118,10 +118,11 @@ class _Folding:
             return None
         flat = channels.number(dim.name for dim in channels.dims)
         shifted = (bias - normal.mean[flat]) * normal.factor[flat] + normal.shift[flat]
+        dtype = self.constants[op.uses[weights.name].tensor].dtype
         factors = normal.factor[channels.number(axis.dims[0] for axis in weights.axes)]
         uses = dict(op.uses)
         uses[weights.name] = self._scaled(f"{normal.name}.{weights.name}", uses[weights.name], weights.shape, factors)
-        name = self._add(f"{normal.name}.{BIAS_NAME}", shifted.reshape(-1).astype(np.float32))
+        name = self._add(f"{normal.name}.{BIAS_NAME}", shifted.reshape(-1).astype(np.promote_types(dtype, np.float32)))
         uses[BIAS_NAME] = View(name, 0, _row_major(shifted.shape))
         uses[op.nest.output.name] = replace(uses[op.nest.output.name], tensor=normal.output)
         axes = tuple(Axis(((1, dim.name),), 0, dim.bound) for dim in channels.dims)

@@ -11,6 +11,7 @@ from effc.compiler.passes.registry import register_pass
 from effc.ir.graph import Graph, NodeOp, Op, Tensor, View
 from effc.ir.layouts import placed
 from effc.ir.nest import OUTPUT_NAME
+from effc.ir.part_rules import COUNTABLE
 from effc.ir.types import is_data
 
 Views = dict[str, list[tuple[View, Sequence[int]]]]
@@ -95,7 +96,7 @@ def _views(graph: Graph) -> Views:
 def _parts(op: NodeOp, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What a Concat joins, in its places; empty where a tensor has a place already, or is not known well enough."""
     whole, parts = tensors[op.outputs[0]], [tensors[name] for name in op.inputs]
-    if whole.shape is None or not is_data(whole.dtype) or len({*op.inputs}) < len(parts):
+    if whole.shape is None or not is_data(whole.dtype) or len({*op.inputs}) < len(parts) or whole.words > COUNTABLE:
         return {}
     axis = int(attributes(op).get("axis", 1)) % len(whole.shape)
     strides, start, found = row_major(whole.shape), 0, {}

@@ -33,8 +33,8 @@ ZERO_POINTS: dict[tuple[str, str], tuple[int, ...]] = {
     **dict.fromkeys(
         (
             ("", op)
-            for op in "Concat DepthToSpace Expand Flatten Gather Identity MaxPool Reshape Slice SpaceToDepth Split"  # noqa: SIM905
-            " Squeeze Transpose Unsqueeze".split()
+            for op in "Concat Expand Flatten Gather Identity MaxPool Reshape Slice Split Squeeze Transpose"  # noqa: SIM905
+            " Unsqueeze".split()
         ),
         (),
     ),

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from control_models import STEPS, counted_model, graph, growing_model, if_model, scan_model, while_model, with_node
 from onnx import TensorProto
-from onnx_models import assert_close, node, ops, random
+from onnx_models import assert_close, model, node, ops, random
 from small import TINY
 
 import effc
@@ -20,6 +20,8 @@ from effc.backends.accel.binary import decode_program, encode_program
 from effc.backends.accel.isa import ControlLayer
 from effc.backends.accel.limits import Limits
 from effc.backends.host import run_model
+from effc.backends.reference import reference_run
+from effc.compiler.frontend.from_onnx import lower
 from effc.compiler.target import parse_target
 from effc.ir.bodies import every_constant, every_op
 from effc.ir.graph import ControlOp, NestOp
@@ -241,3 +243,48 @@ def test_bodies_run_a_limited_number_of_times() -> None:
     machine = Machine(TARGET, limits=Limits(trips=STEPS - 1))
     with pytest.raises(MachineFault, match=f"bodies ran {STEPS - 1} times"):
         machine.run(program.program, inputs_of(scan_model()), every_constant(program.graph))
+
+
+ROWS: dict[str, tuple[tuple[int, ...], str, dict[str, tuple[int, ...]], dict[str, Any]]] = {
+    "Gemm": ((6,), "w b", {"w": (6, 5), "b": (5,)}, {}),
+    "MatMul": ((6,), "w", {"w": (6, 5)}, {}),
+    "MatMul of three axes": ((3, 6), "w", {"w": (6, 5)}, {}),
+    "Conv": ((3, 5, 5), "w b", {"w": (4, 3, 3, 3), "b": (4,)}, {"pads": [1] * 4}),
+    "ConvTranspose": ((3, 5, 5), "w", {"w": (3, 4, 2, 2)}, {"strides": [2, 2]}),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_as_many_rows_as_the_data_say(name: str) -> None:
+    """A product of them runs in turns on the array; there may be none."""
+    shape, others, shapes, attributes = ROWS[name]
+    nodes = [
+        node("NonZero", "mask", "all"),
+        node("Gather", "all zero", "places"),
+        node("Gather", "x places", "rows"),
+        node(name.split()[0], f"rows {others}", "y", **attributes),
+    ]
+    constants = {"zero": np.array(0), **{key: random(size) for key, size in shapes.items()}}
+    made = model(nodes, {"x": (20, *shape), "mask": (20,)}, constants)
+    lowered = lower(made)
+    assert [scope.runs for op, scope in every_op(lowered) if isinstance(op, NestOp)][:1] == [None]
+    for mask in (np.zeros(20), np.ones(20), np.arange(20) % 3):
+        inputs = {"x": random((20, *shape)), "mask": mask.astype(np.float32)}
+        assert_close(reference_run(lowered, inputs)["y"], run_model(made, inputs)["y"])
+
+
+def test_the_machine_counts_the_turns() -> None:
+    """17 rows of 20 are two turns of 16."""
+    nodes = [
+        node("NonZero", "mask", "all"),
+        node("Gather", "all zero", "places"),
+        node("Gather", "x places", "rows"),
+        node("MatMul", "rows w", "y"),
+    ]
+    made = model(nodes, {"x": (20, 4), "mask": (20,)}, {"zero": np.array(0), "w": random((4, 3))})
+    program = compiled(made)
+    inputs = {"x": random((20, 4)), "mask": (np.arange(20) < 17).astype(np.float32)}
+    result = program.execute(inputs)
+    ((nest, _),) = [(op, scope) for op, scope in every_op(program.graph) if isinstance(op, NestOp)]
+    assert result.counters[nest.name].macs == 2 * 16 * 4 * 3
+    assert program.verify(inputs).ok

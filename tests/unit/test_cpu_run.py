@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_models
 import pytest
 from c_compiler import needs_compiler
 
+import effc
 from effc.backends import host
 from effc.backends.cpu import CpuProgram, run_nest
 from effc.backends.cpu.build import BuildError, build, find_compiler
@@ -132,7 +134,7 @@ def test_bad_inputs(inputs: dict[str, Any], message: str) -> None:
 
 def test_a_nest_in_another_type_is_refused() -> None:
     graph = model()
-    with pytest.raises(InputError, match="Conv 'conv' computes in float64"):
+    with pytest.raises(InputError, match="Conv 'conv' computes in float32 and float64"):
         CpuProgram(replace(graph, tensors={**graph.tensors, "x": Tensor("x", "float64", (1, 2, 5, 5))}))
 
 
@@ -157,7 +159,7 @@ def test_no_view_leaves_its_tensor() -> None:
     with pytest.raises(ValueError, match="has shape"):
         run_nest(nest, plainly(nest), arrays_of(gemm(2, 4, 3)))
     doubles = {name: array.astype(np.float64) for name, array in arrays_of(nest).items()}
-    with pytest.raises(ValueError, match="computes in float32"):
+    with pytest.raises(ValueError, match="its words are float32"):
         run_nest(nest, plainly(nest), doubles)
 
 
@@ -197,3 +199,33 @@ def test_the_compiler_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_pa
         monkeypatch.setenv("CC", wrong)
         with pytest.raises(InputError, match="does not exist"):
             find_compiler()
+
+
+EPILOGUES = {
+    "activations": (["Relu t a", "Tanh a b", "Abs b c", "Sqrt c y"], True),
+    "residual": (["Add t r a", "Neg a b", "Exp b y"], True),
+    "gate": (["Sigmoid t a", "Mul t a b", "Sub b column y"], True),
+    "bounds": (["Clip t low high a", "Clip a . one b", "Clip b low . y"], True),
+    "gelu": (["Div t one a", "Erf a b", "Reciprocal high c", "Mul b c y"], True),
+    "none in C": (["Relu t a", "Softplus a y"], False),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", EPILOGUES)
+def test_epilogues(name: str) -> None:
+    """In C where it has every step, or else on the host: equal to onnxruntime."""
+    steps, in_c = EPILOGUES[name]
+    nodes = [onnx_models.node("Conv", "x w", "t", pads=[1, 1, 1, 1])]
+    for text in steps:
+        op, *names, output = text.split()
+        nodes.append(onnx_models.node(op, " ".join(names), output))
+    constants = {"w": onnx_models.random((3, 2, 3, 3)), "column": onnx_models.random((3, 1, 1)), "one": np.float32(1)}
+    constants |= {"low": np.float32(-0.5), "high": np.float32(2)}
+    made = onnx_models.model(nodes, {"x": (1, 2, 5, 5), "r": (1, 3, 5, 5)}, constants)
+    graph = effc.compile(made, "eyeriss", backend="cpu", time_limit=0.1).graph
+    assert [len(op.epilogue) > 1 for op in graph.nests] == [True]
+    program = CpuProgram(graph)
+    assert program._nests.source.finished == (in_c,)
+    inputs = {"x": onnx_models.random((1, 2, 5, 5), 1), "r": onnx_models.random((1, 3, 5, 5), 2)}
+    onnx_models.assert_close(program.run(inputs)["y"], host.run_model(made, inputs)["y"])

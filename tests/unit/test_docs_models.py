@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from effc.compiler.frontend.control import CONTROL
 from effc.compiler.frontend.lowerings import operator_table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/models.md"
@@ -22,3 +23,8 @@ def test_the_table_of_operators(request: pytest.FixtureRequest) -> None:
         PAGE.write_text(f"{before}{BEGIN}{table}{END}{after}", encoding="utf-8")
         return
     assert found == table
+
+
+def test_control_flow_is_compiled() -> None:
+    """The table says of the nodes whose bodies are compiled that these run on the array."""
+    assert {row.where for row in operator_table() if row.op in CONTROL} == {"accel"}

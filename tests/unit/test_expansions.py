@@ -92,6 +92,32 @@ def test_operators_in_steps(op: str, inputs: str, attributes: dict[str, Any], op
     assert op not in ops(assert_equal_to_onnxruntime(made))
 
 
+@pytest.mark.parametrize("op", ["DepthToSpace", "SpaceToDepth"])
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_blocks_of_an_image(op: str, mode: str) -> None:
+    attributes = {"mode": mode} if op == "DepthToSpace" else {}
+    made = model([node(op, "x", "y", blocksize=2, **attributes)], {"x": (2, 8, 4, 6)})
+    assert ops(assert_equal_to_onnxruntime(made)) == ["Reshape", "Transpose", "Reshape"]
+
+
+@pytest.mark.parametrize("times", [(1, 1, 1), (3, 1, 2), (2, 4, 3)])
+def test_repetitions(times: tuple[int, ...]) -> None:
+    made = model([node("Tile", "x times", "y")], {"x": (2, 1, 3)}, {"times": np.array(times)})
+    assert set(ops(assert_equal_to_onnxruntime(made))) <= {"Reshape", "Expand"}
+
+
+def test_blocks_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="blocks of 2 in 6"):
+        lower(model([node("DepthToSpace", "x", "y", blocksize=2)], {"x": (1, 6, 2, 2)}))
+
+
+def test_too_many_repetitions() -> None:
+    made = model([node("Tile", "x times", "y")], {"x": (2, 3)}, {"times": np.array([1 << 62, 1 << 62])})
+    (op,) = lower(made).ops
+    assert isinstance(op, NodeOp)
+    assert op.reason == "too many words to count"
+
+
 def test_the_products_of_an_lstm() -> None:
     """One for the inputs of all steps, one in the body of a loop."""
     weights = {"w": random((1, 12, 5)), "r": random((1, 12, 3))}
@@ -132,7 +158,11 @@ EINSUMS: dict[str, tuple[list[tuple[int, ...]], list[str]]] = {
     "ijk,j->i": ([(2, 3, 4), (3,)], ["EINSUM"]),
     "ij,jk,kl->il": ([(2, 3), (3, 4), (4, 5)], ["EINSUM", "EINSUM"]),
     "ij,ij,j->i": ([(2, 3), (2, 3), (3,)], ["EINSUM", "EINSUM"]),
-    "ij->ji": ([(2, 3)], ["Einsum"]),
+    "ij->ji": ([(2, 3)], ["Transpose"]),
+    "...ij->j...": ([(2, 3, 4)], ["Transpose", "ReduceSum"]),
+    "ij->": ([(2, 3)], ["ReduceSum"]),
+    "->": ([()], ["Identity"]),
+    "ii->i": ([(3, 3)], ["Einsum"]),
 }
 
 

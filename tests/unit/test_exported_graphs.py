@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import effc
 from effc.compiler.comparison import compare
 from effc.compiler.frontend.from_onnx import lower
 from effc.compiler.original import Original
-from effc.compiler.verify import coarseness
+from effc.compiler.verify import OUTPUT_LIMIT, coarseness
 
 TARGET = "eyeriss_like"
 
@@ -130,6 +131,46 @@ def test_linear_regressors(transform: str) -> None:
     program = effc.compile(with_domain([proto], "y"), TARGET)
     assert [op.op for op in program.graph.nests] == ["Gemm"]
     assert program.verify().ok
+
+
+KERNELS = ["LINEAR", "POLY", "SIGMOID", "RBF"]
+
+
+def support_vectors(kernel: str, gamma: float = 0.1) -> dict[str, Any]:
+    """Nine support vectors, and the numbers of a kernel."""
+    vectors = (3 + random(9, 6)).ravel().tolist()
+    return {"kernel_type": kernel, "kernel_params": [gamma, 0.5, 3.0], "support_vectors": vectors}
+
+
+@pytest.mark.parametrize(("kernel", "gamma"), [*((kernel, 0.1) for kernel in KERNELS), ("RBF", 50.0)])
+@pytest.mark.parametrize("one_class", [0, 1])
+def test_support_vector_regressors(kernel: str, gamma: float, one_class: int) -> None:
+    given = support_vectors(kernel, gamma) | {"n_supports": 9, "coefficients": random(9).tolist(), "rho": [0.25]}
+    proto = node("SVMRegressor", "x", "y", domain="ai.onnx.ml", one_class=one_class, **given)
+    program = effc.compile(with_domain([proto], "y"), TARGET)
+    assert [op.op for op in program.graph.nests] == ["Einsum" if gamma > 1 else "Gemm", "Gemm"]
+    near = np.float32(given["support_vectors"]).reshape(9, 6)[:4] + 0.1 * random(4, 6)
+    assert program.verify({"x": near}).ok
+
+
+FORMS = product((False, True), ([4, 5], [2, 3, 4]), (False, True))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "probabilities", "per_class", "positive"),
+    [*(("LINEAR", *form) for form in FORMS), *((kernel, True, [2, 3, 4], False) for kernel in KERNELS[1:])],
+)
+def test_support_vector_classifiers(kernel: str, probabilities: bool, per_class: list[int], positive: bool) -> None:
+    classes = len(per_class)
+    pairs, weights = classes * (classes - 1) // 2, random((classes - 1), 9)
+    given = support_vectors(kernel) | {"coefficients": (abs(weights) if positive else weights).ravel().tolist()}
+    given |= {"rho": random(pairs).tolist(), "vectors_per_class": per_class, "classlabels_ints": list(range(classes))}
+    if probabilities:
+        given |= {"prob_a": [-1.0] * pairs, "prob_b": [0.1] * pairs}
+    proto = node("SVMClassifier", "x", "l p", domain="ai.onnx.ml", **given)
+    program = effc.compile(with_domain([proto], "l p", TensorProto.INT64), TARGET)
+    assert [op.op for op in program.graph.nests] == ["Gemm", "Gemm"]
+    assert program.verify({"x": 3 + random(4, 6)}).ok
 
 
 def with_domain(nodes: list[onnx.NodeProto], outputs: str, first: int = TensorProto.FLOAT) -> onnx.ModelProto:
@@ -262,3 +303,14 @@ def test_either_of_two_ways_of_onnxruntime_is_right(monkeypatch: pytest.MonkeyPa
 def test_probabilities_by_class(found: Any, ok: bool) -> None:
     """What classifiers of scikit-learn put out: maps to numbers, as exact as other numbers are."""
     assert compare("p", "output", "output", found, [{0: 0.25, 1: 0.75}], 1e-4).ok == ok
+
+
+def test_quantisers_round_sums_of_floating_point() -> None:
+    """Where sums differ in the last place, a quantiser behind them may give the next integer; behind an input, not."""
+    nodes = [node("MatMul", "x w", "t")]
+    for name, read in (("a", "t"), ("b", "x")):
+        nodes += [node("QuantizeLinear", f"{read} s", f"{name}q"), node("DequantizeLinear", f"{name}q s", name)]
+    made = model(nodes, {"x": (2, 8)}, {"w": random(8, 4), "s": np.float32(0.02)}, "a b")
+    found = coarseness(lower(made))
+    assert found["b"] == found["t"] == 1
+    assert found["a"] == pytest.approx(1 + 2 / 255 / OUTPUT_LIMIT)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
+from c_compiler import needs_compiler
 from onnx import TensorProto, helper
 from onnx_models import model, node
 from small import TINY
@@ -46,3 +47,25 @@ def test_tensors_of_64_bits_keep_them() -> None:
     found = effc.compile(made, TARGET, time_limit=0.3).run({"x": x})["y"]
     assert np.array_equal(found, run_model(made, {"x": x})["y"])
     assert not np.array_equal(found, x * x)
+
+
+@pytest.mark.parametrize("backend", ["accel", pytest.param("cpu", marks=needs_compiler)])
+def test_sums_of_64_bits(backend: Literal["accel", "cpu"]) -> None:
+    """A product, its batch normalisation and another product: none of it goes through words of fewer bits."""
+    rng = np.random.default_rng(7)
+    x, w, v = (rng.standard_normal(shape) for shape in ((4, 6), (6, 3), (3, 5)))
+    row = {name: rng.uniform(1, 2, 3) for name in ("b", "scale", "shift", "mean", "variance")}
+    nodes = [
+        node("Gemm", "x w b", "c"),
+        node("BatchNormalization", "c scale shift mean variance", "n"),
+        node("MatMul", "n v", "y"),
+    ]
+    constants: dict[str, Any] = {"w": w, "v": v, **row}
+    made = model(nodes, {"x": x.shape}, constants, element=TensorProto.DOUBLE)
+    program = effc.compile(made, TARGET, backend=backend, time_limit=0.3)
+    assert [op.op for op in program.graph.ops] == ["Gemm", "MatMul"]
+    (found,), (expected,) = program.run({"x": x}).values(), run_model(made, {"x": x}).values()
+    assert found.dtype == np.float64
+    assert np.abs(found - expected).max() < 1e-12 * np.abs(expected).max()
+    if backend == "accel":
+        assert program.verify({"x": x}).ok

@@ -46,10 +46,6 @@ ON_HOST: dict[str, str] = {
         ),
         "a product whose shape depends on the data",
     ),
-    **dict.fromkeys(
-        ("test_einsum_batch_matmul", "test_einsum_inner_prod", "test_flexattention_double_expanded_ver26"),
-        "float64: nests compute in float32",
-    ),
 }
 """Tests that are passed, but not by the machine alone: multiply-accumulate work of theirs runs on the host."""
 
