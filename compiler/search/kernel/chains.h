@@ -180,18 +180,12 @@ static double excess_of(const S *s, const Setting *t, const Chains *c, const int
     return sum;
 }
 
-static double now(void) {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int overdue(const S *s) { return s->deadline > 0 && now() > s->deadline; }
 
 /* Whether to stop: out of budget or time, or interrupted. */
 static int stop(S *s) {
     if (!s->stopped && overdue(s)) s->stopped = 1;
-    if (s->stopped != 2 && PyErr_CheckSignals()) s->stopped = 2;
+    if (s->stopped != 2 && interrupted()) s->stopped = 2;
     return s->stopped;
 }
 

@@ -168,23 +168,17 @@ static double energy_of(const Setting *t, const double *z) {
 /* Asks what the schedule just found costs, which is no less than its energy and cycles here tell. The answer is the
  * largest bound that is still worth looking at.
  */
-static PyObject *loops_found(S *s);
 static double settled_cycles(const S *s, const Setting *t, const int *order, const double *z, const Times *times);
-static PyObject *marks_found(S *s, int *setting);
 
 static double judged(S *s, const Setting *t, const int *order, const double *z) {
     Times x;
-    int setting;
+    Answer answer;
     take_times(s, t, order, z, &x);
-    PyObject *marks = marks_found(s, &setting), *answer;
-    double most = -1, energy = energy_of(t, z), cycles = s->timed ? cycles_of(s, t, order, z, &x) : 0;
+    double energy = energy_of(t, z), cycles = s->timed ? cycles_of(s, t, order, z, &x) : 0;
     if (s->each) cycles = larger(cycles, settled_cycles(s, t, order, z, &x));
     if (s->timed == FRONT) add_point(s, (Point){energy + t->price * cycles, cycles});
-    answer = PyObject_CallFunction(s->judge, "iNNdd", setting, marks, loops_found(s), energy, cycles);
-    if (answer) most = PyFloat_AsDouble(answer);
-    Py_XDECREF(answer);
-    if (PyErr_Occurred()) s->stopped = 2;
-    return most;
+    write_answer(s, &answer);
+    return ask(s, &answer, energy, cycles);
 }
 
 static double timed_cost(const S *s, const Setting *t, const int *order, const double *z) {

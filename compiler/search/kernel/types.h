@@ -1,13 +1,10 @@
 /* The problem, and what the search keeps of it. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
 #include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Of numbers, none of which is NaN: unlike fmax and fmin no calls. */
 static inline double larger(double x, double y) { return x > y ? x : y; }
@@ -176,7 +173,7 @@ typedef struct {
     int64_t *data;
     struct Program *program;
     double worth;    /* the least answer of the judge */
-    PyObject *judge; /* asked what each schedule found costs, if bounds are all that is known here; see judged() */
+    void *judge;     /* asked what each schedule found costs, if bounds are all that is known here; see host.h */
     /* result */
     double best;
     Exact bestproduct; /* where energy x cycles is known */

@@ -53,9 +53,9 @@ static void judge_found(S *s) {
 #endif
 
 /* The same within a part of the budget that is left; whether it came to an end. */
-static int try_rounds(S *s, double most, PyObject *judge, double part) {
+static int try_rounds(S *s, double most, void *judge, double part) {
     int64_t budget = s->budget;
-    PyObject *asked = s->judge;
+    void *asked = s->judge;
     s->judge = judge;
     s->budget = s->work + (int64_t)larger(1, part * (budget - s->work));
     search_in_rounds(s, most);
