@@ -64,7 +64,8 @@ def run_node(
     """
     feeds = {f"{_PREFIX}i{i}": value for i, value in enumerate(inputs) if value is not None}
     feeds = {name: _plain(value) for name, value in (feeds | dict(captures or {})).items()}
-    known = {name: feeds.pop(name) for name in op.captures if _shapes_inner_tensors(feeds[name])}
+    fixed = [name for name in feeds if _is_asked_for(feeds[name], name in op.captures)]
+    known = {name: feeds.pop(name) for name in fixed}
     with _lock:
         session = _cached_session(op, feeds, known)
     results = iter(session.run(feeds))
@@ -134,13 +135,19 @@ def _plain(value: Value) -> Value:
     return np.asarray(value) if isinstance(value, np.generic) else value
 
 
+_F32 = np.dtype(np.float32)
+
 _TAKE_OPTIONALS = ("OptionalHasElement", "OptionalGetElement")
 """In their first version they take nothing else."""
 
 
-def _shapes_inner_tensors(value: Value) -> bool:
-    """Whether a subgraph may need a value to know its shapes, which some operators ask for before they run."""
-    return isinstance(value, np.ndarray) and value.dtype == np.int64 and value.size <= 64
+def _is_asked_for(value: Value, captured: bool) -> bool:
+    """Whether an operator may ask for a value before it runs: a subgraph to know its shapes, or a Resize whether its
+    scales are empty, as old exporters leave them out.
+    """
+    if not isinstance(value, np.ndarray):
+        return False
+    return (captured and value.dtype == np.int64 and value.size <= 64) or (value.shape == (0,) and value.dtype == _F32)
 
 
 def _cached_session(op: NodeOp, feeds: Mapping[str, Value], known: Mapping[str, Array]) -> _Session:
@@ -260,7 +267,8 @@ def _one_node_model(
     node = onnx.NodeProto.FromString(op.node)
     node.op_type, node.domain = op.op, op.domain
     del node.input[:], node.output[:]
-    node.input.extend(f"{_PREFIX}i{i}" if f"{_PREFIX}i{i}" in types else "" for i in range(len(op.inputs)))
+    given = {*types, *known}
+    node.input.extend(f"{_PREFIX}i{i}" if f"{_PREFIX}i{i}" in given else "" for i in range(len(op.inputs)))
     outputs = [f"{_PREFIX}o{i}" for i in range(len(op.outputs))]
     every = _has_variadic_outputs(op)  # some kernels would fall over one that has no name
     node.output.extend(new if every or old else "" for new, old in zip(outputs, op.outputs))

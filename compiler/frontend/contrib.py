@@ -12,14 +12,12 @@ from typing import Any
 
 import onnx
 
+from effc.compiler.frontend import activated
 from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.subgraphs import Fresh
 from effc.compiler.frontend.writer import Writer
 
 DOMAIN = "com.microsoft"
-
-PLAIN = ("Relu", "Sigmoid", "Tanh")
-"""Activations without parameters."""
 
 
 def fused_matmul(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
@@ -45,12 +43,12 @@ def fused_matmul(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
 def fused_conv(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """A convolution, a sum perhaps, and an activation."""
     kept = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
-    return _activated(node, fresh, "Conv", kept)
+    return _activated(node, fresh, "Conv", kept, activated.numbers(node))
 
 
 def fused_gemm(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """A Gemm and an activation."""
-    return _activated(node, fresh, "Gemm", ("alpha", "beta", "transA", "transB"))
+    return _activated(node, fresh, "Gemm", ("alpha", "beta", "transA", "transB"), activated.named(node))
 
 
 def qlinear_conv(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
@@ -70,10 +68,9 @@ def qlinear_conv(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     return write.nodes
 
 
-def _activated(node: Node, fresh: Fresh, op: str, kept: tuple[str, ...]) -> list[onnx.NodeProto]:
-    activation = node.attributes.get("activation", b"").decode(errors="replace")
-    if activation not in ("", *PLAIN):
-        raise NotANest(f"the activation {activation}")
+def _activated(
+    node: Node, fresh: Fresh, op: str, kept: tuple[str, ...], parameters: list[float | None]
+) -> list[onnx.NodeProto]:
     node.operand(0)
     write = Writer(node, fresh)
     attributes: dict[str, Any] = {name: value for name, value in node.attributes.items() if name in kept}
@@ -81,5 +78,5 @@ def _activated(node: Node, fresh: Fresh, op: str, kept: tuple[str, ...]) -> list
     total = write(op, *names[:3], hint="product", **attributes)
     if names[3:] and names[3]:
         total = write("Add", total, names[3])
-    write(activation or "Identity", total, output=node.proto.output[0])
+    activated.activate(write, activated.activation(node), parameters, total)
     return write.nodes

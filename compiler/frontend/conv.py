@@ -75,7 +75,7 @@ Tensor = tuple[str, tuple[int, ...]]
 def convolution(node: Node, x: Tensor, w: Tensor, y: Tensor, bias: str | None) -> tuple[Nest, dict[str, View]]:
     """The nest of a node that has the attributes of a Conv, and its views of an image, filters, outputs and a bias."""
     (_, image), (_, filters), (_, result) = x, w, y
-    if len(image) - 2 not in OUTER:
+    if len(image) < 3:
         raise NotANest(f"{len(image) - 2}-D convolution")
     channels = _channels(node, image, filters)
     windows = _windows(node, image[2:], filters[2:])
@@ -83,15 +83,30 @@ def convolution(node: Node, x: Tensor, w: Tensor, y: Tensor, bias: str | None) -
         raise NotANest("its output is not as large as its attributes say")
     if not all(window.sees_words for window in windows):
         raise NotANest("every word it reads is padding")
-    nest = nest_of(image[0], channels, windows, bias is not None)
+    axes = _sliding(windows)
+    nest = nest_of(image[0], channels, [windows[axis] for axis in axes], bias is not None)
+
+    def strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+        steps = row_major(shape)
+        return (*steps[:2], *(steps[2 + axis] for axis in axes))
+
     uses = {
-        "I": View(x[0], 0, grouped(row_major(image), 1, channels.inputs, channels.groups)),
-        "W": View(w[0], 0, grouped(row_major(filters), 0, channels.filters, channels.groups)),
-        OUTPUT_NAME: View(y[0], 0, grouped(row_major(result), 1, channels.filters, channels.groups)),
+        "I": View(x[0], 0, grouped(strides(image), 1, channels.inputs, channels.groups)),
+        "W": View(w[0], 0, grouped(strides(filters), 0, channels.filters, channels.groups)),
+        OUTPUT_NAME: View(y[0], 0, grouped(strides(result), 1, channels.filters, channels.groups)),
     }
     if bias is not None:
         uses[BIAS_NAME] = View(bias, 0, grouped((1,), 0, channels.filters, channels.groups))
     return nest, uses
+
+
+def _sliding(windows: Sequence[Window]) -> list[int]:
+    """The spatial axes that a nest has dims of: of more than three, not those of one word, where nothing slides."""
+    axes = [axis for axis, window in enumerate(windows) if window.outputs > 1 or window.taps > 1 or window.before]
+    axes = list(range(len(windows))) if len(windows) in OUTER else axes or [0]
+    if len(axes) not in OUTER:
+        raise NotANest(f"{len(axes)}-D convolution")
+    return axes
 
 
 def filter_strides(node: Node, filters: tuple[int, ...]) -> tuple[int, ...]:

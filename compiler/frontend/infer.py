@@ -83,12 +83,20 @@ def _model(
 
 
 def _completed(proto: onnx.NodeProto) -> onnx.NodeProto:
-    """The node with the defaults that ONNX's shape inference does not know of: an STFT is onesided."""
-    if proto.domain or proto.op_type != "STFT" or any(attribute.name == "onesided" for attribute in proto.attribute):
+    """The node as onnxruntime reads it, where ONNX's shape inference does not: an STFT is onesided unless it says so,
+    and pads count for nothing beside an ``auto_pad``.
+    """
+    attributes = {attribute.name: attribute for attribute in proto.attribute}
+    onesided = proto.op_type == "STFT" and "onesided" not in attributes
+    padded = "pads" in attributes and "auto_pad" in attributes and attributes["auto_pad"].s != b"NOTSET"
+    if proto.domain or not (onesided or padded):
         return proto
     copy = onnx.NodeProto()
     copy.CopyFrom(proto)
-    copy.attribute.append(onnx.helper.make_attribute("onesided", 1))
+    if onesided:
+        copy.attribute.append(onnx.helper.make_attribute("onesided", 1))
+    else:
+        copy.attribute.remove(attributes["pads"])
     return copy
 
 

@@ -21,6 +21,7 @@ import onnx
 
 from effc.compiler.errors import InputError
 from effc.compiler.frontend import (
+    activated,
     attention,
     bodies,
     classical,
@@ -143,8 +144,8 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
         Expansion(_written(contrib.fused_matmul), "any"),
     ),
     (contrib.DOMAIN, "QLinearConv"): Expansion(_written(contrib.qlinear_conv), "as QLinearConv; channels last, too"),
-    (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), "with Relu, Sigmoid, Tanh or none"),
-    (contrib.DOMAIN, "FusedGemm"): Expansion(_written(contrib.fused_gemm), "with Relu, Sigmoid, Tanh or none"),
+    (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), activated.FORMS),
+    (contrib.DOMAIN, "FusedGemm"): Expansion(_written(contrib.fused_gemm), activated.FORMS),
     **{(contrib.DOMAIN, op): entry for op, entry in _TRANSFORMERS.items()},
     ("", "SimplifiedLayerNormalization"): Expansion(
         _written(fused.simplified_layer_norm), "over the last axis", "vector"
@@ -166,6 +167,7 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     ("", "DepthToSpace"): Expansion(_written(rearranged.depth_to_space), "as Transpose", "vector"),
     ("", "SpaceToDepth"): Expansion(_written(rearranged.space_to_depth), "as Transpose", "vector"),
     ("", "Tile"): Expansion(_written(rearranged.tile), "a known number of times: as Expand", "vector"),
+    ("", "Upsample"): Expansion(_written(rearranged.upsample), "as Resize", "vector"),
     ("", "Compress"): Expansion(_written(bodies.compress), "with a known condition: Gather", "vector"),
     ("", "DeformConv"): Expansion(
         _written(deform.deform_conv), "2-D: its taps are read by GridSample, then multiplied"
@@ -173,7 +175,7 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     ("", "DFT"): Expansion(_written(fourier.dft), f"up to {fourier.LONGEST} points: a product"),
     ("", "STFT"): Expansion(_written(fourier.stft), f"up to {fourier.LONGEST} points, a known window: a convolution"),
     ("", "Loop"): Expansion(_own(unroll.loop), CONTROL["Loop"]),
-    ("", "Scan"): Expansion(_own(unroll.scan), CONTROL["Scan"]),
+    ("", "Scan"): Expansion(unroll.scan, CONTROL["Scan"]),
 }
 """By domain and operator; an operator that is in both tables is expanded where it can be."""
 

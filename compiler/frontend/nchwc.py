@@ -21,19 +21,13 @@ from onnx import helper
 
 from effc.backends.host import run_model
 from effc.compiler.errors import InputError
-from effc.compiler.frontend.node import Node
+from effc.compiler.frontend import activated
+from effc.compiler.frontend.node import Node, NotANest
 from effc.compiler.frontend.subgraphs import Fresh
 from effc.compiler.frontend.writer import Writer
 from effc.ir.graph import Array
 
 DOMAIN = "com.microsoft.nchwc"
-
-PARAMETERS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "HardSwish"), ()),
-    "LeakyRelu": ("alpha",),
-    "HardSigmoid": ("alpha", "beta"),
-}
-"""Activations, and the attributes that their parameters are."""
 
 POOLS = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
 
@@ -132,15 +126,7 @@ def _unblocked(node: Node, words: Array, groups: int) -> Array:
 
 
 def _activated(node: Node, write: Writer, total: str) -> None:
-    kind = node.attributes.get("activation", b"").decode(errors="replace")
-    numbers = [float(number) for number in node.attributes.get("activation_params", ())]
-    output = node.proto.output[0]
-    if kind == "Clip" and len(numbers) == 2:
-        write("Clip", total, *(write.scalar(number) for number in numbers), output=output)
-    elif not kind:
-        write("Identity", total, output=output)
-    elif kind in PARAMETERS and len(PARAMETERS[kind]) <= len(numbers):
-        parameters: dict[str, Any] = dict(zip(PARAMETERS[kind], numbers))
-        write(kind, total, output=output, **parameters)
-    else:
-        raise _refused(node, f"it has the activation {kind}")
+    try:
+        activated.activate(write, activated.activation(node), activated.numbers(node), total)
+    except NotANest as why:
+        raise _refused(node, f"it has {why}") from None

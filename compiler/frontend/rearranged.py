@@ -3,12 +3,14 @@
 op DepthToSpace (x) -> (y)   y = Reshape(Transpose(Reshape(x)))
 op SpaceToDepth (x) -> (y)   y = Reshape(Transpose(Reshape(x)))
 op Tile (x, times) -> (y)    y = Reshape(Expand(Reshape(x)))
+op Upsample (x, scales) -> (y)   y = Resize(x, scales)
 """
 
 from __future__ import annotations
 
 from math import prod
 
+import numpy as np
 import onnx
 
 from effc.compiler.frontend.node import Node, NotANest
@@ -57,6 +59,24 @@ def tile(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
         return write.nodes
     repeated = write("Expand", write("Reshape", x, write.integers(*before)), write.integers(*after))
     write("Reshape", repeated, write.integers(*(n * m for n, m in zip(shape, counts))), output=output)
+    return write.nodes
+
+
+def upsample(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
+    """The Resize that it was before it had that name: the word to the left of a place, or between its neighbours."""
+    write, mode = Writer(node, fresh, dtype="float32"), node.attributes.get("mode", b"nearest")
+    scales = [node.attributes["scales"]] if "scales" in node.attributes else list[list[float]]()
+    names = [write.constant(np.array(values, np.float32)) for values in scales] or [*node.proto.input[1:]]
+    write(
+        "Resize",
+        node.proto.input[0],
+        "",
+        *names,
+        output=node.proto.output[0],
+        coordinate_transformation_mode="asymmetric",
+        mode=mode,
+        nearest_mode="floor",
+    )
     return write.nodes
 
 

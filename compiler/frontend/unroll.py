@@ -18,6 +18,9 @@ from effc.compiler.frontend.writer import Writer
 MAX_NODES = 20_000
 """Of all turns together."""
 
+WITHOUT_BATCH = 9
+"""The operator set since which the sequences of a Scan are no batch."""
+
 ON_DATA = "control flow that depends on the data"
 
 
@@ -39,11 +42,44 @@ def loop(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     return write.nodes
 
 
-def scan(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
-    """A ``Scan`` over sequences of known length, since operator set 9."""
+def scan(node: Node, fresh: Fresh) -> tuple[list[onnx.NodeProto], int]:
+    """A ``Scan`` over sequences of known length, and the operator set that its nodes are written in."""
+    if node.version < WITHOUT_BATCH:
+        return _batches(node, fresh), WITHOUT_BATCH
+    return _steps(node, fresh), node.version
+
+
+def _batches(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
+    """The ``Scan`` of operator set 8 over the sequences of a batch: one over the batch of one over the sequences."""
+    body = next(attribute.g for attribute in node.proto.attribute if attribute.name == "body")
+    if node.input(0) is not None:
+        raise NotANest("sequences whose lengths are only known at run time")
+    if any(proto.op_type in ("Upsample", "Scan", "BatchNormalization") for proto in body.node):
+        raise NotANest("control flow whose body later operator sets read in another way")
+    write = Writer(node, fresh, dtype="float32")
+    names = {name: write.fresh(name) for name in (*node.proto.input[1:], *node.proto.output) if name}
+    inner = onnx.helper.make_node(
+        "Scan",
+        [names[name] for name in node.proto.input[1:]],
+        [names.get(name, "") for name in node.proto.output],
+        write.fresh("sequence_node"),
+        body=body,
+        num_scan_inputs=int(node.attributes.get("num_scan_inputs", 0)),
+    )
+    if backwards := node.attributes.get("directions"):
+        inner.attribute.append(onnx.helper.make_attribute("scan_input_directions", backwards))
+    given, made = ([onnx.ValueInfoProto(name=name) for name in side if name] for side in (inner.input, inner.output))
+    outside = onnx.helper.make_graph([inner], "batch", given, made)
+    outputs = [name for name in node.proto.output if name]
+    write.many("Scan", *node.proto.input[1:], outputs=outputs, body=outside, num_scan_inputs=len(given))
+    return write.nodes
+
+
+def _steps(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
+    """A ``Scan`` since operator set 9."""
     body = next(attribute.g for attribute in node.proto.attribute if attribute.name == "body")
     scans = int(node.attributes.get("num_scan_inputs", 0))
-    if node.version < 9 or not 0 < scans <= len(node.inputs):
+    if not 0 < scans <= len(node.inputs):
         raise NotANest("control flow")
     sequences, states = node.inputs[-scans:], list(node.proto.input[:-scans])
     results = len(body.output) - len(states)

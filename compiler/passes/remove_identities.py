@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from effc.compiler.passes.base import Pass
 from effc.compiler.passes.dead_ops import reads, without_unused_tensors
-from effc.compiler.passes.layout import LAYOUT_OPS, layouts
+from effc.compiler.passes.layout import LAYOUT_OPS, attributes, layouts
 from effc.compiler.passes.node_ops import between
 from effc.compiler.passes.registry import register_pass
 from effc.ir.graph import Array, Graph, NestOp, NodeOp, Op, View
@@ -19,7 +21,7 @@ class RemoveIdentities(Pass):
     """Remove operators that give back what they get, whatever that is.
 
     Identity, Dropout but in training, Cast to the same type, Reshape to the same shape, the addition of zeros, the
-    product with ones, Where with a known condition that always picks the same side.
+    product with ones, Pad without any words, Where with a known condition that always picks the same side.
 
     op Relu "relu1" (x) -> (t)
     op Dropout "drop1" (t) -> (u)
@@ -75,7 +77,7 @@ def _source(op: NodeOp, graph: Graph, read: set[str]) -> str:
         return ""
     if op.op == "Identity" or (op.op == "Dropout" and _does_not_train(op, graph)):
         return op.inputs[0]
-    if op.op in _NEUTRAL or op.op in ("Where", "Cast") or op.op in LAYOUT_OPS:
+    if op.op in _NEUTRAL or op.op in ("Where", "Cast", "Pad") or op.op in LAYOUT_OPS:
         return next((name for name in op.inputs if name and _is_copy(op, name, graph)), "")
     return ""
 
@@ -105,8 +107,16 @@ def _is_copy(op: NodeOp, name: str, graph: Graph) -> bool:
         return condition is not None and _is_all(condition, 1 if op.inputs.index(name) == 1 else 0)
     if op.op == "Cast":
         return True
+    if op.op == "Pad":
+        return op.inputs[0] == name and _pads_nothing(op, graph)
     layout = layouts(op, graph).get(op.outputs[0])
     return op.inputs[0] == name and layout is not None and layout.is_plain
+
+
+def _pads_nothing(op: NodeOp, graph: Graph) -> bool:
+    """Whether a Pad is known to add no word and to take none away."""
+    known = graph.constants.get(op.inputs[1]) if op.version >= 11 else np.array(attributes(op).get("pads", 1))
+    return known is not None and not known.any()
 
 
 def _is_all(value: Array, number: int) -> bool:

@@ -348,6 +348,9 @@ def contrib_model(op: str, shapes: dict[str, tuple[int, ...]], **attributes: Any
     return made
 
 
+CONV = {"x": (1, 2, 5, 5), "w": (3, 2, 3, 3)}
+
+
 @pytest.mark.parametrize(
     ("op", "shapes", "attributes", "expected"),
     [
@@ -357,6 +360,10 @@ def contrib_model(op: str, shapes: dict[str, tuple[int, ...]], **attributes: Any
         ("FusedMatMul", {"x": (5, 4, 3), "w": (4, 5, 6)}, {"transBatchA": 1, "transA": 1}, "MATMUL"),
         ("FusedGemm", {"x": (3, 4), "w": (5, 4), "b": (5,)}, {"transB": 1, "activation": "Relu"}, "GEMM"),
         ("FusedConv", {"x": (1, 2, 5, 5), "w": (3, 2, 3, 3), "b": (3,)}, {"activation": "Relu"}, "CONV"),
+        ("FusedConv", CONV, {"activation": "LeakyRelu", "activation_params": [0.2]}, "CONV"),
+        ("FusedConv", CONV, {"activation": "Clip", "activation_params": [-0.1, 0.2]}, "CONV"),
+        ("FusedConv", CONV, {"activation": "HardSigmoid", "activation_params": [0.3, 0.4]}, "CONV"),
+        ("FusedGemm", {"x": (3, 4), "w": (4, 5), "b": (5,)}, {"activation": "Elu", "activation_alpha": 0.5}, "GEMM"),
         ("FusedConv", {"x": (1, 2, 3, 3), "w": (3, 2, 3, 3), "b": (3,), "z": (1, 3, 1, 1)}, {}, "CONV"),
     ],
 )

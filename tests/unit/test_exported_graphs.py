@@ -314,3 +314,49 @@ def test_quantisers_round_sums_of_floating_point() -> None:
     found = coarseness(lower(made))
     assert found["b"] == found["t"] == 1
     assert found["a"] == pytest.approx(1 + 2 / 255 / OUTPUT_LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("opset", "attributes", "names"),
+    [
+        (7, {"scales": [1.0, 1.0, 2.0, 2.0]}, "t"),
+        (9, {"mode": "linear"}, "t s"),
+        (13, {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": "floor"}, "t none none sizes"),
+    ],
+)
+def test_images_enlarged_as_old_exporters_write_it(opset: int, attributes: dict[str, Any], names: str) -> None:
+    """Upsample, or a Resize whose scales are left out as a tensor without words; behind it a pool with two paddings."""
+    pool = {"auto_pad": "SAME_UPPER", "pads": [0, 0, 0, 0], "kernel_shape": [2, 2]}
+    nodes = [
+        node("Conv", "x w", "c", auto_pad="SAME_UPPER"),
+        node("MaxPool", "c", "t", **pool),
+        node("Upsample" if opset < 10 else "Resize", names, "y", **attributes),
+    ]
+    scales = {"s": np.float32([1, 1, 2, 3])} if opset == 9 else {}
+    sizes = {"none": np.float32([]), "sizes": np.array([1, 3, 14, 14])} if opset == 13 else {}
+    compiled = effc.compile(
+        model(nodes, {"x": (1, 2, 7, 7)}, {"w": random(3, 2, 3, 3), **scales, **sizes}, opset=opset), TARGET
+    )
+    assert [layer.where for layer in compiled.report.layers] == ["accel", "vector", "vector"]
+    assert compiled.verify().ok
+
+
+def test_a_scan_over_a_batch_of_sequences() -> None:
+    """As operator set 8 has it, the second one backwards."""
+    steps = [node("MatMul", "h w", "a"), node("Add", "a x", "b"), node("Tanh", "b", "n"), node("Identity", "n", "o")]
+    ends = [helper.make_tensor_value_info(name, 1, [1, 4]) for name in "hxno"]
+    body = helper.make_graph(steps, "body", ends[:2], ends[2:])
+    scan = node("Scan", ". s x", "last y", body=body, num_scan_inputs=1, directions=[1])
+    given = {"s": np.zeros((2, 1, 4), np.float32), "w": random(4, 4)}
+    compiled = effc.compile(model([scan], {"x": (2, 5, 1, 4)}, given, "last y", opset=8), TARGET)
+    assert compiled.report.totals.macs == 2 * 5 * 16
+    assert compiled.verify().ok
+
+
+def test_a_convolution_of_four_axes_of_which_one_has_a_word() -> None:
+    """A sum over windows, as JAX's exporter writes it; and a Pad of nothing, as TensorFlow's does."""
+    nodes = [node("Pad", "x p", "t"), node("Conv", "t w", "y", strides=[1, 2, 2, 1])]
+    constants = {"p": np.zeros(12, np.int64), "w": random(1, 1, 1, 3, 3, 1)}
+    compiled = effc.compile(model(nodes, {"x": (1, 1, 1, 9, 9, 4)}, constants), TARGET)
+    assert [layer.where for layer in compiled.report.layers] == ["accel"]
+    assert compiled.verify().ok
