@@ -173,7 +173,7 @@ static double settled_cycles(const S *s, const Setting *t, const int *order, con
 static double judged(S *s, const Setting *t, const int *order, const double *z) {
     Times x;
     Answer answer;
-    take_times(s, t, order, z, &x);
+    if (s->timed) take_times(s, t, order, z, &x);
     double energy = energy_of(t, z), cycles = s->timed ? cycles_of(s, t, order, z, &x) : 0;
     if (s->each) cycles = larger(cycles, settled_cycles(s, t, order, z, &x));
     if (s->timed == FRONT) add_point(s, (Point){energy + t->price * cycles, cycles});

@@ -216,7 +216,7 @@ static void release(S *s) {
     for (int i = 0; i < s->nplans; i++) {
         for (int d = 0; d < s->D; d++) free(s->plan[i].known[d].value);
         free(s->plan[i].known);
-        free(s->plan[i].form);
+        free_forms(s, s->plan[i].form);
     }
     free(s->plan);
     forget_empty(s);

@@ -14,19 +14,24 @@ static Relation *copy_relations(Relation *to, Relation **list, int n) {
     return to + n;
 }
 
-/* Forms in one piece of memory, with the relations that they have. */
+/* Forms with the relations that they have, which are one piece of memory; see free_forms(). */
 static Form *copy_forms(const S *s, const Form *form) {
     size_t n = 0;
     for (int d = 0; d < s->D; d++) n += form[d].ntiles + form[d].nevents + form[d].ncovers;
-    Form *copy = malloc(sizeof *copy * s->D + sizeof(Relation) * n);
+    Form *copy = malloc(sizeof *copy * s->D);
+    Relation *to = s->D ? malloc(sizeof *to * n) : NULL;
     memcpy(copy, form, sizeof *copy * s->D);
-    Relation *to = (Relation *)(copy + s->D);
     for (int d = 0; d < s->D; d++) {
         to = copy_relations(to, &copy[d].tiles, copy[d].ntiles);
         to = copy_relations(to, &copy[d].events, copy[d].nevents);
         to = copy_relations(to, &copy[d].covers, copy[d].ncovers);
     }
     return copy;
+}
+
+static void free_forms(const S *s, Form *form) {
+    if (s->D) free(form->tiles);
+    free(form);
 }
 
 static void add_plan(S *s, Plan plan) {
