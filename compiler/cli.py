@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TextIO
 
-from effc.compiler.errors import CacheWarning, InputError
+from effc.compiler.errors import CacheWarning, InputError, KernelWarning
 from effc.compiler.interrupts import orderly
 
 DONE, UNEQUAL, WRONG, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
@@ -61,7 +61,7 @@ def _shown(
     line: str | None = None,
 ) -> None:
     """A warning of effc's own on one line, any other as Python does it."""
-    if issubclass(category, CacheWarning):
+    if issubclass(category, CacheWarning | KernelWarning):
         print(f"effc: warning: {message}", file=sys.stderr)
     else:
         _showwarning(message, category, filename, lineno, file, line)

@@ -10,4 +10,8 @@ class CacheWarning(UserWarning):
     """The cache of solved nests cannot be used; everything works without it, but nothing is remembered."""
 
 
-__all__ = ["CacheWarning", "InputError", "Span", "excerpt", "source_error"]
+class KernelWarning(UserWarning):
+    """The search's kernel was not compiled; searches find the same, but more slowly."""
+
+
+__all__ = ["CacheWarning", "InputError", "KernelWarning", "Span", "excerpt", "source_error"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from effc.compiler.cost import evaluate, try_schedule
 from effc.compiler.dataflows.optimum import good_row_stationary
+from effc.compiler.errors import KernelWarning
 from effc.compiler.search.clock import late, left, share, utc
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, pulled, schedule_of
 from effc.compiler.search.judge import NEAR, Judge
@@ -31,6 +33,7 @@ except ImportError:  # built without a compiler
     COMPILED = False
 else:
     COMPILED = True
+"""Else the kernel is its sources, translated into Python: the same answers, more slowly."""
 
 
 @cache
@@ -48,6 +51,11 @@ def digest_of(sources: Iterable[Path]) -> str:
 class StaleKernelError(InputError):
     """The kernel is not that of the sources: no nest can be searched."""
 
+
+SLOW = (
+    "the search's kernel was not compiled: searches find the same, but take some hundred times as long; "
+    "install a C compiler, and effc again"
+)
 
 MOST = 2**52
 """Sums up to here are exact in the kernel."""
@@ -98,9 +106,7 @@ class Proof:
 
 def applies(nest: Nest, target: Target) -> bool:
     """Whether the kernel can search: windows over two dims at most, and all in all not too large."""
-    if not COMPILED:
-        return False
-    if not current():
+    if COMPILED and not current():
         raise StaleKernelError(
             "the search's kernel was built from other sources than those beside it",
             expected="a kernel and sources of one version",
@@ -381,9 +387,23 @@ Asked = Callable[[int, list[int], list[tuple[int, int, int, int]], float, float]
 
 def kernel(problem: bytes, most: float, budget: int, deadline: float, judge: Asked | None = None) -> Solution:
     """The kernel's answer; what it discarded is counted."""
-    found = solve(problem, most, budget, deadline, judge)
+    found = (solve if COMPILED else translated())(problem, most, budget, deadline, judge)
     discard({rule: found[-1][rule] for rule in RULES})
     return found
+
+
+def warn_if_slow() -> None:
+    if not COMPILED:
+        warnings.warn(SLOW, KernelWarning, stacklevel=2)
+
+
+@cache
+def translated() -> Callable[[bytes, float, int, float, Asked | None], Solution]:
+    """What the compiled kernel's `solve` is, in Python."""
+    from effc.compiler.search.translated.kernel import kernel
+
+    warn_if_slow()
+    return kernel().solve
 
 
 def _bound(problem: Problem, lower: float) -> Fraction:

@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.queues import SimpleQueue
 from threading import Thread
 
+from effc.compiler.errors import KernelWarning
 from effc.compiler.interrupts import ignored
 from effc.compiler.search.cache import Cache
 from effc.compiler.search.result import Best
@@ -100,9 +102,12 @@ def _elsewhere(
     tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, improved: Improved | None, jobs: int
 ) -> Iterator[tuple[int, Answer]]:
     """Answers as processes find them, the largest nests first. The processes end with this, whatever ends it."""
+    from effc.compiler.search.exact import warn_if_slow
+
     tell = improved or (lambda number, best: None)
     share = None if time_limit is None else time_limit * jobs / len(numbers)
     context = get_context("spawn")
+    warn_if_slow()
     news: SimpleQueue[tuple[int, Best]] = context.SimpleQueue()
     pool = ProcessPoolExecutor(jobs, context, _begin, (news,))
     try:
@@ -142,6 +147,7 @@ def _begin(news: SimpleQueue[tuple[int, Best]]) -> None:
     global _news
     _news = news
     gc.freeze()  # what is imported stays
+    warnings.simplefilter("ignore", KernelWarning)  # its parent has said so
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 

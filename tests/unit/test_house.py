@@ -135,10 +135,10 @@ def test_a_wheel_built_from_an_sdist_has_every_file(tmp_path: Path) -> None:
         f"{package.replace('.', '/')}/{path.relative_to(ROOT / room).as_posix()}"
         for room, package in ROOMS.items()
         for path in tracked()
-        if path.is_relative_to(ROOT / room) and path.suffix in (".py", ".lark", ".hw", ".typed")
+        if path.is_relative_to(ROOT / room) and path.suffix in (".py", ".lark", ".hw", ".typed", ".h")
     }
     assert needed <= names
-    assert {Path(name).suffix for name in names - needed} <= {".c", ".h", ".so", ".pyd"}  # of the optional kernel
+    assert {Path(name).suffix for name in names - needed} <= {".c", ".pyi", ".so", ".pyd"}  # of the compiled kernel
 
 
 def build(folder: Path, what: str, output: Path) -> None:

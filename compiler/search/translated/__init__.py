@@ -1,0 +1,1 @@
+"""The kernel where it was not compiled: a translator of the C that it is written in."""
