@@ -17,6 +17,8 @@ from effc.ir.graph import Tensor
 def body(node: Node, fresh: Fresh) -> tuple[list[onnx.NodeProto], int]:
     """The nodes of an operator's function, and the operator set they are written in."""
     node.operand(0)
+    if not onnx.defs.has(node.proto.op_type, node.version, node.proto.domain):
+        raise NotANest("an operator of another operator set")
     schema = onnx.defs.get_schema(node.proto.op_type, node.version, node.proto.domain)
     function = _function(schema, node)
     if function is None:

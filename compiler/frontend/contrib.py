@@ -71,7 +71,6 @@ def qlinear_conv(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
 def _activated(
     node: Node, fresh: Fresh, op: str, kept: tuple[str, ...], parameters: list[float | None]
 ) -> list[onnx.NodeProto]:
-    node.operand(0)
     write = Writer(node, fresh)
     attributes: dict[str, Any] = {name: value for name, value in node.attributes.items() if name in kept}
     names = list(node.proto.input)

@@ -28,6 +28,7 @@ from effc.compiler.frontend import (
     contrib,
     deform,
     einsum,
+    experiments,
     fourier,
     fused,
     nchwc,
@@ -102,6 +103,8 @@ _RECURRENT = Expansion(_written(recurrent), "any steps; a nest for all inputs, a
 _BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
 _STEPS = Expansion(bodies.steps, "by its function in ONNX, of float32", "vector")
 
+_EXPERIMENT = "of ONNX's first years: of simpler ones"
+
 _PROBABILITIES = "a batch; sums, their Softmax or their Sigmoid"
 
 _KNOWN_LENGTH = "causal, a cache of known length, of integers perhaps; rotary positions, a window, softcap, sinks, bias"
@@ -168,6 +171,11 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     ("", "SpaceToDepth"): Expansion(_written(rearranged.space_to_depth), "as Transpose", "vector"),
     ("", "Tile"): Expansion(_written(rearranged.tile), "a known number of times: as Expand", "vector"),
     ("", "Upsample"): Expansion(_written(rearranged.upsample), "as Resize", "vector"),
+    ("", "ImageScaler"): Expansion(_written(experiments.image_scaler), _EXPERIMENT, "vector"),
+    ("", "Affine"): Expansion(_written(experiments.affine), _EXPERIMENT, "vector"),
+    ("", "Scale"): Expansion(_written(experiments.scale), _EXPERIMENT, "vector"),
+    ("", "Crop"): Expansion(_written(experiments.crop), _EXPERIMENT, "vector"),
+    ("", "DynamicSlice"): Expansion(_written(experiments.dynamic_slice), _EXPERIMENT, "vector"),
     ("", "Compress"): Expansion(_written(bodies.compress), "with a known condition: Gather", "vector"),
     ("", "DeformConv"): Expansion(
         _written(deform.deform_conv), "2-D: its taps are read by GridSample, then multiplied"

@@ -360,3 +360,31 @@ def test_a_convolution_of_four_axes_of_which_one_has_a_word() -> None:
     compiled = effc.compile(model(nodes, {"x": (1, 1, 1, 9, 9, 4)}, constants), TARGET)
     assert [layer.where for layer in compiled.report.layers] == ["accel"]
     assert compiled.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [
+        ("ImageScaler", {"scale": 0.5, "bias": [0.1, 0.2]}),
+        ("Affine", {"alpha": 2.0, "beta": 0.5}),
+        ("Scale", {"scale": 3.0}),
+        ("Crop", {"border": [1, 2, 0, 1]}),
+        ("Crop", {"border": [1, 2, 0, 0], "scale": [4, 3]}),
+        ("MeanVarianceNormalization", {"across_channels": 0}),
+    ],
+)
+def test_experiments_of_the_first_years_and_initializers_that_are_no_inputs(
+    op: str, attributes: dict[str, Any]
+) -> None:
+    """What converters wrote then, and runtimes still take: of an IR that wants every initializer among the inputs."""
+    graph = helper.make_graph(
+        [node(op, "x", "t", **attributes), node("Conv", "t w", "y")],
+        "old",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 7, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(random(3, 2, 3, 3), "w")],
+    )
+    made: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 7)], ir_version=3)
+    compiled = effc.compile(made, TARGET)
+    assert compiled.report.layers[-1].where == "accel"
+    assert compiled.verify().ok
