@@ -365,7 +365,7 @@ class Numbers:
         return self.value(e)
 
     def step(self, e: Step) -> None:
-        self.update(Update(e.type, e.place, "+", Const(e.type, e.by if isinstance(e.type, Integer) else float(e.by))))
+        self.update(Update(e.type, e.place, "+", Const(e.type, float(e.by) if isinstance(e.type, Double) else e.by)))
 
     def stepped_value(self, e: Step) -> str:
         one = Const(e.type, e.by)

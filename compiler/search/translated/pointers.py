@@ -186,6 +186,8 @@ class Pointers(Numbers):
         if self.two(e.place):
             text = self.place(e.place, twice=True)
             self.posts.append(f"{at(text)} += {e.by}")
+            if e.by < 0:
+                self.posts.append(f"if {at(text)} < 0: _below({at(text)})")
             return Written(None, text, at(text))
         place = self.place(e.place, twice=True)
         name = self.temporary()
@@ -196,10 +198,12 @@ class Pointers(Numbers):
     def moved(self, e: Update) -> None:
         by = self.index(e.value) if isinstance(e.value.type, Integer) else self.value(e.value)
         place = self.place(e.place, twice=True)
-        if self.two(e.place):
-            self.emit(f"{at(place)} += {by}")
-        else:
+        if not self.two(e.place):
             self.emit(f"{place} = {place}[0], {place}[1] + {by}")
+            return
+        self.emit(f"{at(place)} += {by}")
+        if not (isinstance(e.value, Const) and e.value.value >= 0) and not self.facts.natural(e.value):
+            self.emit(f"if {at(place)} < 0: _below({at(place)})")
 
     # in the shape that is asked for
 
@@ -218,7 +222,7 @@ class Pointers(Numbers):
         if kind == LIST:
             assert pointer.index == "0", pointer
             return [pointer.list]
-        return [pointer.list, pointer.index]
+        return [pointer.list, self.checked(pointer.index, e)]
 
     def as_object(self, pointer: Written, e: Expression) -> str:
         """What a pointer to a struct points to; a variable may be null."""

@@ -48,7 +48,7 @@ class Preprocessor:
             elif all(taken):
                 if directive == "#define":
                     name, _, value = rest.partition(" ")
-                    self.macros[name] = self.expanded(value)
+                    self.macros[name] = value.strip()
                 elif directive == "#include":
                     if rest.startswith('"'):
                         yield from self.lines(path.parent / rest.strip('"'))
@@ -68,4 +68,6 @@ class Preprocessor:
         return bool(eval(known.replace("&&", " and ").replace("||", " or ").replace("!", " not "), {}))
 
     def expanded(self, line: str) -> str:
-        return WORD.sub(lambda word: self.macros.get(word.group(), word.group()), line)
+        """The line with what macros stand for; none of them stands for itself."""
+        found = WORD.sub(lambda word: self.macros.get(word.group(), word.group()), line)
+        return found if found == line else self.expanded(found)
