@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from effc.compiler.search.translated.numbers import Text
+from effc.compiler.search.translated.inline import TooLate, independent, small
+from effc.compiler.search.translated.numbers import Binding, Text, stable
 from effc.compiler.search.translated.pointers import Pointers, Written
 from effc.compiler.search.translated.records import Record, code, made, named, several
 from effc.compiler.search.translated.shapes import LIST, OBJECT, VIEW, Shape, one
@@ -54,7 +55,24 @@ class Calls(Pointers):
         if len(self.posts) > before:  # arguments are done with before the call
             arguments = [self.saved(each) for each in arguments]
             self.settle()
-        return f"{named(e.function.name)}({', '.join(arguments)})"
+        return self.inlined(e, arguments) or f"{named(e.function.name)}({', '.join(arguments)})"
+
+    def inlined(self, e: Call, arguments: list[str]) -> str | None:
+        """The value of a small function."""
+        value = small(e.function, self.shapes, self.facts)
+        if value is None or not independent(value, e.arguments, arguments):
+            return None
+        bindings, depth = self.bindings, self.depth
+        known = [Binding(text, text if stable(text) else None, self.perhaps) for text in arguments]
+        self.bindings = dict(zip(e.function.parameters, known))
+        try:
+            with self.apart() as lines:
+                text = self.value(value)
+        except TooLate:
+            return None
+        finally:
+            self.bindings, self.depth = bindings, depth
+        return None if lines or any(binding.name is None for binding in known) else text
 
     def argument(self, value: Expression, shape: Shape | None) -> list[str]:
         if isinstance(value.type, Pointer):

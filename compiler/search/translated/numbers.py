@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from effc.compiler.search.translated.facts import Facts
+from effc.compiler.search.translated.inline import TooLate
 from effc.compiler.search.translated.records import named
 from effc.compiler.search.translated.shapes import Shapes
 from effc.compiler.search.translated.tree import (
@@ -25,6 +27,7 @@ from effc.compiler.search.translated.tree import (
     Unary,
     Update,
     Var,
+    Variable,
     integer,
 )
 from effc.compiler.search.translated.types import Double, Integer, Pointer, Struct
@@ -45,7 +48,10 @@ class Numbers:
         self.lines: list[str] = []
         self.posts: list[str] = []
         self.names: set[str] = set()
-        self.depth = self.temporaries = 0
+        self.bindings: dict[
+            Variable, Binding
+        ] = {}  # of the parameters of functions that are written where they are called
+        self.depth = self.temporaries = self.perhaps = 0
 
     # of other parts of the writer
 
@@ -86,6 +92,24 @@ class Numbers:
             yield self.lines
         finally:
             self.lines, self.posts = lines, posts
+
+    @contextmanager
+    def sometimes(self) -> Iterator[None]:
+        """What is written meanwhile is evaluated on a condition."""
+        self.perhaps += 1
+        try:
+            yield
+        finally:
+            self.perhaps -= 1
+
+    def bound(self, binding: Binding) -> str:
+        """What a parameter is, which is evaluated where it is first looked at."""
+        if binding.name is None:
+            if self.perhaps > binding.perhaps:
+                raise TooLate
+            binding.name = self.temporary()
+            return f"({binding.name} := {binding.text})"
+        return binding.name
 
     def temporary(self) -> str:
         while True:
@@ -141,7 +165,7 @@ class Numbers:
 
     def logic(self, e: Logic) -> str:
         left, word = self.settled(self.truth(e.left)), "and" if e.operator == "&&" else "or"
-        with self.apart() as lines:
+        with self.apart() as lines, self.sometimes():
             self.depth += 1
             right = self.settled(self.truth(e.right))
             if lines:
@@ -244,7 +268,7 @@ class Numbers:
         """A quotient, also by zero."""
         if re.fullmatch(r"[\d.]+", right) and float(right):
             return f"({left} / {right})"
-        if stable(right):
+        if stable(right) and ":=" not in left:
             return f"({left} / {right} if {right} else _divided({left}, {right}))"
         if stable(left):
             name = self.temporary()
@@ -266,7 +290,7 @@ class Numbers:
         name = self.temporary()
         branches = []
         for each in (e.yes, e.no):
-            with self.apart() as lines:
+            with self.apart() as lines, self.sometimes():
                 self.depth += 1
                 text = self.settled(self.value(each))
                 self.depth -= 1
@@ -374,6 +398,15 @@ class Numbers:
         place = self.place(e.place, twice=True)
         self.posts.append(f"{place} = {self.new_value(Update(e.type, e.place, '+', one), place)}")
         return place
+
+
+@dataclass(slots=True)
+class Binding:
+    """Of a parameter to a value; ``name``: where that is once it was evaluated."""
+
+    text: str
+    name: str | None
+    perhaps: int
 
 
 class Text(Expression):

@@ -148,7 +148,7 @@ class Pointers(Numbers):
         condition = self.settled(self.truth(e.condition))
         branches = []
         for each in (e.yes, e.no):
-            with self.apart() as lines:
+            with self.apart() as lines, self.sometimes():
                 self.depth += 1
                 parts = self.in_kind(each, kind)
                 if self.posts:
@@ -298,6 +298,8 @@ class Pointers(Numbers):
         return self.list_of(e)
 
     def place(self, e: Expression, twice: bool = False) -> str:
+        if isinstance(e, Var) and e.variable in self.bindings:
+            return self.bound(self.bindings[e.variable])
         if isinstance(e, Var):
             return named(e.variable.name) + ("[0]" if e.variable.boxed and not isinstance(e.type, Struct) else "")
         if isinstance(e, Member):
