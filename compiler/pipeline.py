@@ -116,6 +116,7 @@ def standard_passes() -> tuple[Pass, ...]:
     from effc.compiler.passes.fold_batchnorm import FoldBatchNorm
     from effc.compiler.passes.fold_bias import FoldBias
     from effc.compiler.passes.fold_pads import FoldPads
+    from effc.compiler.passes.hoist_layouts import HoistLayouts
     from effc.compiler.passes.merge_dims import MergeDims
     from effc.compiler.passes.place_parts import PlaceParts
     from effc.compiler.passes.remove_identities import RemoveIdentities
@@ -126,6 +127,7 @@ def standard_passes() -> tuple[Pass, ...]:
         FoldPads(),
         FoldBatchNorm(),
         FoldBias(),
+        HoistLayouts(),
         MergeDims(),
         PlaceParts(),
         DeadOps(),

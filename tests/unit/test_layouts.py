@@ -406,3 +406,44 @@ def test_a_slice_of_a_table_of_starts_is_none() -> None:
         tensors = {name: Tensor(name, "float32", shape) for name, shape in shapes.items()}
         graph = Graph("g", ("x",), ("y",), tensors, (op,), {"s": starts, "e": np.array([3])})
         assert layouts(op, graph) == {}
+
+
+TRANSPOSED = [node("Transpose", "t", "y", perm=[0, 2, 3, 1])]
+HEAD = [
+    node("Transpose", "t", "u", perm=[0, 2, 3, 1]),
+    node("Reshape", "u rows", "p"),
+    node("Concat", "p q", "y", axis=1),
+]
+
+
+@pytest.mark.parametrize("last", [TRANSPOSED, HEAD])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [node("Sigmoid", "c", "t")],
+        [node("Sigmoid", "c", "s"), node("Mul", "c s", "t")],
+        [node("Add", "c d", "s"), node("Clip", "s low high", "t")],
+        [node("Mul", "c channel", "s"), node("PRelu", "s channel", "t")],
+        [node("Add", "c x", "s"), node("Max", "s low", "t")],
+        [node("GlobalAveragePool", "x", "m"), node("Mul", "m c", "t")],
+    ],
+)
+def test_layouts_behind_elementwise_operators(steps: list[onnx.NodeProto], last: list[onnx.NodeProto]) -> None:
+    """A transposition to channels last, behind what is fused: the nest writes it so."""
+    nodes = [node("Conv", "x w", "c"), node("Conv", "x v", "d"), *steps, *last]
+    constants = {
+        **{"w": random((4, 4, 1, 1), 1), "v": random((4, 4, 1, 1), 2), "rows": np.array([2, -1, 4])},
+        **{"low": np.float32(-0.5), "high": np.float32(0.5), "channel": random((4, 1, 1))},
+    }
+    made = model(nodes, {"x": (2, 4, 3, 5), "q": (2, 1, 4)}, constants)
+    graph = optimised(made)
+    layouts_left = {op.op for op in graph.ops if isinstance(op, NodeOp)} & {*LAYOUT_OPS, "Concat"}
+    assert not layouts_left
+    assert effc.compile(made, "eyeriss_like", time_limit=0.2).verify().ok
+
+
+def test_layouts_behind_what_others_read_stay() -> None:
+    """The nest writes its result as it is, for the product; the other one is a copy."""
+    nodes = [node("Conv", "x w", "c"), node("Relu", "c", "t"), *TRANSPOSED, node("Conv", "t w", "z")]
+    graph = optimised(model(nodes, {"x": (2, 4, 3, 5)}, {"w": random((4, 4, 1, 1))}, "y z"))
+    assert "Transpose" in [op.op for op in graph.ops if isinstance(op, NodeOp)]

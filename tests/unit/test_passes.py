@@ -189,7 +189,7 @@ def test_a_pass_from_outside_runs_by_name(tmp_path: Path) -> None:
         "my_conv3",
         "my_fc",
     ]
-    dumped = effc.parse_graph((tmp_path / "10-prefix.ir").read_text())
+    dumped = effc.parse_graph((tmp_path / "11-prefix.ir").read_text())
     assert dumped.nests[0].name == "my_conv1"
     assert compiled.verify().ok
 
@@ -241,7 +241,7 @@ def test_debug_levels(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     effc.compile(small_model(), tiny())
     shown = capsys.readouterr().err
     assert re.search(r"effc: schedule +\d+\.\d+ s", shown)
-    assert "# 13-schedule\ngraph" in shown
+    assert "# 14-schedule\ngraph" in shown
 
 
 def test_the_page_that_teaches_to_write_a_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -261,7 +261,7 @@ def test_the_page_that_teaches_to_write_a_pass(tmp_path: Path, capsys: pytest.Ca
     assert main(["compile", str(model), "--target", str(target), "--passes", passes, *load, *dumps, "--jobs", "1"]) == 0
     assert "conv1_1x4x3x3" in capsys.readouterr().out
 
-    dumped = tmp_path / "10-name-by-shape.ir"
+    dumped = tmp_path / "11-name-by-shape.ir"
     assert main(["opt", str(dumped), *load, "--passes", "name-by-shape{separator=by}"]) == 0
     assert "nest conv1_1x4x3x3_1by4by3by3 (" in capsys.readouterr().out
 
