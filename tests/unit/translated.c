@@ -182,6 +182,13 @@ double room_behind_a_struct(void) {
     return *p;
 } /* 1 */
 
+double room_behind_a_struct_stays(void) {
+    Flexible *f = malloc(sizeof *f + sizeof(unsigned short) * 3);
+    f->items[2] = 4;
+    *f = (Flexible){7};
+    return f->items[2] * 10 + f->size;
+} /* 47 */
+
 double bytes_are_copied(void) {
     int a[5] = {1, 2, 3, 4, 5};
     memmove(a + 1, a, 3 * sizeof(int));

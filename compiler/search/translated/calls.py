@@ -113,7 +113,7 @@ class Calls(Pointers):
         assert isinstance(value.type, Struct)
         record = Record(value.type, self.shapes)
         parts: dict[str, str] = {}
-        for field, each in zip(record.fields, value.values):
+        for field, each in zip(record.fixed, value.values):
             if isinstance(field.type, Struct | Array) or field.boxed:
                 return None
             if each is None:
@@ -125,7 +125,7 @@ class Calls(Pointers):
             else:
                 texts = [self.value(each)]
             parts |= dict(zip(record.names(field), texts))
-        return parts if len(value.values) == len(record.fields) else None
+        return parts
 
     # memory
 

@@ -61,6 +61,7 @@ class Record:
     def __init__(self, struct: Struct, shapes: Shapes) -> None:
         self.struct, self.shapes = struct, shapes
         self.fields = list(struct.fields.values())
+        self.fixed = [f for f in self.fields if not (isinstance(f.type, Array) and f.type.length is None)]
 
     def view(self, field: Field) -> bool:
         shape = self.shapes.place(field)
@@ -93,9 +94,9 @@ class Record:
         yield "    def copy(self):"
         yield f"        return {self.struct.name}({', '.join(copies)})"
         yield "    def assign(self, x):"
-        yield from (f"        {line}" for field in self.fields for line in self.assigned(field))
+        yield from (f"        {line}" for field in self.fixed for line in self.assigned(field))
         yield "    def clear(self):"
-        yield from (f"        {line}" for field in self.fields for line in self.cleared(field))
+        yield from (f"        {line}" for field in self.fixed for line in self.cleared(field))
         yield ""
 
     def copied(self, field: Field, value: str) -> str:
