@@ -8,13 +8,11 @@ import pytest
 from drawn import random_nest, random_target
 from oracle import optimum, space
 
-from effc.compiler.search import exact, search
+from effc.compiler.search import search
 from effc.compiler.search.bounds import floor_dram_words
 from effc.compiler.search.floor import dram_floor, one_buffer
 from effc.compiler.target import load_target
 from effc.ir import nests
-
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
 
 
 def drawn(first: int, last: int, most: int) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from effc.ir.nest import Nest
 
 EYERISS = effc.load_target("eyeriss_like")
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
 
 
 def costs(nest: Nest, target: Target, perfect: bool = False) -> set[tuple[Fraction, int]]:

@@ -66,7 +66,7 @@ def test_without_the_compiled_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     assert replace(found.certificate, search_s=0.0) == replace(known.certificate, search_s=0.0)
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
 def test_what_rules_discard_is_counted() -> None:
     nest, target = nests.gemm(m=24, n=30, k=17), load_target("eyeriss_like")
     best = search(nest, target)

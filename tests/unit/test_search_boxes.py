@@ -39,7 +39,7 @@ from effc.compiler.target.model import Bank, FanOut, Level, Link, Mac, MeshAxis,
 from effc.ir import nests
 from effc.ir.schedule import Schedule
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
 
 
 def with_ports(seed: int) -> Question:

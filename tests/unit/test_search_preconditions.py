@@ -33,8 +33,6 @@ from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Targe
 from effc.ir import nests
 from effc.ir.schedule import For, Keep, Par, Schedule, trips
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
-
 Rule = Callable[[Question, Schedule], bool]
 
 

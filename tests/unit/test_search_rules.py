@@ -27,7 +27,7 @@ def problem_of(nest: Nest, target: Target) -> tuple[Problem, Groups]:
     return problem, groups
 
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
 
 
 def machine(words: tuple[int, int, int, int], energies: tuple[int, int, int], mesh: tuple[int, int]) -> Target:

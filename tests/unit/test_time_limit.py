@@ -37,11 +37,11 @@ def test_out_of_time_nothing_more_is_begun(
     best = search(NESTS[name], load_target(target), objective, time_limit=1e-9)
     assert best.certificate.expanded == 0
     assert done["kernel"] <= 5
-    assert done["schedules"] <= (8 if exact.COMPILED else 80)
+    assert done["schedules"] <= 8
     assert best.certificate.lower_bound <= best.certificate.value
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
 @pytest.mark.parametrize("name", NESTS)
 def test_a_good_schedule_comes_first(name: str) -> None:
     best = search(NESTS[name], load_target("eyeriss_like"), time_limit=0.05)
@@ -49,7 +49,7 @@ def test_a_good_schedule_comes_first(name: str) -> None:
     assert best.certificate.lower_bound <= OPTIMA[name]
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
 @pytest.mark.parametrize("rules", [(), parse_constraints("dataflow weight-stationary").of("nest")])
 def test_news_on_the_way(rules: Rules) -> None:
     """A good schedule is known before the exact search begins; each of them is a schedule of the question asked."""

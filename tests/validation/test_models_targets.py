@@ -25,7 +25,7 @@ BOUNDED = {("vgg16", "eyeriss"): 0.01, ("vgg16", "eyeriss_like"): 0.1}
 
 
 @pytest.mark.validate
-@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_proven(model: str, target: str) -> None:
