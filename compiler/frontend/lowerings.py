@@ -32,6 +32,7 @@ from effc.compiler.frontend import (
     fourier,
     fused,
     nchwc,
+    norms,
     rearranged,
     rotary,
     svm,
@@ -103,6 +104,8 @@ _RECURRENT = Expansion(_written(recurrent), "any steps; a nest for all inputs, a
 _BODY = Expansion(bodies.body, "by its function in ONNX: its products are nests")
 _STEPS = Expansion(bodies.steps, "by its function in ONNX, of float32", "vector")
 
+_NORM = Expansion(norms.reduction, "of float32: of simpler ones", "vector")
+
 _EXPERIMENT = "of ONNX's first years: of simpler ones"
 
 _PROBABILITIES = "a batch; sums, their Softmax or their Sigmoid"
@@ -133,7 +136,7 @@ _TRANSFORMERS = {
 """Operators of ``com.microsoft`` in optimised transformers."""
 
 STEPS: tuple[str, ...] = ("GroupNormalization", "RMSNormalization", "MeanVarianceNormalization", "RotaryEmbedding")
-STEPS += ("Mish", "Softsign", "ReduceL1", "ReduceL2", "ReduceSumSquare")
+STEPS += ("Mish", "Softsign")
 """Operators that no vector unit has, and that are several which it has."""
 
 EXPANSIONS: dict[tuple[str, str], Expansion] = {
@@ -171,6 +174,9 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     ("", "SpaceToDepth"): Expansion(_written(rearranged.space_to_depth), "as Transpose", "vector"),
     ("", "Tile"): Expansion(_written(rearranged.tile), "a known number of times: as Expand", "vector"),
     ("", "Upsample"): Expansion(_written(rearranged.upsample), "as Resize", "vector"),
+    **dict.fromkeys((("", op) for op in ("ReduceL1", "ReduceL2", "ReduceSumSquare")), _NORM),
+    ("", "LpNormalization"): Expansion(_written(norms.normalization), "of float32: of simpler ones", "vector"),
+    ("", "Mean"): Expansion(_written(norms.mean), "of float32: of simpler ones", "vector"),
     ("", "ImageScaler"): Expansion(_written(experiments.image_scaler), _EXPERIMENT, "vector"),
     ("", "Affine"): Expansion(_written(experiments.affine), _EXPERIMENT, "vector"),
     ("", "Scale"): Expansion(_written(experiments.scale), _EXPERIMENT, "vector"),

@@ -388,3 +388,16 @@ def test_experiments_of_the_first_years_and_initializers_that_are_no_inputs(
     compiled = effc.compile(made, TARGET)
     assert compiled.report.layers[-1].where == "accel"
     assert compiled.verify().ok
+
+
+def test_norms_and_means_of_old_operator_sets_on_the_vector_unit() -> None:
+    """ONNX has functions for them since operator set 18; a row of zeros stays one."""
+    forms = {"a": ("ReduceL2", {"axes": [-1], "keepdims": 0}), "b": ("ReduceL1", {"axes": [0, 2]})}
+    forms |= {"c": ("ReduceSumSquare", {}), "d": ("LpNormalization", {"p": 1, "axis": 1}), "e": ("LpNormalization", {})}
+    nodes = [node(op, "x", name, **attributes) for name, (op, attributes) in forms.items()]
+    made = model([*nodes, node("Mean", "d e x", "y")], {"x": (2, 3, 4)}, outputs="a b c d e y", opset=13)
+    compiled = effc.compile(made, TARGET)
+    assert {layer.where for layer in compiled.report.layers} == {"vector"}
+    rows = random(2, 3, 4)
+    rows[0, :, 1] = rows[1, 2] = 0
+    assert compiled.verify({"x": rows}).ok
