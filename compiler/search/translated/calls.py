@@ -48,10 +48,12 @@ class Calls(Pointers):
 
     def called(self, e: Call) -> str:
         before, arguments = len(self.posts), []
-        for value, parameter in zip(e.arguments, e.function.parameters):
-            arguments += self.argument(value, self.shapes.place(parameter))
-        if e.function.body is None:
-            arguments = [each for value in e.arguments for each in self.argument(value, self.shapes.of(value))]
+        if e.function.body is None:  # what is asked of others goes to them as it is
+            shapes = [self.shapes.of(value) for value in e.arguments]
+        else:
+            shapes = [self.shapes.place(parameter) for parameter in e.function.parameters]
+        for value, shape in zip(e.arguments, shapes):
+            arguments += self.argument(value, shape)
         if len(self.posts) > before:  # arguments are done with before the call
             arguments = [self.saved(each) for each in arguments]
             self.settle()

@@ -7,7 +7,7 @@ from typing import Any
 
 from pycparser import c_ast, c_parser
 
-from effc.compiler.search.translated.expressions import Expressions
+from effc.compiler.search.translated.expressions import LIBRARY, Expressions
 from effc.compiler.search.translated.tree import (
     Block,
     Break,
@@ -38,6 +38,10 @@ from effc.compiler.search.translated.types import (
 
 PRELUDE = "typedef long int64_t; typedef unsigned long uint64_t; typedef unsigned long size_t; typedef long int128_t;\n"
 """For the parser, which only has to know that these are types."""
+
+
+RESERVED = {*LIBRARY, "inf"}
+"""Names that Python needs for something else."""
 
 
 def parse(text: str) -> Program:
@@ -142,9 +146,9 @@ class Reader(Expressions):
         return Literal(kind, given + [None] * (len(kinds) - len(given)))
 
     def unused(self, name: str) -> str:
-        """A name like this one that no variable of the function has."""
+        """A name like this one that no variable of the function has, and no function or struct."""
         number, found = 1, name
-        while found in self.used:
+        while found in self.used or found in self.program.functions or found in RESERVED or found in self.structs:
             number += 1
             found = f"{name}_{number}"
         self.used.add(found)

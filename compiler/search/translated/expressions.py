@@ -262,6 +262,8 @@ def converted(value: Expression, kind: Type) -> Expression:
         if is_zero(value) or isinstance(value, Null):
             return Null(kind)
         assert isinstance(value.type, Pointer)
+        if VOID not in (kind.target, value.type.target):
+            raise NotImplementedError(f"a pointer to {value.type.target} as one to {kind.target}")
         if isinstance(value, Conditional):
             return Conditional(kind, value.condition, converted(value.yes, kind), converted(value.no, kind))
     elif isinstance(value, Const) and isinstance(kind, Double):

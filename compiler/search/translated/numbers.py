@@ -48,9 +48,7 @@ class Numbers:
         self.lines: list[str] = []
         self.posts: list[str] = []
         self.names: set[str] = set()
-        self.bindings: dict[
-            Variable, Binding
-        ] = {}  # of the parameters of functions that are written where they are called
+        self.bindings: dict[Variable, Binding] = {}  # of the parameters of a function that is written here
         self.depth = self.temporaries = self.perhaps = 0
 
     # of other parts of the writer

@@ -32,7 +32,7 @@ from effc.compiler.search.translated.tree import (
     Var,
     target_of,
 )
-from effc.compiler.search.translated.types import Array, Integer, Pointer, Struct
+from effc.compiler.search.translated.types import LONG, UNSIGNED_LONG, Array, Integer, Pointer, Struct
 
 
 @dataclass(slots=True)
@@ -132,9 +132,9 @@ class Pointers(Numbers):
 
     def index(self, e: Expression) -> str:
         """A number of elements, as an exact integer: what wraps in C is as large there."""
-        while isinstance(e, Convert) and isinstance(e.operand.type, Integer) and e.type.size == 8:  # type: ignore[union-attr]
+        while isinstance(e, Convert) and isinstance(e.operand.type, Integer) and e.type in (LONG, UNSIGNED_LONG):
             e = e.operand
-        if isinstance(e, Binary) and e.operator in ("+", "-", "*") and e.type.size == 8:  # type: ignore[union-attr]
+        if isinstance(e, Binary) and e.operator in ("+", "-", "*") and e.type in (LONG, UNSIGNED_LONG):
             return f"({self.index(e.left)} {e.operator} {self.index(e.right)})"
         if isinstance(e, Unary) and e.operator == "-":
             return f"(-{self.index(e.operand)})"

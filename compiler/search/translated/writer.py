@@ -167,21 +167,13 @@ class Writer(Calls):
             return
         for each in s.start:
             self.statement(each)
-        if s.late:
-            self.late(s)
-            return
-        with self.apart() as lines:
-            self.depth += 1
-            condition = "True" if s.condition is None else self.settled(self.truth(s.condition))
-            self.depth -= 1
+        condition, lines = self.condition(s)
+        self.emit(f"while {'True' if lines else condition}:")
+        self.lines += lines
+        self.depth += 1
         if lines:
-            self.emit("while True:")
-            self.lines += lines
-            self.depth += 1
             self.emit(f"if not {condition}: break")
-            self.depth -= 1
-        else:
-            self.emit(f"while {condition}:")
+        self.depth -= 1
         self.steps.append(s)
         self.inside(s.body)
         self.depth += 1
@@ -189,15 +181,15 @@ class Writer(Calls):
         self.depth -= 1
         self.steps.pop()
 
-    def late(self, s: Loop) -> None:
-        """A loop whose body is run at least once."""
-        self.emit("while True:")
-        self.steps.append(s)
-        self.inside(s.body)
-        self.depth += 1
-        self.stepped(s)
-        self.depth -= 1
-        self.steps.pop()
+    def condition(self, s: Loop) -> tuple[str, list[str]]:
+        """What has to hold before each turn, and what is done to know it."""
+        if s.late or s.condition is None:
+            return "True", []
+        with self.apart() as lines:
+            self.depth += 1
+            condition = self.settled(self.truth(s.condition))
+            self.depth -= 1
+        return condition, lines
 
     def stepped(self, s: Loop) -> None:
         """What comes before the next turn."""
@@ -247,7 +239,7 @@ class Writer(Calls):
             assert shape is not None
             parts = self.in_shape(value, shape)
             if self.posts:
-                parts = [self.kept(part) for part in parts]
+                parts = [self.saved(part) for part in parts]
                 self.settle()
             self.emit(f"return {', '.join(parts)}")
         elif isinstance(value.type, Struct):
