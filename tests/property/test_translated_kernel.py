@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx
 import pytest
+from c_compiler import needs_compiler
 from drawn import (
     Draw,
     that_divide,
@@ -20,6 +21,7 @@ from drawn import (
     with_windows,
     without_windows,
 )
+from kernels import compiled
 from onnx_models import model, node, random
 from oracle import space
 from small import small_model, write_small
@@ -31,7 +33,7 @@ from effc.ir.errors import InputError
 
 pytest.importorskip("pycparser")
 
-from effc.compiler.search.translated.kernel import kernel
+from effc.compiler.search.translated.kernel import Kernel, kernel
 
 pytestmark = [
     pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled"),
@@ -62,9 +64,9 @@ class Call:
 class Recorder:
     """The compiled kernel, which remembers what it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, solve: Callable[..., exact.Solution]) -> None:
         self.calls: list[Call] = []
-        self.compiled = exact.solve
+        self.compiled = solve
 
     def __call__(
         self, problem: bytes, most: float, budget: int, deadline: float, judge: exact.Asked | None = None
@@ -97,9 +99,16 @@ def replayed(call: Call, solve: Callable[..., exact.Solution]) -> None:
     assert next(rest, None) is None
 
 
-def calls(draw: Draw, seed: int, number: int, patch: pytest.MonkeyPatch, objective: str | None = None) -> list[Call]:
-    """Those of the searches for so many small questions."""
-    recorder = Recorder()
+def calls(
+    draw: Draw,
+    seed: int,
+    number: int,
+    patch: pytest.MonkeyPatch,
+    objective: str | None = None,
+    solve: Callable[..., exact.Solution] | None = None,
+) -> list[Call]:
+    """Those of the searches for so many small questions; ``solve``: of another kernel than that of effc."""
+    recorder = Recorder(solve or exact.solve)
     patch.setattr(exact, "solve", recorder)
     for question in islice(questions(draw, seed), number):
         nest, target = question.nest, question.target
@@ -147,17 +156,17 @@ def artefact(source: onnx.ModelProto, target: str | Path, path: Path) -> bytes:
 
 def test_an_artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     product = model([node("MatMul", "x w", "y")], {"x": (2, 6)}, {"w": random((6, 4))})
-    compiled = artefact(product, "eyeriss_like", tmp_path / "compiled.effx")
+    expected = artefact(product, "eyeriss_like", tmp_path / "compiled.effx")
     monkeypatch.setattr(exact, "COMPILED", False)
-    assert artefact(product, "eyeriss_like", tmp_path / "translated.effx") == compiled
+    assert artefact(product, "eyeriss_like", tmp_path / "translated.effx") == expected
 
 
 @pytest.mark.validate
 def test_an_artefact_of_several_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, target = write_small(tmp_path)
-    compiled = artefact(small_model(1), target, tmp_path / "compiled.effx")
+    expected = artefact(small_model(1), target, tmp_path / "compiled.effx")
     monkeypatch.setattr(exact, "COMPILED", False)
-    assert artefact(small_model(1), target, tmp_path / "translated.effx") == compiled
+    assert artefact(small_model(1), target, tmp_path / "translated.effx") == expected
 
 
 @pytest.mark.validate
@@ -168,3 +177,18 @@ def test_many_questions(name: str, objective: str | None, monkeypatch: pytest.Mo
     assert len(found) >= 25
     for call in found:
         replayed(call, kernel().solve)
+
+
+@pytest.fixture(scope="module")
+def without_rounds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """The kernel, compiled and translated, where geometric programs bound all boxes if ports are limited."""
+    return compiled(tmp_path_factory.mktemp("kernel"), ROUNDS="0.0"), Kernel({"ROUNDS": "0.0"}).solve
+
+
+@pytest.mark.validate
+@needs_compiler
+@pytest.mark.parametrize("seed", range(730_000, 730_100, 10))
+def test_geometric_programs(seed: int, without_rounds: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    solve, translated = without_rounds
+    for call in calls(with_bandwidths, seed, 5, monkeypatch, solve=solve):
+        replayed(call, translated)

@@ -6,13 +6,9 @@ case was chosen as one that fails if the kernel no longer asks for what it names
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sysconfig
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -30,9 +26,9 @@ from drawn import (
     with_windows,
     without_windows,
 )
+from kernels import compiled
 from oracle import Costs, schedules
 
-from effc.backends.cpu.build import find_compiler
 from effc.compiler.search import exact
 from effc.compiler.search.exact import Proof
 from effc.compiler.target.model import Bank, FanOut, Level, Link, Mac, MeshAxis, Target
@@ -144,17 +140,7 @@ def test_a_rule_of_boxes_whose_precondition_fails(draw: Callable[[int], Question
 @pytest.fixture(scope="module")
 def best_first(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The kernel without rounds, so that boxes bounded by geometric programs, the least bound first, do all."""
-    library = tmp_path_factory.mktemp("kernel") / "_kernel.so"
-    source = Path(exact.__file__).with_name("_kernel.c")
-    include = sysconfig.get_paths()["include"]
-    options = ["-O0", "-ffp-contract=off", "-shared", "-fPIC", "-w", "-DROUNDS=0.0", '-DDIGEST="none"', f"-I{include}"]
-    subprocess.run([*find_compiler(), *options, str(source), "-o", str(library), "-lm"], check=True, timeout=60)
-    spec = importlib.util.spec_from_file_location("_kernel", library)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.solve
+    return compiled(tmp_path_factory.mktemp("kernel"), ROUNDS="0.0")
 
 
 @needs_compiler

@@ -110,6 +110,7 @@ class Reader(Expressions):
         for each in node.values.enumerators if node.values else ():
             value = value if each.value is None else self.number(each.value)
             self.names[each.name] = Const(INT, value)
+            self.program.constants[each.name] = value
             value += 1
 
     def number(self, node: Any) -> int:

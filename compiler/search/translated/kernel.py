@@ -39,16 +39,10 @@ class Kernel:
             return self.result(s)
 
     def result(self, s: Any) -> tuple[bool, float, float, int, list[int], Loops, dict[str, int]]:
-        n = s.discarded
-        statistics = {
-            "nodes": s.nodes + s.pairs,
-            "alike": n[0],
-            "capacity": n[1],
-            "bound": n[2],
-            "dominance": n[3],
-            "boxes": n[4],
-            "stopped": int(s.stopped | s.partial),
-        }
+        rules = {"alike": "ALIKE", "capacity": "LARGE", "bound": "COSTLY", "dominance": "DOMINATED", "boxes": "EMPTY"}
+        statistics = {"nodes": s.nodes + s.pairs}
+        statistics |= {rule: s.discarded[self.names[name]] for rule, name in rules.items()}
+        statistics["stopped"] = int(s.stopped | s.partial)
         if not s.found:
             return False, s.best, s.lower, 0, [], [], statistics
         answer = self.names["Answer"].blank()

@@ -26,6 +26,7 @@ def lines(program: Program) -> Iterator[str]:
     shapes = Shapes(program)
     facts = Facts(program)
     yield from records(program, shapes)
+    yield from (f"{named(name)} = {value}" for name, value in program.constants.items())
     for declaration in program.shared:
         variable, value = declaration.variable, declaration.value
         shape = shapes.place(variable)
@@ -40,9 +41,13 @@ def lines(program: Program) -> Iterator[str]:
 
 def load(text: str, host: Mapping[str, Any]) -> dict[str, Any]:
     """What a program in C defines, in Python; ``host`` has the functions that it only declares."""
+    program = parse(text)
+    missing = {name for name, function in program.functions.items() if function.body is None} - host.keys()
+    if missing:
+        raise NotImplementedError(f"functions without a definition: {', '.join(sorted(missing))}")
     names = {name: getattr(runtime, name) for name in vars(runtime) if not name.startswith("__")}
     names.update(host)
-    exec(compile(python(parse(text)), "<translated kernel>", "exec"), names)
+    exec(compile(python(program), "<translated kernel>", "exec"), names)
     return names
 
 

@@ -253,6 +253,7 @@ class Definition:
 @dataclass(slots=True)
 class Program:
     structs: list[Struct] = field(default_factory=list)
+    constants: dict[str, int] = field(default_factory=dict)
     shared: list[Declare] = field(default_factory=list)
     functions: dict[str, Definition] = field(default_factory=dict)
 
