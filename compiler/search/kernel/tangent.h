@@ -92,6 +92,7 @@ static void curvatures(const Program *p, double *half) {
 static double least_likely(const Program *p, int v, const double *half, double slack, int low, int high, int *at) {
     if (v < 0 || low == high) return 0;
     double x = p->x[v], c = exp(x);
+    if (c != c) return 0; /* the last step went astray */
     int f = (int)floor(c + 1e-3);
     if (f < low) f = low;
     if (f >= high) f = high - 1;
