@@ -51,6 +51,26 @@ def fused_gemm(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     return _activated(node, fresh, "Gemm", ("alpha", "beta", "transA", "transB"), activated.named(node))
 
 
+SIXTEEN_BITS = 21
+"""The operator set since which ONNX's own quantisers take what onnxruntime's take: integers of 16 bits and of 4."""
+
+
+def quantiser(node: Node, fresh: Fresh) -> tuple[list[onnx.NodeProto], int]:
+    """A QuantizeLinear or a DequantizeLinear that onnxruntime had before ONNX."""
+    return [plain_quantiser(node.proto, SIXTEEN_BITS)], SIXTEEN_BITS
+
+
+def plain_quantiser(proto: onnx.NodeProto, version: int) -> onnx.NodeProto:
+    """A quantiser of onnxruntime's as ONNX's, if this operator set has it; any other node as it is."""
+    own = proto.domain == DOMAIN and proto.op_type in ("QuantizeLinear", "DequantizeLinear")
+    if not own or version < SIXTEEN_BITS:
+        return proto
+    copy = onnx.NodeProto()
+    copy.CopyFrom(proto)
+    copy.domain = ""
+    return copy
+
+
 def qlinear_conv(node: Node, fresh: Fresh) -> list[onnx.NodeProto]:
     """A convolution of integers, as ONNX has it; or with the channels last."""
     tensor = node.input(0)

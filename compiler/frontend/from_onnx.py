@@ -21,6 +21,7 @@ from effc.backends.host import output_types
 from effc.compiler.errors import InputError
 from effc.compiler.frontend import bind, control, fold, infer, qdq, qonnx, rows
 from effc.compiler.frontend.builder import Builder
+from effc.compiler.frontend.contrib import plain_quantiser
 from effc.compiler.frontend.control import CONTROL
 from effc.compiler.frontend.lowerings import EXPANSIONS, LOWERINGS, REASONS, load_offered, multiplies
 from effc.compiler.frontend.node import Node, NotANest
@@ -107,7 +108,7 @@ class _Frontend:
 
     def fused(self, nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
         """The nodes of the model, operators on dequantised tensors made operators of integers."""
-        nodes = list(nodes)
+        nodes = [plain_quantiser(node, self.versions.get("", 1)) for node in nodes]
         known = {**self.build.constants, **dict(qonnx.constants(nodes))}
         plain, self.narrow = qonnx.quantised(nodes, known, self.build.fresh)
         return qdq.fused(plain, self.build.constants, self.outputs, self.build.fresh, self.narrow)

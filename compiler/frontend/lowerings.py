@@ -150,6 +150,10 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
         Expansion(_written(contrib.fused_matmul), "any"),
     ),
     (contrib.DOMAIN, "QLinearConv"): Expansion(_written(contrib.qlinear_conv), "as QLinearConv; channels last, too"),
+    **dict.fromkeys(
+        ((contrib.DOMAIN, "QuantizeLinear"), (contrib.DOMAIN, "DequantizeLinear")),
+        Expansion(contrib.quantiser, "as ONNX's", "vector"),
+    ),
     (contrib.DOMAIN, "FusedConv"): Expansion(_written(contrib.fused_conv), activated.FORMS),
     (contrib.DOMAIN, "FusedGemm"): Expansion(_written(contrib.fused_gemm), activated.FORMS),
     **{(contrib.DOMAIN, op): entry for op, entry in _TRANSFORMERS.items()},

@@ -401,3 +401,24 @@ def test_norms_and_means_of_old_operator_sets_on_the_vector_unit() -> None:
     rows = random(2, 3, 4)
     rows[0, :, 1] = rows[1, 2] = 0
     assert compiled.verify({"x": rows}).ok
+
+
+@pytest.mark.parametrize("opset", [17, 21])
+def test_quantisers_that_onnxruntime_had_before_onnx(opset: int) -> None:
+    """Integers of 16 bits, in ``com.microsoft``: a scale that is dequantised has a shape, and what is behind it."""
+    own = {"domain": "com.microsoft"}
+    nodes = [
+        node("DequantizeLinear", "k ks", "factor", **own),
+        node("Mul", "x factor", "t"),
+        node("QuantizeLinear", "t s z", "q", **own),
+        node("DequantizeLinear", "q s z", "d", **own),
+        node("MatMul", "d w", "y"),
+    ]
+    constants = {"k": np.uint16(3), "ks": np.float32(0.5), "s": np.float32(0.001), "z": np.uint16(32768)}
+    made = model([node("Relu", "x", "y")], {"x": (2, 8)}, constants | {"w": random(8, 4)}, opset=opset)
+    del made.graph.node[:]
+    made.graph.node.extend(nodes)
+    made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    compiled = effc.compile(made, TARGET, time_limit=0.2)
+    assert [layer.where for layer in compiled.report.layers] == ["vector", "vector", "vector", "accel"]
+    assert compiled.verify().ok
