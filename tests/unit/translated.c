@@ -24,6 +24,11 @@ static Inner doubled(Inner x) {
     return x;
 }
 static double half(double x) { return x / 2; }
+static double larger(double x, double y) { return x > y ? x : y; }
+static int unless_zero(int x, int y) { return y ? x : 0; }
+static double share(double x, double y) { return x / (x + y); }
+static int item(const Inner *x, int i) { return x->list[i] + i; }
+static int cleared(Inner *x) { return x->list[1] = 0; }
 static int digits[] = {3, 1, 4, 1, 5};
 static const double SCALE = 0.5;
 
@@ -327,3 +332,22 @@ double a_double_as_an_argument(void) { return half(3); } /* 1.5 */
 double long_conditions(void) { int a = 3; return a < 2 ? 1 : a < 4 ? 2 : 3; } /* 2 */
 
 double int_max(void) { int a = INT_MAX; return a == 2147483647 && a > 1e9; } /* 1 */
+
+double small_functions(void) {
+    int n = 1;
+    double a = larger(n++, 0.5);
+    int b = unless_zero(n++, 0);
+    return a * 100 + b * 10 + n;
+} /* 103 */
+
+double small_functions_in_each_other(void) { double x = 2; return larger(larger(x * x, x + 1), larger(share(x * 3, x), x / 4)); } /* 4 */
+
+double small_functions_on_a_condition(void) {
+    int n[1] = {0}, i = 0;
+    while (larger(n[0]++, 0) < 3) i++;
+    return (n[0] == 4 && share(n[0] * 3, 4) > 0.5 ? share(n[0] * 3, 4) : 0) * 10 + i;
+} /* 10.5 */
+
+double small_functions_read_after_their_arguments(void) { Inner a = {1, 2, {3, 4}}; return item(&a, cleared(&a)) * 10 + a.list[1]; } /* 30 */
+
+double names_of_functions(void) { int item = 1, floor = 2, share = 3; { int larger = 4; item += larger; } return item + floor + share + larger(1, 0); } /* 11 */
