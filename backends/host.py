@@ -340,6 +340,7 @@ FLOAT_FUSIONS += [
     "BiasSoftmaxFusion",
 ]
 FLOAT_FUSIONS += ["SimplifiedLayerNormFusion", "MatMulScaleFusion", "MatmulTransposeFusion", "ConvActivationFusion"]
+FLOAT_FUSIONS += ["DoubleQDQPairsRemover"]  # of two quantisers in a row it makes one, of another scale
 """Optimisations that change how operators of floating point round."""
 
 

@@ -201,3 +201,13 @@ def test_an_output_is_stored_where_its_view_lies() -> None:
     x, w = random((2, 4)), random((4, 3))
     values = reference_run(Graph("halves", ("x",), ("y",), tensors, tuple(both), {"w": w}), {"x": x})
     assert_close(values["y"], np.hstack([x @ w, x @ w]))
+
+
+def test_two_quantisers_in_a_row_are_two() -> None:
+    """Whoever removes what stood between them, as a Dropout: the words went through both scales."""
+    steps = ["QuantizeLinear:x a z:p", "DequantizeLinear:p a z:d", "Identity:d:i", "QuantizeLinear:i b z:q"]
+    nodes = [node(*step.split(":")) for step in [*steps, "DequantizeLinear:q b z:y"]]
+    constants = {"a": np.float32(0.01), "b": np.float32(0.0137), "z": np.uint8(100)}
+    made = model(nodes, {"x": (8, 64)}, constants)
+    inputs = {"x": random((8, 64))}
+    assert (run_model(made, inputs, integers=True)["y"] == run_model(made, inputs)["y"]).all()
