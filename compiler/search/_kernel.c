@@ -31,8 +31,8 @@ static PyObject *marks_of(const Answer *answer) {
 static PyObject *loops_of(const Answer *answer) {
     PyObject *list = PyList_New(answer->nloops);
     for (int i = 0; i < answer->nloops; i++) {
-        const int *loop = answer->loop[i];
-        PyList_SET_ITEM(list, i, Py_BuildValue("(iiii)", loop[0], loop[1], loop[2], loop[3]));
+        const Loop *loop = &answer->loop[i];
+        PyList_SET_ITEM(list, i, Py_BuildValue("(iiii)", loop->dim, loop->in_time, loop->at, loop->trips));
     }
     return list;
 }

@@ -1,8 +1,7 @@
 /* ---- the schedule that was found ---- */
 
 static void add_loop(Answer *answer, int dim, int in_time, int at, int trips) {
-    int *loop = answer->loop[answer->nloops++];
-    loop[0] = dim, loop[1] = in_time, loop[2] = at, loop[3] = trips;
+    answer->loop[answer->nloops++] = (Loop){dim, in_time, at, trips};
 }
 
 /* The loops of ragged chains, those of a dim outermost first. */

@@ -2,10 +2,15 @@
 
 enum { MOST_LOOPS = MAXG * 2 * (MAXS + MAXA) };
 
+typedef struct {
+    int dim, in_time, at, trips; /* at: a segment, or an axis; trips: or the step */
+} Loop;
+
 /* A schedule: marks in their order, from which a dim sweeps that has one more than its number times 256; loops. */
 typedef struct {
     int setting, nmarks, mark[MAXM];
-    int nloops, loop[MOST_LOOPS][4]; /* dim; whether in time; segment or axis; trips, or the step */
+    int nloops;
+    Loop loop[MOST_LOOPS];
 } Answer;
 
 /* UTC, in seconds. */

@@ -59,7 +59,7 @@ def marks_of(answer: Any) -> list[int]:
 
 
 def loops_of(answer: Any) -> Loops:
-    return [(int(dim), int(time), int(at), int(trips)) for dim, time, at, trips in answer.loop[: answer.nloops]]
+    return [(x.dim, int(x.in_time), x.at, x.trips) for x in answer.loop[: answer.nloops]]
 
 
 @contextmanager
