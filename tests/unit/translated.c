@@ -9,6 +9,7 @@ typedef struct { short small; double x; int list[3], n; } Inner;
 typedef struct Outer { Inner inner[2]; struct Outer *next; int *at; unsigned char last; } Outer;
 enum { ZERO, ONE, FIVE = 5, SIX };
 typedef struct { int size; unsigned short items[]; } Flexible;
+typedef struct { int copy, zero, clear[1]; } Odd;
 typedef struct { double key; int index; } Pair;
 static int by_key(const void *x, const void *y) {
     const Pair *a = x, *b = y;
@@ -349,5 +350,7 @@ double small_functions_on_a_condition(void) {
 } /* 10.5 */
 
 double small_functions_read_after_their_arguments(void) { Inner a = {1, 2, {3, 4}}; return item(&a, cleared(&a)) * 10 + a.list[1]; } /* 30 */
+
+double names_of_classes(void) { Odd o = {1, 2, {3}}, p = o; p.clear[0] = 5, o = p; memset(&p, 0, sizeof p); return o.copy + o.zero + o.clear[0] + p.zero; } /* 8 */
 
 double names_of_functions(void) { int item = 1, floor = 2, share = 3; { int larger = 4; item += larger; } return item + floor + share + larger(1, 0); } /* 11 */

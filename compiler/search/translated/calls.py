@@ -208,7 +208,7 @@ class Calls(Pointers):
             assert one(e.arguments[2], target)
             x = to.object or self.element(to, e.arguments[0])
             y = source.object or self.element(source, e.arguments[1])
-            self.emit(f"{x}.assign({y})")
+            self.emit(f"{x}.assign_({y})")
         elif target == other:
             number = self.elements(e.arguments[2], target)
             move = "_move" if not isinstance(target, Struct | Array) else "_move_structs"
@@ -224,10 +224,10 @@ class Calls(Pointers):
     def fill(self, e: LibraryCall, to: Written, target: Type) -> None:
         assert is_zero(e.arguments[1])
         if to.object is not None:
-            self.emit(f"{to.object}.clear()")
+            self.emit(f"{to.object}.clear_()")
             return
         if isinstance(target, Struct) and one(e.arguments[2], target):
-            self.emit(f"{self.element(to, e.arguments[0])}.clear()")
+            self.emit(f"{self.element(to, e.arguments[0])}.clear_()")
             return
         number = self.elements(e.arguments[2], target)
         if isinstance(target, Struct | Array):

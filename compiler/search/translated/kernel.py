@@ -32,7 +32,7 @@ class Kernel:
         self, problem: bytes, most: float, budget: int, deadline: float, judge: Asked | None = None
     ) -> tuple[bool, float, float, int, list[int], Loops, dict[str, int]]:
         """What `solve` in `_kernel.c` does."""
-        s = self.names["S"].zero()
+        s = self.names["S"].zero_()
         s.judge = judge
         with deep():
             self.names["search"](s, array("q", problem).tolist(), float(most), budget, float(deadline))
@@ -45,7 +45,7 @@ class Kernel:
         statistics["stopped"] = int(s.stopped | s.partial)
         if not s.found:
             return False, s.best, s.lower, 0, [], [], statistics
-        answer = self.names["Answer"].blank()
+        answer = self.names["Answer"].blank_()
         self.names["write_answer"](s, answer)
         return True, s.best, s.lower, answer.setting, marks_of(answer), loops_of(answer), statistics
 

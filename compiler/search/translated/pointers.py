@@ -365,7 +365,7 @@ class Pointers(Numbers):
                 return
         found = self.object(value) if not isinstance(value, Literal) else self.value(value)
         found = self.kept(found)
-        self.emit(f"{self.object(place)}.assign({found})")
+        self.emit(f"{self.object(place)}.assign_({found})")
 
     def fields(self, value: Literal) -> dict[str, str] | None:
         raise NotImplementedError
@@ -375,8 +375,8 @@ class Pointers(Numbers):
         if isinstance(e, Call | Literal):
             return self.value(e)
         if isinstance(e, Conditional):
-            return f"{self.value(e)}.copy()"
-        return f"{self.object(e)}.copy()"
+            return f"{self.value(e)}.copy_()"
+        return f"{self.object(e)}.copy_()"
 
     # comparisons
 

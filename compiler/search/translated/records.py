@@ -32,7 +32,7 @@ def made(t: Type, shape: Shape | None, zero: bool) -> str:
     if isinstance(t, Pointer):
         return "(None, 0)" if zero and shape is not None and shape.kind == VIEW else "None"
     if isinstance(t, Struct):
-        return f"{t.name}.{'zero' if zero else 'blank'}()"
+        return f"{t.name}.{'zero' if zero else 'blank'}_()"
     assert isinstance(t, Array)
     return several(t.element, shape, zero, str(t.length or 0), (t.length or 0) > FEW)
 
@@ -88,14 +88,14 @@ class Record:
         for how in ("zero", "blank"):
             values = [value for field in self.fields for value in self.made(field, how == "zero")]
             yield "    @staticmethod"
-            yield f"    def {how}():"
+            yield f"    def {how}_():"
             yield f"        return {self.struct.name}({', '.join(values)})"
         copies = [self.copied(field, f"self.{slot}") for field in self.fields for slot in self.names(field)]
-        yield "    def copy(self):"
+        yield "    def copy_(self):"
         yield f"        return {self.struct.name}({', '.join(copies)})"
-        yield "    def assign(self, x):"
+        yield "    def assign_(self, x):"
         yield from (f"        {line}" for field in self.fixed for line in self.assigned(field))
-        yield "    def clear(self):"
+        yield "    def clear_(self):"
         yield from (f"        {line}" for field in self.fixed for line in self.cleared(field))
         yield ""
 
@@ -110,14 +110,14 @@ class Record:
                 several = isinstance(field.type, Array) and isinstance(field.type.element, Struct | Array)
                 yield f"_assign_all(self.{slot}, x.{slot})" if several else f"self.{slot}[:] = x.{slot}"
             elif isinstance(field.type, Struct):
-                yield f"self.{slot}.assign(x.{slot})"
+                yield f"self.{slot}.assign_(x.{slot})"
             else:
                 yield f"self.{slot} = x.{slot}"
 
     def cleared(self, field: Field) -> Iterator[str]:
         for slot, fresh in zip(self.names(field), self.made(field, True)):
             if isinstance(field.type, Struct):
-                yield f"self.{slot}.clear()"
+                yield f"self.{slot}.clear_()"
             elif isinstance(field.type, Array) and isinstance(innermost(field.type), Struct):
                 yield f"_clear_all(self.{slot})"
             elif isinstance(field.type, Array) and isinstance(field.type.element, Array):
@@ -137,7 +137,7 @@ def innermost(t: Type) -> Type:
 
 def copied(t: Type, value: str) -> str:
     if isinstance(t, Struct):
-        return f"{value}.copy()"
+        return f"{value}.copy_()"
     if isinstance(t, Array):
         scalars = isinstance(t.element, Integer | Double | Pointer)
         return f"{value}[:]" if scalars else f"_copy_all({value})"

@@ -27,9 +27,9 @@ def _below(index: int) -> int:
 def _element(values: list[Any], index: int, kind: Any) -> Any:
     """The struct of an array, which is made if there is none yet."""
     if values[index] is None:
-        values[index] = kind.blank()
+        values[index] = kind.blank_()
     elif values[index] == 0:
-        values[index] = kind.zero()
+        values[index] = kind.zero_()
     return values[index]
 
 
@@ -90,7 +90,7 @@ fabs = math.fabs
 
 def _copy_all(values: list[Any]) -> list[Any]:
     """Of structs or arrays."""
-    return [(_copy_all(x) if nested(x) else x[:]) if isinstance(x, list) else x.copy() if x else x for x in values]
+    return [(_copy_all(x) if nested(x) else x[:]) if isinstance(x, list) else x.copy_() if x else x for x in values]
 
 
 def nested(values: list[Any]) -> bool:
@@ -106,11 +106,11 @@ def _assign_all(to: list[Any], values: list[Any]) -> None:
             else:
                 to[i][:] = value
         elif not to[i]:
-            to[i] = value.copy() if value else value
+            to[i] = value.copy_() if value else value
         elif value:
-            to[i].assign(value)
+            to[i].assign_(value)
         elif value is not None:
-            to[i].clear()
+            to[i].clear_()
 
 
 def _clear_all(values: list[Any]) -> None:
@@ -119,7 +119,7 @@ def _clear_all(values: list[Any]) -> None:
         if isinstance(value, list):
             _clear_all(value)
         elif value:
-            value.clear()
+            value.clear_()
         else:
             values[i] = 0
 
@@ -190,9 +190,9 @@ def _sort(values: list[Any], start: int, number: int, compare: Callable[[int, in
     if not structs:
         values[start : start + number] = [values[i] for i in order]
         return
-    copied = [values[i].copy() for i in order]
+    copied = [values[i].copy_() for i in order]
     for i, value in enumerate(copied, start):
-        values[i].assign(value)
+        values[i].assign_(value)
 
 
 # memory as bytes

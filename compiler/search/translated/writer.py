@@ -67,7 +67,7 @@ class Writer(Calls):
         name = named(variable.name)
         if isinstance(variable.type, Struct):
             if not self.facts.kept(variable, self.function):
-                self.emit(f"{name} = {name}.copy()")
+                self.emit(f"{name} = {name}.copy_()")
         elif variable.boxed:
             self.emit(f"{name} = [({name}, {at(name)})]" if self.viewed(variable) else f"{name} = [{name}]")
 
