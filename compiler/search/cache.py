@@ -214,6 +214,6 @@ def _costed(task: Task, rows: list[list[Any]]) -> tuple[Schedule, Evaluation]:
         raise ValueError("the schedule does not satisfy the constraints")
     if not task.perfect_factors:
         return schedule, evaluate(task.nest, schedule, task.target)
-    from effc.compiler.search.find import without_windows
+    from effc.compiler.search.problem import without_windows
 
     return schedule, evaluate(task.nest, schedule, without_windows(task.target))

@@ -37,6 +37,7 @@ from effc.compiler.search.constraints import (
     satisfies,
 )
 from effc.compiler.search.polish import neighbours, with_count
+from effc.compiler.search.problem import without_windows
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import Target
 from effc.ir.errors import InputError
@@ -127,7 +128,7 @@ class _Climb:
     ) -> None:
         self.nest, self.machine, self.objective, self.rules = nest, machine, objective, rules
         self.perfect, self.deadline = perfect, deadline
-        self.costed = find.without_windows(machine) if perfect else machine
+        self.costed = without_windows(machine) if perfect else machine
         self.seen: set[Schedule] = set()
 
     def best(self, relaxed: Best) -> Best:

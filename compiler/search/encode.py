@@ -88,6 +88,7 @@ class Encoder:
         outermost: bool = True,
         known: Sequence[tuple[Fraction, int]] = (),
         fewest: int = 0,
+        least: Fraction = Fraction(0),
         slowest: int = 0,
         whole: bool = False,
         every: bool = False,
@@ -97,7 +98,7 @@ class Encoder:
         self.outermost = outermost
         self.light = (self.loose or every) and outermost
         self.known = known
-        self.slowest = slowest
+        self.slowest, self.least = slowest, least
         self.fewest = max(fewest, cycles_floor(problem.nest, problem.target))
         if problem.counts_cycles:
             divide = not self.relaxed
@@ -122,7 +123,14 @@ class Encoder:
         settings = [self.setting(setting, slides) for setting, slides in self.slides]
         out = [len(self.dims), len(groups), len(problem.unrolls), len(self.names), len(used)]
         out += [len(self.slides), self.relaxed + self.whole, self.mode]
-        out += [len(self.ports), self.fewest, self.slowest, int(self.every), len(self.known)]
+        out += [
+            len(self.ports),
+            self.fewest,
+            *bits(self.least * problem.prices.scale),
+            self.slowest,
+            int(self.every),
+            len(self.known),
+        ]
         for energy, cycles in self.known:
             out += [*bits(energy * problem.prices.scale), *bits(cycles)]
         for dim in self.dims:

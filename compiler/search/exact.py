@@ -18,7 +18,8 @@ from effc.compiler.errors import KernelWarning
 from effc.compiler.search.clock import late, left, share, utc
 from effc.compiler.search.encode import Answer, Encoder, Groups, contiguous, groups_of, pulled, schedule_of
 from effc.compiler.search.judge import NEAR, Judge
-from effc.compiler.search.problem import Problem
+from effc.compiler.search.mesh import fewest_iterations
+from effc.compiler.search.problem import Problem, without_windows
 from effc.compiler.search.ragged import Digit, schedule_of_chains
 from effc.compiler.search.tally import RULES, discard
 from effc.compiler.search.widen import fitted, larger_nests
@@ -70,7 +71,7 @@ BUDGET = 300_000
 """The same for a lower bound of the whole space."""
 
 
-RAGGED = 10_000_000
+RAGGED = 24_000_000
 """The same for the whole space of a nest without windows."""
 
 BOUNDED = 1_500_000
@@ -87,6 +88,9 @@ WIDER = Fraction(26, 25)
 
 SWEPT = 32_000_000
 """The same for that of a nest with windows."""
+
+THRIFT = 4_000_000
+"""The same for a schedule of little energy among the fastest."""
 
 
 Solution = tuple[bool, float, float, int, list[int], list[tuple[int, int, int, int]], dict[str, int]]
@@ -183,18 +187,31 @@ def _each(problem: Problem, objective: str, groups: Groups, start: Proof, deadli
     return start
 
 
-def thriftiest(
-    nest: Nest, target: Target, cycles: int, energy: Fraction, deadline: float | None = None
-) -> Schedule | None:
-    """Of the schedules whose steps divide and that take so many cycles at most, the one of least energy.
+def thriftier(
+    nest: Nest, target: Target, cycles: int, start: Proof, perfect_factors: bool = False, deadline: float | None = None
+) -> Proof:
+    """Of the schedules that take so many cycles at most, one of little energy: ``start``, or one of less.
 
-    None if none takes less than ``energy``, or cycles depend on ports.
+    First of those whose steps divide, then, unless none but these are asked for, of all within a budget; without a
+    proof. Where cycles depend on ports it is ``start``.
     """
     if target.bandwidths or not applies(nest, target):
-        return None
+        return start
+    problem, groups = _problem(nest, without_windows(target), "energy")
+    if fewest_iterations(nest, problem.unrolls, divide=True) <= cycles:
+        encoder, most = Encoder(problem, groups, slowest=cycles), float(start.value * problem.prices.scale) - 1
+        found = _solve(problem, encoder, min(most, MOST), deadline=share(deadline, 2)).schedule
+        start = start if found is None else _less(start, found, evaluate(nest, found, target).energy)
+    if perfect_factors or not whole(nest, target, "energy") or late(deadline):
+        return start
     problem, groups = _problem(nest, target, "energy")
-    encoder, most = Encoder(problem, groups, slowest=cycles), float(energy * problem.prices.scale) - 1
-    return _solve(problem, encoder, min(most, MOST), deadline=deadline).schedule
+    encoder = Encoder(problem, groups, whole=True, slowest=cycles)
+    found = _costed(problem, "energy", encoder, start, THRIFT, deadline).schedule
+    return start if found is None else _less(start, found, evaluate(nest, found, target).energy)
+
+
+def _less(start: Proof, schedule: Schedule, value: Fraction) -> Proof:
+    return replace(start, schedule=schedule, value=value) if value < start.value else start
 
 
 def _anywhere(problem: Problem, objective: str, start: Proof, deadline: float | None) -> Proof:
@@ -299,12 +316,11 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     """The best schedule with steps of any size; ``start`` is what is known of some."""
     problem, groups = _problem(nest, target, objective)
     assert start.schedule is not None
-    fewest = 0
+    fewest, least = 0, Fraction(0)
     if problem.product and not problem.judged:
-        fastest = perfect(nest, target, "latency", share(deadline, 4))
-        if fastest.schedule is not None:
-            fewest = ceil(ragged(nest, target, "latency", fastest, share(deadline, 3)).lower_bound)
-    encoder, scaled = Encoder(problem, groups, whole=True, fewest=fewest), start.value * problem.prices.scale
+        start, fewest, least = _extremes(nest, target, start, deadline)
+    encoder = Encoder(problem, groups, whole=True, fewest=fewest, least=least)
+    scaled = start.value * problem.prices.scale
     if (scaled > MOST and not problem.product) or not encoder.monotone:
         return replace(start, lower_bound=Fraction(0))
     if problem.windows and not problem.timed:
@@ -313,9 +329,11 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     budget = RAGGED if not problem.judged else SLID if coupled else BOUNDED
     if problem.timed and not problem.product:
         return _costed(problem, objective, encoder, start, budget, deadline)
-    most = float(scaled) * (1 + NEAR) if problem.product else float(int(scaled) - 1)
+    rounded = problem.product and (scaled > MOST or len(problem.windows) > 0)
+    most = float(scaled) * (1 + NEAR) if rounded else float(int(scaled) - 1)
     found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
-    bound = _bound(problem, value if found and problem.timed and not statistics["stopped"] else lower)
+    lower = value if found and problem.timed and not statistics["stopped"] else lower
+    bound = _bound(problem, lower) if rounded else Fraction(int(max(lower, 0)), problem.prices.scale)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
     if not found:
         return best
@@ -329,6 +347,24 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if not problem.timed:
         return _biased(problem, objective, best, deadline)
     return _judged(problem, objective, encoder, best, budget, deadline)
+
+
+def _extremes(nest: Nest, target: Target, start: Proof, deadline: float | None) -> tuple[Proof, int, Fraction]:
+    """The fewest cycles and the least energy; and the best for energy x cycles of ``start`` and what has these."""
+    fastest = perfect(nest, without_windows(target), "latency", share(deadline, 6))
+    assert fastest.schedule is not None
+    fastest = ragged(nest, target, "latency", fastest, share(deadline, 5))
+    assert fastest.schedule is not None
+    found = evaluate(nest, fastest.schedule, target)
+    quick = thriftier(nest, target, found.cycles, replace(fastest, value=found.energy), deadline=share(deadline, 4))
+    slow = perfect(nest, without_windows(target), "energy", share(deadline, 3))
+    assert slow.schedule is not None
+    slow = replace(slow, value=evaluate(nest, slow.schedule, target).energy)
+    slow = ragged(nest, target, "energy", slow, share(deadline, 2))
+    for known in (quick, slow):
+        assert known.schedule is not None
+        start = _less(start, known.schedule, evaluate(nest, known.schedule, target).value("edp"))
+    return start, ceil(fastest.lower_bound), slow.lower_bound
 
 
 def _swept(problem: Problem, objective: str, encoder: Encoder, start: Proof, deadline: float | None) -> Proof:

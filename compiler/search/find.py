@@ -22,10 +22,11 @@ from effc.compiler.search.exact import (
     plain,
     ragged,
     relaxed_bound,
-    thriftiest,
+    thriftier,
     whole,
 )
 from effc.compiler.search.polish import Allowed, polish
+from effc.compiler.search.problem import without_windows
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.target.model import OPERAND_TERMS, Target
 from effc.ir.errors import InputError
@@ -85,15 +86,18 @@ def search(
             remedy="give the target larger memories, or let operands bypass them",
         )
     if objective == "latency" and thrifty and not late(deadline):
-        proof = _thriftier(nest, machine, proof, deadline, allowed)
+        proof = _thriftier(nest, machine, proof, perfect_factors, deadline, allowed)
     return _answer(nest, target, machine, objective, proof, began)
 
 
-def _thriftier(nest: Nest, machine: Target, proof: Proof, deadline: float | None, allowed: Allowed | None) -> Proof:
-    """A schedule as fast that takes less energy, if there is one whose steps divide."""
+def _thriftier(
+    nest: Nest, machine: Target, proof: Proof, perfect: bool, deadline: float | None, allowed: Allowed | None
+) -> Proof:
+    """A schedule as fast that takes less energy, if one is found."""
     assert proof.schedule is not None
     found = evaluate(nest, proof.schedule, machine)
-    other = thriftiest(nest, without_windows(machine), found.cycles, found.energy, share(deadline, 2))
+    start = replace(proof, value=found.energy)
+    other = thriftier(nest, machine, found.cycles, start, perfect, share(deadline, 2)).schedule
     if other is None or (allowed is not None and not allowed(other)):
         return proof
     cost = evaluate(nest, other, machine)
@@ -120,11 +124,6 @@ def _answer(nest: Nest, target: Target, machine: Target, objective: str, proof: 
         time.perf_counter() - began,
     )
     return Best(nest, target, objective, proof.schedule, evaluation, certificate)
-
-
-def without_windows(target: Target) -> Target:
-    """The target with no sliding windows: a fill moves its whole tile."""
-    return replace(target, levels=tuple(replace(level, sliding=False) for level in target.levels))
 
 
 def _polished(

@@ -8,7 +8,7 @@ they are scaled to integers. Nothing here knows of loops.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain, combinations, pairwise, product
 from math import gcd, lcm, prod
@@ -25,6 +25,11 @@ MACS = -1
 
 CYCLES = "cycles"
 """What stands for an operand in the term of the executed iterations, which every loop in time multiplies."""
+
+
+def without_windows(target: Target) -> Target:
+    """The target with no sliding windows: a fill moves its whole tile."""
+    return replace(target, levels=tuple(replace(level, sliding=False) for level in target.levels))
 
 
 @dataclass(frozen=True, slots=True)

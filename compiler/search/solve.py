@@ -13,6 +13,7 @@ from effc.compiler.search.constraints import Rules, narrowed
 from effc.compiler.search.find import Progress
 from effc.compiler.search.floor import dram_floor
 from effc.compiler.search.points import Others, all_points
+from effc.compiler.search.problem import without_windows
 from effc.compiler.search.result import Best
 from effc.compiler.search.space import size
 from effc.compiler.search.tally import tally
@@ -66,7 +67,7 @@ def _best(
     thrifty = objective != "pareto"  # the rest of a front has what takes less energy
     chosen = partial(constrained.search, rules=constraints) if constraints else partial(find.search, thrifty=thrifty)
     if objective == "pareto":
-        machine = find.without_windows(target) if perfect_factors else target
+        machine = without_windows(target) if perfect_factors else target
         each = None if time_limit is None else time_limit / (front.SEARCHES + 4)
         solve = partial(chosen, nest, perfect_factors=perfect_factors, time_limit=each)
         deadline = None if time_limit is None else time.perf_counter() + 0.9 * time_limit

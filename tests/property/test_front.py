@@ -17,8 +17,8 @@ from effc.compiler.cli import main
 from effc.compiler.cost import try_schedule
 from effc.compiler.search import exact, search
 from effc.compiler.search.cache import Cache
-from effc.compiler.search.find import without_windows as without_sliding
 from effc.compiler.search.front import edp_bound
+from effc.compiler.search.problem import without_windows as without_sliding
 from effc.compiler.search.task import Task
 from effc.compiler.target.model import Target
 from effc.ir import nests

@@ -28,7 +28,7 @@ from effc.compiler.cost.energy import energy_by
 from effc.compiler.search import Best, search
 from effc.compiler.search.climb import divides
 from effc.compiler.search.constraints import narrowed, satisfies
-from effc.compiler.search.find import without_windows as without_sliding
+from effc.compiler.search.problem import without_windows as without_sliding
 from effc.compiler.search.space import size
 from effc.ir.errors import InputError
 from effc.ir.schedule import Keep, Par, Schedule

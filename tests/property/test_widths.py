@@ -12,7 +12,7 @@ from oracle import optimum, space
 
 from effc.compiler.cost import evaluate, try_schedule
 from effc.compiler.search import exact, search
-from effc.compiler.search.find import without_windows
+from effc.compiler.search.problem import without_windows
 from effc.compiler.target.model import Numeric, Target
 from effc.compiler.target.widths import WORDS, Widths
 from effc.ir.errors import InputError

@@ -127,6 +127,10 @@ def proof_of(question: Question, value: Fraction, schedule: Schedule) -> Proof:
         pytest.param(with_windows, 174, id="all but one of the inner indices have a word less"),
         pytest.param(with_windows, 355, id="windows that do not sweep"),
         pytest.param(with_ports, 23, id="the first tile of an instance may be padding"),
+        pytest.param(without_windows, 62, id="events that others tell apart further; what two have in common"),
+        pytest.param(
+            without_windows, 157, id="what two counts of events leave open; trips on axes that are not theirs"
+        ),
         pytest.param(with_shares, 293, id="the busiest of the instances that share a window has a part of it"),
         pytest.param(with_shares, 496, id="as many instances share a window as there may be in the box"),
     ],

@@ -148,7 +148,7 @@ static void limit_terms(const Boxes *q, const double *z, double *most) {
         most_cycles = most_wanted(s, energy + t->price * cycles);
     } else if (s->timed == PRODUCT) {
         most_energy = q->most / cycles;
-        most_cycles = q->most / (energy + t->price * cycles);
+        most_cycles = q->most / larger(s->least, energy + t->price * cycles);
     } else {
         most_energy = q->most;
         most_cycles = t->price ? (q->most - energy) / t->price : INFINITY;
@@ -184,6 +184,16 @@ static int relate_timed_cost(Boxes *q, Box *box) {
 }
 
 /* Events few enough for the cost. */
+/* Iterations within their limit. */
+static int relate_iterations(const Boxes *q, Box *box) {
+    int changed = 0, compute = q->t->compute;
+    double least = 1;
+    for (int d = 0; d < q->s->D; d++) least *= q->f[d][compute];
+    if (least > q->s->slowest) return -1;
+    for (int d = 0; d < q->s->D; d++) changed |= limit_factor(q, box, compute, d, q->s->slowest / least * q->f[d][compute]);
+    return changed;
+}
+
 static int relate_cost(Boxes *q, Box *box, double *bound) {
     int changed = 0;
     *bound = box_bound(q, box);
@@ -191,12 +201,13 @@ static int relate_cost(Boxes *q, Box *box, double *bound) {
     if (q->s->timed) return relate_timed_cost(q, box);
     for (int j = 0; j < q->t->nterms; j++) {
         double value = q->t->term[j].coefficient;
-        if (value < 0) continue;
+        if (value <= 0) continue;
         for (int d = 0; d < q->s->D; d++) value *= q->f[d][j];
         for (int d = 0; d < q->s->D; d++)
             changed |= limit_factor(q, box, j, d, (q->most - *bound + value) * q->f[d][j] / value);
     }
-    return changed;
+    int more = q->s->slowest ? relate_iterations(q, box) : 0;
+    return more < 0 ? more : changed | more;
 }
 
 /* Tightens what a dim has in a box; returns whether anything is left. */
@@ -206,6 +217,7 @@ static int propagate_dim(const Boxes *q, Box *box, int d) {
         changed = more = relate_tiles(q->s, form, box, d);
         if (more >= 0) changed |= more = relate_events(q->s, form, box, d);
         if (more >= 0) changed |= more = relate_cover(q->s, form, box, d);
+        if (more >= 0) changed |= more = relate_crossings(q->s, form, box, d);
         if (more >= 0) changed |= more = relate_full(q->s, form, box, d);
         if (more >= 0 && form->win) changed |= more = relate_residues(q->s, form, box, d);
         if (more >= 0 && form->win) changed |= more = relate_words(q->s, form, box, d);

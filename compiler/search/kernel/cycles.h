@@ -154,7 +154,7 @@ static void add_point(S *s, Point point) {
 /* What is compared: less than zero on a front, if nothing known is as good in both. */
 static double combined(const S *s, const Setting *t, double energy, double cycles) {
     energy += t->price * cycles;
-    return s->timed == PRODUCT ? energy * cycles : s->timed == FRONT ? energy - least_known(s, cycles) : energy;
+    return s->timed == PRODUCT ? larger(s->least, energy) * cycles : s->timed == FRONT ? energy - least_known(s, cycles) : energy;
 }
 
 /* Energy without that of cycles. */

@@ -10,6 +10,13 @@ typedef struct {
     short more;             /* axes whose digits y has and x has not, if y has all others of x */
 } Relation;
 
+/* Events x and y, each of which tells apart what the other does not; both tell apart what `common` does, which are events, too, or
+ * -1: one. Together they tell apart what loops outside the boundary and on the axes do.
+ */
+typedef struct {
+    short x, y, common, boundary, axes;
+} Crossing;
+
 typedef struct {
     int D, K, dim, extra;         /* its bound, slots, and loops that may stand beside another of their slot */
     int usable;                   /* axes, as bits */
@@ -33,11 +40,14 @@ typedef struct {
     Relation *tiles, *events;     /* of tiles to those around them, of events to those further in */
     Relation *covers;             /* of events to tiles that cover them */
     int covered[MAXV + 1];        /* the first of these of each count */
+    int ncrossings;
+    Crossing *crossings;
 } Form;
 
 /* Room for the relations of a form. */
 typedef struct {
     Relation tiles[MAXR], events[MAXR], covers[MAXR];
+    Crossing crossings[MAXR];
 } Relations;
 
 typedef struct {
@@ -145,7 +155,28 @@ static int cover(const Count *tile, const Count *events) {
     return tile->tile && (tile->what == DIGITS || tile->what == WORDS) && tile->boundary <= events->boundary ? tile->axes & ~events->axes : -1;
 }
 
+static int is_events(const Count *c) { return !c->tile && c->what == DIGITS; }
+
+/* Whether events are told apart by others, too. */
+static int is_within(const Count *x, const Count *y) { return x->boundary <= y->boundary && !(x->axes & ~y->axes); }
+
+/* Crossings of two counts: what is common to them is what no other count within both has more of. */
+static void cross(Form *form, int i, int k) {
+    const Count *x = &form->count[i], *y = &form->count[k];
+    if (!is_events(x) || !is_events(y) || is_within(x, y) || is_within(y, x)) return;
+    Crossing new = {(short)i, (short)k, -1, (short)most_of(x->boundary, y->boundary), (short)(x->axes | y->axes)};
+    for (int c = -1; c < form->ncounts; c++) {
+        const Count *z = &form->count[c];
+        if (c >= 0 && (!is_events(z) || !is_within(z, x) || !is_within(z, y))) continue;
+        new.common = (short)c;
+        if (form->ncrossings == MAXR) form->overflow = 1;
+        else form->crossings[form->ncrossings++] = new;
+    }
+}
+
 static void relate(Form *form) {
+    for (int i = 0; i < form->ncounts; i++)
+        for (int k = 0; k < i; k++) cross(form, i, k);
     for (int i = 0; i < form->ncounts; i++) {
         const Count *x = &form->count[i];
         form->covered[i] = form->ncovers;
@@ -177,7 +208,7 @@ static void make_room(const S *s, const Setting *t, const int *order, Form *form
 static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, Form *form, Relations *room) {
     const int *order = plan->order;
     memset(form, 0, sizeof *form);
-    form->tiles = room->tiles, form->events = room->events, form->covers = room->covers;
+    form->tiles = room->tiles, form->events = room->events, form->covers = room->covers, form->crossings = room->crossings;
     slots_of(s, t, order, dim, 1, closed_segments(t, order, &plan->sweeps, dim),
              swept_segments(t, order, &plan->sweeps, dim), &form->slots);
     for (int w = 0; w < s->W; w++)

@@ -154,7 +154,7 @@ static void read_window(const S *s, Win *x, const int64_t **at) {
 static void read_problem(S *s, const int64_t *at) {
     s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
     s->relaxed = take(&at), s->whole = s->relaxed == 2 || (s->relaxed && !s->W);
-    s->timed = take(&at), s->ports = take(&at), s->fewest = (double)take(&at);
+    s->timed = take(&at), s->ports = take(&at), s->fewest = (double)take(&at), s->least = take_double(&at);
     s->slowest = (double)take(&at), s->every = take(&at);
     for (int i = (int)take(&at); i > 0; i--) {
         double energy = take_double(&at), cycles = take_double(&at);

@@ -83,6 +83,7 @@ static int placeable(const Join *w, uint64_t places) {
 static int join_fits(const Join *w, const double *x, const double *low) {
     const Setting *t = w->q->t;
     int J = t->nterms, C = J + t->nmarks;
+    if (w->q->s->slowest && x[t->compute] * low[t->compute] > w->q->s->slowest) return 0;
     for (int a = 0; a < w->q->s->A; a++)
         if (x[C + a] * low[C + a] > w->q->s->size[a]) return 0;
     for (int k = 0; k < t->ncaps; k++) {

@@ -26,17 +26,59 @@ static double least_trips(const S *s, const Box *box, int d, int axes) {
     return all;
 }
 
-/* What a count of events is at least: each covers no more indices than a tile. */
-static double least_events(const S *s, const Form *form, const Box *box, int d, int i) {
+/* How many indices an event covers at most: no more than a tile has. */
+static double most_covered(const S *s, const Form *form, const Box *box, int d, int i) {
     const Count *c = &form->count[i];
-    double covered = form->D, least = least_trips(s, box, d, c->axes);
+    double covered = form->D;
     if (c->boundary == form->K) covered = smaller(covered, most_trips(s, form, box, d, form->usable & ~c->axes));
     for (int r = form->covered[i]; r < form->covered[i + 1]; r++) {
         const Relation *x = &form->covers[r];
         double n = box->high[d][x->y];
         if (n < covered) covered = smaller(covered, n * most_trips(s, form, box, d, x->axes));
     }
-    return larger(least, ceil(form->D / covered));
+    return covered;
+}
+
+/* The same of what loops outside a boundary and on some axes tell apart. */
+static double most_within(const S *s, const Form *form, const Box *box, int d, int boundary, int axes) {
+    double covered = form->D;
+    if (boundary == form->K) covered = smaller(covered, most_trips(s, form, box, d, form->usable & ~axes));
+    for (int i = 0; i < form->ncounts && covered > 1; i++) {
+        const Count *c = &form->count[i];
+        if (!c->tile || c->what != DIGITS || c->boundary > boundary || box->high[d][i] >= covered) continue;
+        covered = smaller(covered, box->high[d][i] * most_trips(s, form, box, d, c->axes & ~axes));
+    }
+    return covered;
+}
+
+/* Events that tell different things apart: what is common to them covers no more indices than one has beside the other, times each
+ * other; see docs/search.md, "Crossings".
+ */
+static int relate_crossings(const S *s, const Form *form, Box *box, int d) {
+    int changed = 0, *low = box->low[d], *high = box->high[d];
+    for (int i = 0; i < form->ncrossings; i++) {
+        const Crossing *c = &form->crossings[i];
+        double common = c->common < 0 ? form->D : most_covered(s, form, box, d, c->common), D = form->D;
+        double both = D * D / (common * most_within(s, form, box, d, c->boundary, c->axes));
+        changed |= raise(&low[c->x], both / high[c->y]) | raise(&low[c->y], both / high[c->x]);
+        if (low[c->x] > high[c->x] || low[c->y] > high[c->y]) return -1;
+    }
+    return changed;
+}
+
+/* What a count of events is at least. */
+static double least_events(const S *s, const Form *form, const Box *box, int d, int i) {
+    return larger(least_trips(s, box, d, form->count[i].axes), ceil(form->D / most_covered(s, form, box, d, i)));
+}
+
+/* Events that others tell apart further: if each of these covers little, so that not all of the former are filled by whole ones, more
+ * are needed; see docs/search.md.
+ */
+static int relate_fillings(const S *s, const Form *form, Box *box, int d, const Relation *x) {
+    if (x->axes || form->count[x->x].what != DIGITS || form->count[x->y].what != DIGITS) return 0;
+    double all = most_covered(s, form, box, d, x->x), each = most_covered(s, form, box, d, x->y), n = box->high[d][x->x];
+    double whole = floor(all / each), rest = all - whole * each, left = form->D - n * whole * each;
+    return left > 0 && rest > 0 ? raise(&box->low[d][x->y], n * whole + left / rest) : 0;
 }
 
 /* Digits within digits: x has all of y but for some trips, and y has more by the steps of other axes from the first one on. */
@@ -72,7 +114,7 @@ static int relate_events(const S *s, const Form *form, Box *box, int d) {
     for (int r = 0; r < form->nevents; r++) {
         const Relation *x = &form->events[r];
         if (x->only && most_trips(s, form, box, d, x->only) > 1) continue;
-        changed |= relate_counts(s, form, box, d, x);
+        changed |= relate_counts(s, form, box, d, x) | relate_fillings(s, form, box, d, x);
     }
     for (int i = 0; i < form->ncounts; i++)
         if (low[i] > high[i]) return -1;

@@ -14,23 +14,27 @@ static Relation *copy_relations(Relation *to, Relation **list, int n) {
     return to + n;
 }
 
-/* Forms with the relations that they have, which are one piece of memory; see free_forms(). */
+/* Forms with the relations, and the crossings, that they have, each of which are one piece of memory; see free_forms(). */
 static Form *copy_forms(const S *s, const Form *form) {
-    size_t n = 0;
-    for (int d = 0; d < s->D; d++) n += form[d].ntiles + form[d].nevents + form[d].ncovers;
+    size_t n = 0, crossings = 0;
+    for (int d = 0; d < s->D; d++) n += form[d].ntiles + form[d].nevents + form[d].ncovers, crossings += form[d].ncrossings;
     Form *copy = malloc(sizeof *copy * s->D);
     Relation *to = s->D ? malloc(sizeof *to * n) : NULL;
+    Crossing *at = s->D ? malloc(sizeof *at * crossings) : NULL;
     memcpy(copy, form, sizeof *copy * s->D);
     for (int d = 0; d < s->D; d++) {
         to = copy_relations(to, &copy[d].tiles, copy[d].ntiles);
         to = copy_relations(to, &copy[d].events, copy[d].nevents);
         to = copy_relations(to, &copy[d].covers, copy[d].ncovers);
+        memcpy(at, copy[d].crossings, sizeof *at * copy[d].ncrossings);
+        copy[d].crossings = at;
+        at += copy[d].ncrossings;
     }
     return copy;
 }
 
 static void free_forms(const S *s, Form *form) {
-    if (s->D) free(form->tiles);
+    if (s->D) free(form->tiles), free(form->crossings);
     free(form);
 }
 

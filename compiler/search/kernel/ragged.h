@@ -104,7 +104,8 @@ static void ragged_pars(Ragged *r, State at, int axes) {
             if (worth == WORTH) {
                 ragged_pars(r, at, rest);
                 r->outside = at.slot + !at.loops + at.extra;
-            }
+            } else if (r->above >= 0 && x < r->D)
+                x = same_extents(r, x, (r->trips[a] - 1) * step + 1);
             if (x == r->D && !at.slot && !rest && !at.left && !may_loop(r, &at)) break;
         }
         at.extent = step;
@@ -182,7 +183,8 @@ static void place_loop(Ragged *r, State at) {
         if (worth == WORTH) {
             ragged_slot(r, at);
             r->outside = at.slot + at.extra;
-        }
+        } else if (r->above >= 0)
+            x = same_extents(r, x, r->D - 1);
     }
     r->n--;
     for (int f = 0; f < s->F; f++)
@@ -227,6 +229,7 @@ static void ragged_trips(Ragged *r) {
     for (int f = 0; f < s->F; f++)
         if (s->fanaxes[f] & r->with_trips) r->fans |= 1 << f;
     r->first = r->rows->n;
+    find_covers(r);
     meet(r);
     for (int pass = 0; pass <= (r->all ? r->form->extra + 1 : 0) && !s->stopped && !r->cut; pass++) {
         int extra = pass ? pass - 1 : 0;

@@ -139,6 +139,7 @@ typedef struct {
     int D, G, A, O, W, NS;
     int timed, ports;
     double fewest;  /* cycles at least */
+    double least;   /* energy at least */
     double slowest; /* iterations at most, where nothing but them takes cycles; 0: any number */
     Point *front;  /* what is known, fewest cycles first, least energy last */
     int nfront, cfront;

@@ -13,11 +13,13 @@ typedef struct {
     int inside[MAXS + 1], extent[MAXS + 1]; /* by boundary, once crossed: loops inside, and their extent */
     int held[MAXV];                         /* what loops inside the boundary of each count, once crossed, have that are not counted */
     int crossed, outside;   /* boundaries outside the last one crossed; loops in time that may still come, at most */
+    int64_t covers[MAXV];   /* indices that each of these covers at most */
     int nouter[MAXV], outer[MAXV][MAXO]; /* of each count of events: some whose digits it has, too */
     int all, deep; /* loops may also stand beside another of their slot, or in inner slots; now they may */
     int64_t end; /* of the work allowed */
     int cut;     /* there was too much */
     int priced;  /* something was left out for what it costs */
+    int above;   /* the count of events that is too large in what was looked at last, or -1 */
     int low[MAXF], high[MAXF]; /* slots of the loops just outside and just inside each fan-out */
     int wanted[MAXF];          /* the segments where other dims may have each fan-out, as bits */
     int nrivals;
@@ -110,6 +112,33 @@ static int count_at_least(const Ragged *r, int i, int extent) {
     return most_of(least, up(r->D, points));
 }
 
+/* What a count of events is at least, as above, if the loops placed extend from `low` to `high`: the further, the more of them are
+ * counted inside, and the fewer full tiles there are.
+ */
+static int64_t events_between(const Ragged *r, int i, int low, int high) {
+    const Count *c = &r->form->count[i];
+    int b = c->boundary, axes = unplaced(r, r->n), others = axes & ~c->axes;
+    int64_t counted = valid_digits(r->step, r->n, low, loops_in(r->station, r->n, b, 0, c->axes));
+    if (b < r->crossed) return counted;
+    int64_t outer = up(r->D, high * trips_on(r, others, 0)), loops = r->outside + axes_in(axes), full = up(up(r->D, high), loops + 1), some = 0;
+    if (!axes) some = full * counted + up(r->D - full * high, r->held[i] * trips_on(r, unplaced(r, r->inside[b]) & ~c->axes, 0));
+    full = up(full, trips_on(r, others, 0));
+    int64_t least = full * counted + (outer > full ? outer - full : 0);
+    return least > some ? least : some;
+}
+
+/* The extents in a row, from one on up or down to a last one, with which there are too many events; the last of them. */
+static int same_extents(Ragged *r, int extent, int last) {
+    int i = r->above, sign = last < extent ? -1 : 1, at = extent;
+    for (int away = 1, growing = 1; away; away = growing ? 2 * away : away / 2) {
+        int to = at + sign * away, within = (last - to) * sign >= 0;
+        if (within && events_between(r, i, sign > 0 ? extent : to, sign > 0 ? to : extent) > r->box->high[r->d][i]) at = to;
+        else growing = 0;
+    }
+    spent(r->q->s);
+    return at;
+}
+
 /* What a count is at least, whatever loops stand outside those placed, and however far these extend further. */
 static int count_so_far(const Ragged *r, int i, int extent) {
     const Count *c = &r->form->count[i];
@@ -122,6 +151,30 @@ static int count_so_far(const Ragged *r, int i, int extent) {
     }
     if (c->what == PIECES && least <= r->box->high[r->d][i]) least = most_of(least, pieces_so_far(r, c, extent));
     return least;
+}
+
+/* Events at least: pieces as far as the loops placed extend are alike, but for those cut short. In each of them an event has no more
+ * digits than the first one, so that together they cover as many times what that has, or waste some of it. See docs/search.md.
+ */
+static int64_t wasteful_events(const Ragged *r, int i, int extent) {
+    const Count *c = &r->form->count[i];
+    unsigned within = loops_in(r->station, r->n, c->boundary, 0, c->axes), all = (1u << r->n) - 1;
+    int64_t events = valid_digits(r->step, r->n, extent, within), digits = valid_digits(r->step, r->n, extent, all & ~within);
+    int full = up(up(r->D, extent), r->outside + axes_in(unplaced(r, r->n)) + 1);
+    return (full * (events * digits - extent) + r->D + r->covers[i] - 1) / r->covers[i];
+}
+
+/* How many indices each event covers at most. */
+static void find_covers(Ragged *r) {
+    for (int i = 0; i < r->form->ncounts; i++) {
+        const Count *c = &r->form->count[i];
+        r->covers[i] = c->boundary == r->form->K ? trips_on(r, r->form->usable & ~c->axes, 0) : r->D;
+        for (int k = r->form->covered[i]; k < r->form->covered[i + 1]; k++) {
+            const Relation *x = &r->form->covers[k];
+            int64_t most = r->box->high[r->d][x->y] * trips_on(r, x->axes, 0);
+            if (r->form->count[x->y].what == DIGITS && most < r->covers[i]) r->covers[i] = most;
+        }
+    }
 }
 
 /* For each count of events the others that have digits of it alone. */

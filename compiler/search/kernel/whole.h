@@ -27,7 +27,7 @@ static double search_round_of_plans(S *s, double most) {
 /* The least value up to `most`, with steps of any size: in rounds with a growing limit. */
 static void search_in_rounds(S *s, double most) {
     double floor = s->nplans ? s->plan[0].bound : most + 1, limit = most, open = INFINITY;
-    if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / (s->timed ? 8 : 64));
+    if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / (s->ports ? 8 : 64));
     s->lower = larger(s->lower, floor);
     while (!s->stopped) {
         limit = smaller(limit, most);
@@ -38,7 +38,7 @@ static void search_in_rounds(S *s, double most) {
         for (int i = 0; i < s->nlate && !last; i++) open = smaller(open, s->late[i].bound);
         s->lower = larger(s->lower, smaller(s->best, ceil(open)));
         if (last) break;
-        limit = floor + (s->timed ? SLOWLY : 2) * (limit - floor) + 1;
+        limit = floor + (s->ports ? SLOWLY : 2) * (limit - floor) + 1;
     }
 }
 

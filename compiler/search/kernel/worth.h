@@ -75,16 +75,22 @@ enum { WORTH = 0, HOPELESS, TOO_FAR };
 static int hopeless(Ragged *r, int extent, int left) {
     const Form *form = r->form;
     int64_t *discarded = r->q->s->discarded;
+    r->above = -1;
     for (int i = 0; i < form->ncounts; i++) {
         r->value[i] = most_of(count_at_least(r, i, extent), r->box->low[r->d][i]);
         if (r->value[i] <= r->box->high[r->d][i]) continue;
         discarded[LARGE]++;
+        if (!form->count[i].tile && form->count[i].what != BORDER) r->above = i;
         return count_so_far(r, i, extent) > r->box->high[r->d][i] ? TOO_FAR : HOPELESS;
     }
     for (int i = 0; i < form->ncounts; i++) {
         if (form->count[i].tile) continue;
         r->value[i] = most_of(count_so_far(r, i, extent), r->value[i]);
         if (r->value[i] > r->box->high[r->d][i]) return discarded[LARGE]++, TOO_FAR;
+        if (form->count[i].what != DIGITS) continue;
+        int64_t least = wasteful_events(r, i, extent);
+        if (least > r->box->high[r->d][i]) return discarded[LARGE]++, HOPELESS;
+        r->value[i] = most_of(r->value[i], (int)least);
     }
     open_fanouts(r, left);
     if (too_dear(r)) return discarded[COSTLY]++, HOPELESS;
