@@ -317,7 +317,7 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     problem, groups = _problem(nest, target, objective)
     assert start.schedule is not None
     fewest, least = 0, Fraction(0)
-    if problem.product and not problem.judged:
+    if problem.product and not problem.judged and not late(deadline):
         start, fewest, least = _extremes(nest, target, start, deadline)
     encoder = Encoder(problem, groups, whole=True, fewest=fewest, least=least)
     scaled = start.value * problem.prices.scale

@@ -156,3 +156,12 @@ def test_of_the_fastest_schedules_that_of_least_energy() -> None:
         best = search(nest, target, "latency", perfect_factors=True)
         fastest = [energy for energy, cycles in costs(nest, target, True) if cycles == best.evaluation.cycles]
         assert best.evaluation.energy == min(fastest) < max(fastest), seed
+
+
+@pytest.mark.parametrize("seed", [3016, 3043, 3185, 3192, 3268, 3376])
+def test_of_the_fastest_schedules_of_the_whole_space(seed: int) -> None:
+    """Where none whose steps divide is as fast, or takes as little."""
+    question = without_windows(seed)
+    best = search(question.nest, question.target, "latency")
+    fastest = [energy for energy, cycles in costs(question.nest, question.target) if cycles == best.evaluation.cycles]
+    assert best.evaluation.energy == min(fastest) < max(fastest)
