@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -27,6 +28,7 @@ from oracle import space
 from small import small_model, write_small
 
 import effc
+from effc.compiler.cli import main
 from effc.compiler.search import exact, search
 from effc.compiler.search.space import size
 from effc.ir.errors import InputError
@@ -35,10 +37,8 @@ pytest.importorskip("pycparser")
 
 from effc.compiler.search.translated.kernel import Kernel, kernel
 
-pytestmark = [
-    pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled"),
-    pytest.mark.filterwarnings("ignore::effc.compiler.errors.KernelWarning"),
-]
+pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+quietly = pytest.mark.filterwarnings("ignore::effc.compiler.errors.KernelWarning")
 
 DRAWS = {
     "without windows": without_windows,
@@ -154,6 +154,7 @@ def artefact(source: onnx.ModelProto, target: str | Path, path: Path) -> bytes:
     return path.read_bytes()
 
 
+@quietly
 def test_an_artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     product = model([node("MatMul", "x w", "y")], {"x": (2, 6)}, {"w": random((6, 4))})
     expected = artefact(product, "eyeriss_like", tmp_path / "compiled.effx")
@@ -161,6 +162,20 @@ def test_an_artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert artefact(product, "eyeriss_like", tmp_path / "translated.effx") == expected
 
 
+@pytest.mark.filterwarnings("always")
+def test_the_command_line_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(exact, "COMPILED", False)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    exact.translated.cache_clear()
+    layers = tmp_path / "layers.json"
+    layers.write_text('[{"name": "a", "M": 2, "K": 3, "N": 4}, {"name": "b", "M": 4, "K": 2, "N": 2}]')
+    assert main(["map", str(layers), "--target", "eyeriss_like", "--jobs", "1", "--no-cache"]) == 0
+    assert capsys.readouterr().err.count("effc: warning: the search's kernel was not compiled") == 1
+
+
+@quietly
 @pytest.mark.validate
 def test_an_artefact_of_several_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, target = write_small(tmp_path)
