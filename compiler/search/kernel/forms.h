@@ -166,8 +166,8 @@ static void cross(Form *form, int i, int k) {
     if (!is_events(x) || !is_events(y) || is_within(x, y) || is_within(y, x)) return;
     Crossing new = {(short)i, (short)k, -1, (short)most_of(x->boundary, y->boundary), (short)(x->axes | y->axes)};
     for (int c = -1; c < form->ncounts; c++) {
-        const Count *z = &form->count[c];
-        if (c >= 0 && (!is_events(z) || !is_within(z, x) || !is_within(z, y))) continue;
+        const Count *z = c < 0 ? NULL : &form->count[c];
+        if (z && (!is_events(z) || !is_within(z, x) || !is_within(z, y))) continue;
         new.common = (short)c;
         if (form->ncrossings == MAXR) form->overflow = 1;
         else form->crossings[form->ncrossings++] = new;
