@@ -376,7 +376,7 @@ def test_an_interruption_inside_of_an_exec_ends_with_the_same_code(tmp_path: Pat
 
 
 def test_an_interruption_waits_for_an_import(tmp_path: Path) -> None:
-    """An extension module that is imported by half may crash, or say that it is not installed; nor for anything else."""
+    """An extension module that is imported by half may crash, or say that it is not installed."""
     (tmp_path / "half.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\nprint('whole', flush=True)\n")
     (tmp_path / "tried.py").write_text(
         "import sys, time\nfrom effc.compiler import cli\n\n"
