@@ -217,10 +217,10 @@ static int propagate_dim(const Boxes *q, Box *box, int d) {
         changed = more = relate_tiles(q->s, form, box, d);
         if (more >= 0) changed |= more = relate_events(q->s, form, box, d);
         if (more >= 0) changed |= more = relate_cover(q->s, form, box, d);
-        if (more >= 0) changed |= more = relate_crossings(q->s, form, box, d);
         if (more >= 0) changed |= more = relate_full(q->s, form, box, d);
         if (more >= 0 && form->win) changed |= more = relate_residues(q->s, form, box, d);
         if (more >= 0 && form->win) changed |= more = relate_words(q->s, form, box, d);
+        if (more >= 0 && !changed) changed |= more = relate_crossings(q->s, form, box, d);
         if (more < 0) return 0;
         for (int a = 0; a < q->s->A; a++)
             if (box->least[d][a] > box->most[d][a]) return 0;

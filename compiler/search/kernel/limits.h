@@ -56,10 +56,11 @@ static double most_within(const S *s, const Form *form, const Box *box, int d, i
  */
 static int relate_crossings(const S *s, const Form *form, Box *box, int d) {
     int changed = 0, *low = box->low[d], *high = box->high[d];
+    double within = 1, D = form->D;
     for (int i = 0; i < form->ncrossings; i++) {
         const Crossing *c = &form->crossings[i];
-        double common = c->common < 0 ? form->D : most_covered(s, form, box, d, c->common), D = form->D;
-        double both = D * D / (common * most_within(s, form, box, d, c->boundary, c->axes));
+        if (c->common < 0) within = most_within(s, form, box, d, c->boundary, c->axes); /* the first of two counts */
+        double common = c->common < 0 ? D : most_covered(s, form, box, d, c->common), both = D * D / (common * within);
         changed |= raise(&low[c->x], both / high[c->y]) | raise(&low[c->y], both / high[c->x]);
         if (low[c->x] > high[c->x] || low[c->y] > high[c->y]) return -1;
     }
