@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("light_*.onnx"))
-QUICK = ["digits", "squeezenet", "resnet18"]
+MODELS = ["digits", pytest.param("squeezenet", marks=pytest.mark.validate), "resnet18"]
 
 
 def run(*command: str | Path) -> str:
@@ -44,7 +44,7 @@ def check_model(name: str, folder: Path, *options: str) -> None:
     check_places(model, compile_and_verify(model, *options))
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", MODELS)
 def test_model(name: str, tmp_path: Path) -> None:
     check_model(name, tmp_path, "--time-limit", "20")
 

@@ -38,7 +38,7 @@ from effc.compiler.target.units import number
 from effc.ir.nest import ROLES
 from effc.ir.zeros import Code
 
-quick = settings(derandomize=True, deadline=None, database=None, max_examples=80)
+quick = settings(derandomize=True, deadline=None, database=None, max_examples=50)
 
 HEAD = (
     "target t {{ word 16 bit; clock 200 MHz; {head} memory D {{ size unbounded; energy 1{unit}; bandwidth unlimited }}"
