@@ -74,6 +74,9 @@ BUDGET = 300_000
 RAGGED = 24_000_000
 """The same for the whole space of a nest without windows."""
 
+COUPLED = 8_000_000
+"""The same where windows slide and cycles count."""
+
 BOUNDED = 1_500_000
 """The same where ports are limited, or tiles of windows are shared: more work seldom finds more, or a better bound."""
 
@@ -326,7 +329,9 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if problem.windows and not problem.timed:
         return _swept(problem, objective, encoder, start, deadline)
     coupled = any(len(window.dims) > 1 for window in problem.windows)
-    budget = RAGGED if not problem.judged else SLID if coupled else BOUNDED
+    budget = SLID if coupled else BOUNDED
+    if not problem.judged:
+        budget = COUPLED if coupled else RAGGED
     if problem.timed and not problem.product:
         return _costed(problem, objective, encoder, start, budget, deadline)
     rounded = problem.product and (scaled > MOST or len(problem.windows) > 0)
