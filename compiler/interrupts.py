@@ -28,7 +28,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     caller = frame
     while caller is not None:
         if caller.f_code.co_filename.startswith("<frozen importlib"):
-            Timer(WAIT, signal.pthread_kill, (main_thread().ident, number)).start()  # which may be asleep by then
+            Timer(WAIT, signal.raise_signal, (number,)).start()
             return
         caller = caller.f_back
     raise KeyboardInterrupt
