@@ -209,8 +209,7 @@ def thriftier(
         return start
     problem, groups = _problem(nest, target, "energy")
     encoder = Encoder(problem, groups, whole=True, slowest=cycles)
-    found = _costed(problem, "energy", encoder, start, THRIFT, deadline).schedule
-    return start if found is None else _less(start, found, evaluate(nest, found, target).energy)
+    return _costed(problem, "energy", encoder, start, THRIFT, deadline)
 
 
 def _less(start: Proof, schedule: Schedule, value: Fraction) -> Proof:
@@ -338,7 +337,7 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     most = float(scaled) * (1 + NEAR) if rounded else float(int(scaled) - 1)
     found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
     lower = value if found and problem.timed and not statistics["stopped"] else lower
-    bound = _bound(problem, lower) if rounded else Fraction(int(max(lower, 0)), problem.prices.scale)
+    bound = _bound(problem, lower, rounded)
     best = replace(start, lower_bound=min(bound, start.value), expanded=start.expanded + statistics["nodes"])
     if not found:
         return best
@@ -391,7 +390,7 @@ def _costed(
     decode = partial(written, problem, encoder)
     judge = Judge(problem, objective, decode, (start.value, start.schedule), thorough=True)
     _, _, lower, *_, statistics = kernel(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
-    bound = min(_bound(problem, lower), judge.lower_bound)
+    bound = min(_bound(problem, lower, problem.product), judge.lower_bound)
     return Proof(judge.schedule, judge.value, bound, start.expanded + statistics["nodes"] + judge.costed, statistics)
 
 
@@ -447,10 +446,10 @@ def translated() -> Callable[[bytes, float, int, float, Asked | None], Solution]
     return kernel().solve
 
 
-def _bound(problem: Problem, lower: float) -> Fraction:
-    """A bound that the kernel gives: products are rounded."""
+def _bound(problem: Problem, lower: float, rounded: bool) -> Fraction:
+    """A bound that the kernel gives, which may be ``rounded``."""
     lower = max(lower, 0.0)
-    return Fraction(ceil(lower * (1 - NEAR)) if problem.product else int(lower), problem.prices.scale)
+    return Fraction(ceil(lower * (1 - NEAR)) if rounded else int(lower), problem.prices.scale)
 
 
 def _any(problem: Problem) -> float:
@@ -478,9 +477,9 @@ def _solve(
     found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
     scale, expanded = problem.prices.scale, statistics["nodes"]
     if not found:
-        bound = _bound(problem, lower if statistics["stopped"] else most + 1)
+        bound = _bound(problem, lower if statistics["stopped"] else most + 1, problem.product)
         return Proof(None, Fraction(most + 1) / scale, bound, expanded, statistics)
-    bound = _bound(problem, lower if statistics["stopped"] else value)
+    bound = _bound(problem, lower if statistics["stopped"] else value, problem.product)
     exact = Fraction(int(value), scale)
     schedule = None if encoder.relaxed else written(problem, encoder, setting, order, loops)
     return Proof(schedule, exact, bound, expanded, statistics)

@@ -26,20 +26,7 @@ static double least_trips(const S *s, const Box *box, int d, int axes) {
     return all;
 }
 
-/* How many indices an event covers at most: no more than a tile has. */
-static double most_covered(const S *s, const Form *form, const Box *box, int d, int i) {
-    const Count *c = &form->count[i];
-    double covered = form->D;
-    if (c->boundary == form->K) covered = smaller(covered, most_trips(s, form, box, d, form->usable & ~c->axes));
-    for (int r = form->covered[i]; r < form->covered[i + 1]; r++) {
-        const Relation *x = &form->covers[r];
-        double n = box->high[d][x->y];
-        if (n < covered) covered = smaller(covered, n * most_trips(s, form, box, d, x->axes));
-    }
-    return covered;
-}
-
-/* The same of what loops outside a boundary and on some axes tell apart. */
+/* How many indices alike in what loops outside a boundary, and on some axes, tell apart: no more than a tile has. */
 static double most_within(const S *s, const Form *form, const Box *box, int d, int boundary, int axes) {
     double covered = form->D;
     if (boundary == form->K) covered = smaller(covered, most_trips(s, form, box, d, form->usable & ~axes));
@@ -49,6 +36,11 @@ static double most_within(const S *s, const Form *form, const Box *box, int d, i
         covered = smaller(covered, box->high[d][i] * most_trips(s, form, box, d, c->axes & ~axes));
     }
     return covered;
+}
+
+/* How many an event covers at most. */
+static double most_covered(const S *s, const Form *form, const Box *box, int d, int i) {
+    return most_within(s, form, box, d, form->count[i].boundary, form->count[i].axes);
 }
 
 /* Events that tell different things apart: what is common to them covers no more indices than one has beside the other, times each

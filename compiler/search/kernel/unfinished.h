@@ -82,6 +82,26 @@ static void hold(Ragged *r, int boundary) {
     }
 }
 
+/* The tiles of the extent of the loops placed that are full, at least: with n loops outside one of n + 1. */
+static int full_tiles(const Ragged *r, int extent) { return up(up(r->D, extent), r->outside + axes_in(unplaced(r, r->n)) + 1); }
+
+/* What a count of events is at least, whatever loops stand outside those placed, if these extend from `low` to `high`: the further, the
+ * more of them are counted inside, and the fewer full tiles there are.
+ */
+static int64_t events_between(const Ragged *r, int i, int low, int high) {
+    const Count *c = &r->form->count[i];
+    int b = c->boundary, axes = unplaced(r, r->n), others = axes & ~c->axes;
+    int64_t counted = valid_digits(r->step, r->n, low, loops_in(r->station, r->n, b, 0, c->axes));
+    if (b < r->crossed) return counted;
+    int64_t outer = up(r->D, high * trips_on(r, others, 0)), full = full_tiles(r, high), some = 0;
+    int64_t points = r->held[i] * trips_on(r, unplaced(r, r->inside[b]) & ~c->axes, 0); /* of each event, at most */
+    if (!axes) some = full * counted + up(r->D - full * high, points);
+    full = up(full, trips_on(r, others, 0));
+    int64_t least = full * counted + (outer > full ? outer - full : 0);
+    least = least > some ? least : some;
+    return least > up(r->D, points) ? least : up(r->D, points);
+}
+
 /* What a count is at least, whatever loops stand outside those placed, the extent of which is `extent`. */
 static int count_at_least(const Ragged *r, int i, int extent) {
     const Count *c = &r->form->count[i];
@@ -96,35 +116,10 @@ static int count_at_least(const Ragged *r, int i, int extent) {
         if (trips_on(r, c->axes & r->with_trips, 1) > w->low + w->high) words = most_of(words, with_outside(w, (int)digits));
         return most_of(1, words - (c->what == FEWER));
     }
-    int counted = valid_digits(r->step, r->n, extent, loops_in(r->station, r->n, b, 0, c->axes)), least = counted;
+    int least = (int)events_between(r, i, extent, extent);
     for (int a = 0; a < r->q->s->A; a++)
         if (c->axes >> a & 1) least = most_of(least, r->trips[a]);
-    if (!known) return least;
-    int64_t outer = extent * trips_on(r, unplaced(r, r->n) & ~c->axes, 0);
-    least = most_of(least, counted - 1 + up(r->D, outer));
-    int64_t points = r->held[i]; /* of each event, at most */
-    points *= trips_on(r, unplaced(r, n) & ~c->axes, 0);
-    int axes = unplaced(r, r->n), loops = r->outside + axes_in(axes);
-    int full = up(up(r->D, extent), loops + 1); /* with n loops outside, one of n + 1 tiles of the extent is full */
-    if (!axes) least = most_of(least, full * counted + up(r->D - (int64_t)full * extent, points));
-    full = up(full, trips_on(r, axes & ~c->axes, 0));
-    least = most_of(least, full * counted + most_of(0, up(r->D, outer) - full));
-    return most_of(least, up(r->D, points));
-}
-
-/* What a count of events is at least, as above, if the loops placed extend from `low` to `high`: the further, the more of them are
- * counted inside, and the fewer full tiles there are.
- */
-static int64_t events_between(const Ragged *r, int i, int low, int high) {
-    const Count *c = &r->form->count[i];
-    int b = c->boundary, axes = unplaced(r, r->n), others = axes & ~c->axes;
-    int64_t counted = valid_digits(r->step, r->n, low, loops_in(r->station, r->n, b, 0, c->axes));
-    if (b < r->crossed) return counted;
-    int64_t outer = up(r->D, high * trips_on(r, others, 0)), loops = r->outside + axes_in(axes), full = up(up(r->D, high), loops + 1), some = 0;
-    if (!axes) some = full * counted + up(r->D - full * high, r->held[i] * trips_on(r, unplaced(r, r->inside[b]) & ~c->axes, 0));
-    full = up(full, trips_on(r, others, 0));
-    int64_t least = full * counted + (outer > full ? outer - full : 0);
-    return least > some ? least : some;
+    return least;
 }
 
 /* The extents in a row, from one on up or down to a last one, with which there are too many events; the last of them. */
@@ -160,8 +155,7 @@ static int64_t wasteful_events(const Ragged *r, int i, int extent) {
     const Count *c = &r->form->count[i];
     unsigned within = loops_in(r->station, r->n, c->boundary, 0, c->axes), all = (1u << r->n) - 1;
     int64_t events = valid_digits(r->step, r->n, extent, within), digits = valid_digits(r->step, r->n, extent, all & ~within);
-    int full = up(up(r->D, extent), r->outside + axes_in(unplaced(r, r->n)) + 1);
-    return (full * (events * digits - extent) + r->D + r->covers[i] - 1) / r->covers[i];
+    return (full_tiles(r, extent) * (events * digits - extent) + r->D + r->covers[i] - 1) / r->covers[i];
 }
 
 /* How many indices each event covers at most. */
