@@ -21,7 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
 
-from build import MODELS, NETWORKS, write
+import build
+from build import MODELS, NETWORKS
 
 SIZES = {"gpt2": ("sequence=16", "past=48"), "llama": ("sequence=16", "past=48")}
 """Of the symbolic dims of a model."""
@@ -61,8 +62,8 @@ def row(name: str, options: argparse.Namespace, scratch: Path) -> str:
     """The line of a model, seconds and CPU-seconds with an empty cache and with a full one."""
     folder = options.folder or scratch
     model = folder / f"{name}.onnx"
-    if not model.exists():
-        write(name, folder)
+    if not model.exists():  # by a process of its own: a child's peak of memory is at least its parent's
+        usage([str(build.__file__), name, "-o", str(folder)])
     cache, artefact = scratch / f"{name}.cache", scratch / f"{name}.effx"
     sizes = [f"--dim={size}" for size in SIZES.get(name, ())]
     command = ["-m", "effc", "compile", str(model), "--target", options.target, "--jobs", str(options.jobs), *sizes]
