@@ -179,6 +179,17 @@ def test_every_form_is_lossless(make: Any, tmp_path: Path) -> None:
     assert again.verify({**inputs_of(make()), **({"c": np.array([True])} if make is if_model else {})}).ok
 
 
+def test_constants_of_bodies_are_given_by_their_names_outside() -> None:
+    graph = compiled(scan_model()).graph
+    text, values = effc.print_graph(graph), every_constant(graph)
+    assert effc.parse_graph(text, values) == graph
+    inside = min(values.keys() - graph.constants.keys())
+    assert inside.startswith(f"{graph.ops[0].name}[0].")
+    for wrong in (graph.constants, {**values, inside: values[inside] + 1}):
+        with pytest.raises(effc.InputError, match="in a body is missing, or another one"):
+            effc.parse_graph(text, wrong)
+
+
 def test_an_artefact_does_not_grow_with_the_trips(tmp_path: Path) -> None:
     sizes = []
     for steps in (2, 1000):

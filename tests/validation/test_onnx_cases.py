@@ -19,6 +19,7 @@ from effc.backends.host import NoValue, run_model
 from effc.backends.reference import reference_run
 from effc.compiler.errors import InputError
 from effc.compiler.frontend.from_onnx import check, lower
+from effc.ir.bodies import every_constant
 
 RANDOM = ("bernoulli", "training_dropout", "random")
 """Cases whose results differ from run to run."""
@@ -68,7 +69,7 @@ def lowered(model: onnx.ModelProto, inputs: dict[str, Any]) -> dict[str, Any]:
     graph = lower(model)
     ir.verify_graph(graph)
     text = ir.print_graph(graph)
-    assert ir.print_graph(ir.parse_graph(text, graph.constants)) == text
+    assert ir.print_graph(ir.parse_graph(text, every_constant(graph))) == text
     return reference_run(graph, inputs)
 
 
