@@ -16,7 +16,7 @@ from itertools import chain, combinations, pairwise, permutations, product
 
 from effc.compiler.cost import try_schedule
 from effc.compiler.cost.counts import Counts, Model
-from effc.compiler.cost.energy import energy_by, outermost_bits
+from effc.compiler.cost.energy import hop_energy, operand_energy, outermost_bits
 from effc.compiler.cost.legal import capacity_problems, mesh_problems
 from effc.compiler.target.model import Target
 from effc.ir.counters import Counters
@@ -137,10 +137,9 @@ def space(nest: Nest, target: Target, perfect: bool = False) -> int:
 
 @dataclass(frozen=True)
 class _Share:
-    """What one operand adds to the cost of a schedule: energy, bits at the outermost level, its largest tiles."""
+    """What one operand adds to the cost of a schedule, energy or bits at the outermost level; its largest tiles."""
 
-    energy: Fraction
-    dram_bits: Fraction
+    cost: Fraction
     tiles: tuple[tuple[tuple[str, str], int], ...]
 
 
@@ -186,18 +185,27 @@ class Costs:
         items = tuple(item for item in schedule.items if not isinstance(item, Keep) or item.operand == name)
         if (name, items) not in self.shares:
             counts = _Part(self.nest, Schedule(items), self.target, name).run()
-            energy = sum(energy_by(self.target, counts.counters, 0).values(), Fraction(0))
-            bits = outermost_bits(self.target, counts.counters)
-            self.shares[name, items] = _Share(energy, bits, tuple(counts.tiles.items()))
+            self.shares[name, items] = _Share(self.cost(name, counts.counters), tuple(counts.tiles.items()))
         return self.shares[name, items]
 
-    def total(self, cycles: int, shares: list[_Share]) -> Fraction:
+    def cost(self, name: str, counters: Counters) -> Fraction:
+        """What the accesses to one operand and its hops cost, if they cost anything."""
+        if self.objective == "latency":
+            return Fraction(0)
         if self.objective == "dram":
-            return sum((share.dram_bits for share in shares), Fraction(0)) / self.target.word_bits
+            return outermost_bits(self.target, counters)
+        levels = list(enumerate(self.target.levels))
+        hops = (hop_energy(self.target, counters, at, name) for at, level in levels if level.fanout)
+        accesses = (operand_energy(self.target, counters, at, name) for at, level in levels if level.bank(name))
+        return sum(chain(hops, accesses), Fraction(0))
+
+    def total(self, cycles: int, shares: list[_Share]) -> Fraction:
         if self.objective == "latency":
             return Fraction(cycles)
-        fixed = self.target.mac.energy * self.nest.macs + self.target.leakage * cycles
-        energy = sum((share.energy for share in shares), fixed)
+        cost = sum((share.cost for share in shares), Fraction(0))
+        if self.objective == "dram":
+            return cost / self.target.word_bits
+        energy = cost + self.target.mac.energy * self.nest.macs + self.target.leakage * cycles
         return energy * cycles if self.objective == "edp" else energy
 
 
