@@ -73,6 +73,12 @@ static void set_slack(S *s) {
     }
 }
 
+static int by_placement(const void *x, const void *y) {
+    const Placement *a = *(Placement *const *)x, *b = *(Placement *const *)y;
+    if (a->bound != b->bound) return a->bound < b->bound ? -1 : 1;
+    return a->number - b->number;
+}
+
 /* Searches the placements that may be as good as the best, those of the least bound first. */
 static void search_round(S *s) {
     int n = 0;

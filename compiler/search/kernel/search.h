@@ -58,6 +58,12 @@
 
 #include "placement.h"
 
+#include "bundles.h"
+
+#include "depth_first.h"
+
+#include "alike.h"
+
 #include "each.h"
 
 #include "join.h"
