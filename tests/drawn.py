@@ -193,13 +193,11 @@ def with_constraints(seed: int) -> Question:
 
 
 def with_room_for_bias(random: Random, target: Target) -> Target:
-    """The target with a bias at the outermost level, and in some banks further in."""
+    """The target with a bias in some banks."""
     levels = []
     for at, level in enumerate(target.levels):
         banks = list(level.banks)
-        if not at:
-            banks[0] = replace(banks[0], keeps=(*banks[0].keeps, "B"))
-        elif banks and random.random() < 0.6:
+        if at and banks and random.random() < 0.6:
             banks[0] = replace(banks[0], may_keep=(*banks[0].may_keep, "B"))
         levels.append(replace(level, banks=tuple(banks)))
     return replace(target, levels=tuple(levels))

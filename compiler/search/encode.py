@@ -110,6 +110,7 @@ class Encoder:
         self.settings = list(problem.settings())
         self.ports: list[str] = []
         self.slides = [slides for setting in self.settings for slides in self.sweeps(setting)]
+        self.twins = problem.nest.bias is not None and not (outermost or every or self.relaxed)
 
     def kind(self, operand: Operand, dim: str) -> int:
         if dim not in operand.dims:
@@ -121,8 +122,10 @@ class Encoder:
         problem, groups = self.problem, self.groups.groups
         used = list(self.groups.windows)
         settings = [self.setting(setting, slides) for setting, slides in self.slides]
+        if self.twins:
+            settings += [self.setting(setting, slides, twin=True) for setting, slides in self.slides]
         out = [len(self.dims), len(groups), len(problem.unrolls), len(self.names), len(used)]
-        out += [len(self.slides), self.relaxed + self.whole, self.mode]
+        out += [len(settings), self.relaxed + self.whole, self.mode]
         out += [
             len(self.ports),
             self.fewest,
@@ -208,12 +211,15 @@ class Encoder:
             out += table.largest
         return out
 
-    def setting(self, setting: Setting, slides: dict[int, int]) -> list[int]:
+    def setting(self, setting: Setting, slides: dict[int, int], twin: bool = False) -> list[int]:
+        """``twin``: with the bias outside all else, where it takes no room."""
         family = next(i for i, (other, _) in enumerate(self.slides) if other is setting)
-        out = [family, len(setting.marks)]
+        outermost, light, place = self.outermost or twin, self.light or twin, self.slides.index((setting, slides))
+        out = [family + len(self.slides) * twin]
+        out += [place + len(self.slides) if self.twins and not twin else -1, len(setting.marks)]
         for operand, level in setting.marks:
             fixed = sum(1 << i for i, unroll in enumerate(self.problem.unrolls) if unroll.level < level)
-            first = self.outermost and self.is_bias(setting, setting.marks.index((operand, level)))
+            first = outermost and self.is_bias(setting, setting.marks.index((operand, level)))
             shut = sum(2 << i for i, dim in enumerate(self.dims) if dim in self.problem.shut(operand, level))
             out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first) + shut]
         out += setting.weights
@@ -227,7 +233,7 @@ class Encoder:
             out += [kind, own]
         out += [constant, len(setting.capacities)]
         for room, held in setting.capacities:
-            out += [room, sum(1 << mark for mark in held if not (self.light and self.is_bias(setting, mark)))]
+            out += [room, sum(1 << mark for mark in held if not (light and self.is_bias(setting, mark)))]
         return out + timed
 
     def works(self, setting: Setting, terms: dict[Key, int]) -> list[int]:

@@ -138,12 +138,12 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
     fewest = 0
     if problem.product and not problem.judged:
         fewest = ceil(perfect(nest, target, "latency", share(deadline, 3)).lower_bound)
-    encoder = Encoder(problem, groups, fewest=fewest)
     most = _any(problem)
     trial = left(deadline) > 1
     counted = contiguous(problem, trial) and not shared_tiles(problem)
-    strict = counted and nest.bias is None
-    steps = 1 + 2 * (not strict) + problem.judged
+    strict = counted and not problem.judged
+    encoder = Encoder(problem, groups, fewest=fewest, outermost=not strict)
+    steps = 1 + (not strict) + problem.judged
     budget = BOUNDED if problem.judged else EFFORT
     found = _solve(problem, encoder, most, budget, share(deadline, steps))
     if not encoder.monotone:
@@ -152,21 +152,19 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
         return found
     evaluation = evaluate(nest, found.schedule, target)
     value, lower = evaluation.value(objective), found.lower_bound
-    if strict and not problem.judged:
+    if strict:
         if found.statistics["stopped"] or evaluation.energy * problem.prices.scale > MOST:
             return replace(found, value=value, lower_bound=min(lower, value))
         if float(value * problem.prices.scale) != float(found.value * problem.prices.scale):
             raise AssertionError(f"{nest.name}: the search says {found.value}, the cost model {value}")
         return replace(found, value=value, lower_bound=value if encoder.monotone else Fraction(0))
-    if not strict and encoder.monotone:
+    if encoder.monotone:
         encoder = Encoder(problem, groups, loose=True, trial=trial)
         rest, wanted = share(deadline, 2 + problem.judged), bound or not problem.judged
         lower = Fraction(0)
         if wanted and not late(deadline):
             lower = _solve(problem, encoder, most, budget, rest).lower_bound
     found = replace(found, value=value, lower_bound=min(lower, value))
-    if counted and not strict and not problem.judged and lower < value and not late(deadline):
-        return _anywhere(problem, objective, found, deadline)
     if not (problem.timed and bound):
         return found
     found = _judged(problem, objective, encoder, found, budget, deadline)
@@ -214,19 +212,6 @@ def thriftier(
 
 def _less(start: Proof, schedule: Schedule, value: Fraction) -> Proof:
     return replace(start, schedule=schedule, value=value) if value < start.value else start
-
-
-def _anywhere(problem: Problem, objective: str, start: Proof, deadline: float | None) -> Proof:
-    """The best schedule with the marks of the bias anywhere; ``start`` is the best that has them outermost."""
-    encoder = Encoder(problem, groups_of(problem) or Groups((), {}), outermost=False)
-    found = _solve(problem, encoder, float(start.value * problem.prices.scale), deadline=deadline)
-    expanded = start.expanded + found.expanded
-    if found.schedule is None or not encoder.monotone:
-        return replace(start, expanded=expanded)
-    value = evaluate(problem.nest, found.schedule, problem.target).value(objective)
-    lower = max(start.lower_bound, min(found.lower_bound, value))
-    best = found if value < start.value else start
-    return replace(best, value=min(value, start.value), lower_bound=lower, expanded=expanded)
 
 
 def _judged(

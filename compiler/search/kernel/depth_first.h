@@ -62,6 +62,7 @@ static int too_slow(const Search *q) {
 static void leaf(Search *q, double value) {
     int rows[MAXG];
     for (int d = 0; d < q->G; d++) rows[q->order[d]] = q->chosen[d];
+    if (q->probe) return (void)(q->known = value);
     if (q->s->each && too_slow(q)) return (void)q->s->discarded[COSTLY]++;
     if (q->s->judge) judge_rows(q, value, rows);
     else record(q, value, rows);

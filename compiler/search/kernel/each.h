@@ -70,18 +70,22 @@ static void search_each(Search *q, Placement *p) {
 
 /* ---- a placement ---- */
 
+/* Finds the extremes of all groups, and two of them that can be separated, which come last. */
+static void survey(Search *q) {
+    for (int d = 0; d < q->G; d++) extremes(q, d);
+    for (int b = q->G - 1; b > 0 && !q->separable && steady(q->s); b--)
+        for (int a = b - 1; a >= 0 && !q->separable; a--)
+            if (separable(q, a, b)) {
+                q->separable = 1;
+                for (int k = b; k + 1 < q->G; k++) swap_groups(q, k, k + 1);
+                for (int k = a; k + 2 < q->G; k++) swap_groups(q, k, k + 1);
+            }
+}
+
 static void search_placement(S *s, Placement *p, int deep) {
     Search q;
     begin(&q, s, p);
-    for (int d = 0; d < q.G; d++) extremes(&q, d);
-    for (int b = q.G - 1; b > 0 && !q.separable && steady(s); b--)
-        for (int a = b - 1; a >= 0 && !q.separable; a--)
-            if (separable(&q, a, b)) {
-                q.separable = 1;
-                /* move a and b to the end */
-                for (int k = b; k + 1 < q.G; k++) swap_groups(&q, k, k + 1);
-                for (int k = a; k + 2 < q.G; k++) swap_groups(&q, k, k + 1);
-            }
+    survey(&q);
     p->bound = filter(&q);
     if (deep && p->bound < INFINITY) s->every ? search_each(&q, p) : search_rows(&q);
     finish(&q);

@@ -82,7 +82,7 @@ static void read_phases(Setting *t, const int64_t **at) {
 }
 
 static void read_setting(S *s, Setting *t, const int64_t **at) {
-    t->family = take(at);
+    t->family = take(at), t->twin = take(at);
     t->nmarks = take(at);
     for (int m = 0; m < t->nmarks; m++) {
         t->operand[m] = take(at);
@@ -193,6 +193,8 @@ static void read_problem(S *s, const int64_t *at) {
         read_setting(s, &s->setting[i], &at);
         set_base(s, &s->setting[i]);
     }
+    for (int i = 0; i < s->NS; i++)
+        if (s->setting[i].twin >= 0) s->setting[s->setting[i].twin].light = 1;
 }
 
 static void release(S *s) {

@@ -21,6 +21,8 @@ typedef struct {
     double gl[MAXG][WIDTH], gh[MAXG][WIDTH];
     int chosen[MAXG];
     double cycles; /* where they are a factor of the cost and known; else 0 */
+    int probe;     /* any schedule will do, which is not kept */
+    double known;  /* what it costs, if one is found */
 } Search;
 
 static const double *rowp(const Search *q, int depth, int r) {
@@ -96,6 +98,7 @@ static int cycles_alone(const S *s) {
  * than one that it is rounded to. Of cycles alone very many schedules have as few: there the first one will do.
  */
 static int hopeful(const Search *q, double value) {
+    if (q->known < INFINITY) return 0;
     if (value != q->s->best) return value < q->s->best;
     if (q->J == 1 && !q->s->timed) return !q->s->found;
     return !q->s->found || q->p->number <= q->s->bestplace || q->s->timed == PRODUCT;
@@ -203,6 +206,7 @@ static void begin(Search *q, S *s, const Placement *p) {
     q->M = q->t->nmarks;
     q->W = q->J + q->M + s->A;
     q->G = s->G;
+    q->known = INFINITY;
     choose_order(q);
     for (int d = 0; d < q->G; d++) {
         q->row[d] = malloc(sizeof(int) * (p->table[q->order[d]]->n + 1));

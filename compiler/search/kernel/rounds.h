@@ -15,6 +15,27 @@ static void set_floor(const S *s, Placement *p) {
         p->floor = s->timed ? larger(p->floor, floor + p->table[g]->excess) : p->floor + p->table[g]->excess;
 }
 
+/* Whether a mark is one of the bias that may stand anywhere. */
+static int is_bias(const S *s, const Setting *t, int mark) { return t->twin >= 0 && s->setting[t->twin].first[mark]; }
+
+/* The placement that has the marks of the bias outside all others, where they take no room: no schedule costs less than the same one
+ * there. -1 if there is none.
+ */
+static int base_of(S *s, const Placement *p) {
+    int twin = s->setting[p->setting].twin, n = 0;
+    Placement base;
+    if (twin < 0) return -1;
+    memset(&base, 0, sizeof base);
+    base.setting = twin;
+    for (int first = 1; first >= 0; first--)
+        for (int i = 0; i < s->setting[twin].nmarks; i++)
+            if (is_bias(s, &s->setting[p->setting], p->order[i]) == first) base.order[n++] = p->order[i];
+    for (int g = 0; g < s->G; g++) base.table[g] = table_of(s, twin, g, base.order);
+    for (int i = 0; i < s->nplace; i++)
+        if (same_tables(s, &s->placement[i], &base)) return i;
+    return -1;
+}
+
 static void add_placement(S *s, int setting, const int *order) {
     Placement p;
     memset(&p, 0, sizeof p);
@@ -26,6 +47,7 @@ static void add_placement(S *s, int setting, const int *order) {
     for (int i = 0; i < s->nplace; i++)
         if (same_tables(s, &s->placement[i], &p)) return (void)s->discarded[ALIKE]++;
     p.number = s->nplace;
+    p.base = base_of(s, &p);
     if (s->nplace == s->cplace) {
         s->cplace = 2 * s->cplace + 64;
         s->placement = realloc(s->placement, sizeof(Placement) * s->cplace);
@@ -45,8 +67,9 @@ static void interleave(S *s, int setting, int *order, int placed, int used) {
         else add_placement(s, setting, order);
         return;
     }
-    for (int m = 0; m < t->nmarks; m++) {
-        if (used >> m & 1) continue;
+    for (int i = 0; i < 2 * t->nmarks; i++) {
+        int m = i % t->nmarks;
+        if (used >> m & 1 || is_bias(s, t, m) == i / t->nmarks) continue; /* those of the bias first */
         if (m && t->operand[m - 1] == t->operand[m] && !(used >> (m - 1) & 1)) continue; /* outer marks first */
         int later = 0;
         for (int o = 0; o < t->nmarks; o++)
@@ -79,6 +102,22 @@ static int by_placement(const void *x, const void *y) {
     return a->number - b->number;
 }
 
+/* Whether a placement may have something as good as the best, as far as its base tells. */
+static int promising(S *s, const Placement *p) {
+    Placement *base = p->base < 0 ? NULL : &s->placement[p->base];
+    if (!base || base->known <= s->best) return 1;
+    if (base->bound > s->best) return 0;
+    Search q;
+    begin(&q, s, base);
+    survey(&q);
+    q.probe = 1;
+    if (filter(&q) < INFINITY) search_rows(&q);
+    base->known = q.known;
+    if (q.known == INFINITY && !s->stopped) base->bound = INFINITY;
+    finish(&q);
+    return base->bound < INFINITY;
+}
+
 /* Searches the placements that may be as good as the best, those of the least bound first. */
 static void search_round(S *s) {
     int n = 0;
@@ -87,7 +126,8 @@ static void search_round(S *s) {
     for (int i = 0; i < s->nplace; i++) {
         Placement *p = &s->placement[i];
         if (stop(s)) break;
-        int empty = p->floor > s->best;
+        int empty = p->floor > s->best || (p->base >= 0 && s->placement[p->base].bound > s->best);
+        p->bound = p->known = INFINITY;
         for (int g = 0; g < s->G && !empty; g++) {
             build(s, p->table[g]);
             if (s->stopped) break;
@@ -97,17 +137,18 @@ static void search_round(S *s) {
         s->discarded[COSTLY] += empty;
         if (empty) continue;
         search_placement(s, p, 0);
-        by[n++] = p;
+        if (!s->setting[p->setting].light) by[n++] = p;
     }
     qsort(by, n, sizeof *by, by_placement);
     for (int i = 0; i < n; i++)
-        if (by[i]->bound <= s->best && !stop(s)) search_placement(s, by[i], 1);
+        if (by[i]->bound <= s->best && !stop(s) && promising(s, by[i])) search_placement(s, by[i], 1);
     free(by);
 }
 
 static double least_floor(const S *s) {
     double floor = INFINITY;
-    for (int i = 0; i < s->nplace; i++) floor = smaller(floor, s->placement[i].floor);
+    for (int i = 0; i < s->nplace; i++)
+        if (!s->setting[s->placement[i].setting].light) floor = smaller(floor, s->placement[i].floor);
     return cycles_alone(s) ? larger(floor, s->setting[0].term[0].coefficient * s->fewest) : floor;
 }
 
@@ -121,13 +162,24 @@ static int by_floors(const void *x, const void *y) {
     return by_floor(*(Placement *const *)x, *(Placement *const *)y);
 }
 
+/* Leaves no placements but those that schedules are looked for in. */
+static void drop_bases(S *s) {
+    int n = 0;
+    for (int i = 0; i < s->nplace; i++)
+        if (!s->setting[s->placement[i].setting].light) s->placement[n++] = s->placement[i];
+    s->nplace = n;
+    for (int i = 0; i < n; i++) s->placement[i].base = -1;
+}
+
 /* The value of a schedule that is found at once: where costs are products, growing limits would start far below. */
 static double good_value(S *s, double most) {
     Placement **by = malloc(sizeof *by * (s->nplace + 1));
-    for (int i = 0; i < s->nplace; i++) by[i] = &s->placement[i];
-    qsort(by, s->nplace, sizeof *by, by_floors);
+    int n = 0;
+    for (int i = 0; i < s->nplace; i++)
+        if (!s->setting[s->placement[i].setting].light) by[n++] = &s->placement[i];
+    qsort(by, n, sizeof *by, by_floors);
     s->best = most;
-    for (int i = 0; i < s->nplace && i < TRIED && !s->stopped; i++) descend_in(s, by[i]);
+    for (int i = 0; i < n && i < TRIED && !s->stopped; i++) descend_in(s, by[i]);
     free(by);
     s->found = s->quick = 0;
     return s->best;
@@ -138,6 +190,7 @@ static double good_value(S *s, double most) {
 static void search_some(S *s, double most) {
     int late = overdue(s);
     int64_t budget = s->budget;
+    drop_bases(s);
     qsort(s->placement, s->nplace, sizeof *s->placement, by_floor);
     for (int i = 0; i < s->nplace; i++) s->placement[i].number = i;
     s->stopped = 0;

@@ -89,10 +89,11 @@ static void search(S *s, const int64_t *problem, double most, int64_t budget, do
     s->best = most;
     s->due = deadline;
     if (s->relaxed) s->deadline = deadline;
-    for (int i = 0; i < s->NS; i++) {
-        int order[MAXM] = {0};
-        interleave(s, i, order, 0, 0);
-    }
+    for (int light = 1; light >= 0; light--)
+        for (int i = 0; i < s->NS; i++) {
+            int order[MAXM] = {0};
+            if (s->setting[i].light == light) interleave(s, i, order, 0, 0);
+        }
     s->budget = budget;
     s->deadline = deadline;
     if (s->whole) search_plans(s, most);

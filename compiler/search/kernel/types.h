@@ -77,6 +77,8 @@ typedef struct {
     double least[MAXG][MAXJ]; /* what each group does at least */
     double floor;
     int family; /* the first setting that differs in nothing but what slides */
+    int twin;   /* the setting in which the bias takes no room, its marks outside all others, or -1; see base_of() */
+    int light;  /* whether this is one of those */
     int nworks, compute; /* the term of executed iterations, or -1 */
     Work work[MAXW];
     int from[MAXM + 2];  /* the first work of each mark */
@@ -122,6 +124,8 @@ typedef struct {
     Table *table[MAXG];
     double floor, bound;
     int number;
+    int base;     /* the placement that this one costs no less than, or -1 */
+    double known; /* what a schedule of it costs, where it is such a base */
 } Placement;
 
 typedef struct {
