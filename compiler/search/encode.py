@@ -110,7 +110,7 @@ class Encoder:
         self.settings = list(problem.settings())
         self.ports: list[str] = []
         self.slides = [slides for setting in self.settings for slides in self.sweeps(setting)]
-        self.twins = problem.nest.bias is not None and not (outermost or every or self.relaxed)
+        self.twins = problem.nest.bias is not None and not (outermost or self.relaxed)
 
     def kind(self, operand: Operand, dim: str) -> int:
         if dim not in operand.dims:
