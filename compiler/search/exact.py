@@ -307,6 +307,8 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if problem.product and not problem.judged and not late(deadline):
         start, fewest, least = _extremes(nest, target, start, deadline)
     encoder = Encoder(problem, groups, whole=True, fewest=fewest, least=least)
+    if objective == "latency" and start.value == encoder.fewest:
+        return replace(start, lower_bound=start.value)
     scaled = start.value * problem.prices.scale
     if (scaled > MOST and not problem.product) or not encoder.monotone:
         return replace(start, lower_bound=Fraction(0))
@@ -318,7 +320,7 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
         budget = COUPLED if coupled else RAGGED
     if problem.timed and not problem.product:
         return _costed(problem, objective, encoder, start, budget, deadline)
-    rounded = problem.product and (scaled > MOST or len(problem.windows) > 0)
+    rounded = problem.product and scaled > MOST
     most = float(scaled) * (1 + NEAR) if rounded else float(int(scaled) - 1)
     found, value, lower, setting, order, loops, statistics = kernel(encoder.encode(), most, budget, utc(deadline))
     lower = value if found and problem.timed and not statistics["stopped"] else lower

@@ -104,9 +104,11 @@ static void measure_borders(const S *s, Win *x) {
     }
 }
 
-/* The words of the largest tile with all of the inner dim, and with all but one of all residues; 0 where they are not counted. */
+/* The words of the largest tile with all of the inner dim, with all but one of all residues, and with each run for itself; 0 where they
+ * are not counted.
+ */
 typedef struct {
-    int words, fewer;
+    int words, fewer, apart;
     int runs; /* of the outer indices, no two of which share words */
 } Border;
 
@@ -114,7 +116,7 @@ typedef struct {
 static double tile_of(const Win *x, Border border, double outer, double inner, double residues) {
     double all = residues * (outer - border.runs) + inner * border.runs;
     int words = border.words;
-    if (!words || inner == x->inner) return words ? words : all;
+    if (!words || inner == x->inner) return words ? most_of(words, border.apart) : all;
     double least = larger(1, larger(outer - x->one, all - outside_of(x)));
     if (residues == x->alike && inner == x->inner - 1) least = larger(least, border.fewer);
     if (x->both && inner <= residues) return smaller(words, least);

@@ -28,7 +28,7 @@ typedef struct {
     int residues[MAXM];           /* which count is that of the residues in the tile of each mark */
     int border[MAXJ];             /* which count says what a tile at the border has outside, or -1 */
     int runs[MAXM];               /* and that of its runs, or -1 */
-    int words[MAXM], fewer[MAXM]; /* and which those of the words of the largest tile, or -1 if no padding is free; see borders.h */
+    int words[MAXM], fewer[MAXM], apart[MAXM]; /* and which those of the words of the largest tile, or -1 if no padding is free; see borders.h */
     const Win *win;               /* of dims that a window couples, and whether this is the inner one */
     int inner;
     int shared;                   /* axes over which instances share the words of a window: more trips, less for the busiest */
@@ -240,15 +240,16 @@ static void make_form(const S *s, const Setting *t, const Plan *plan, int dim, F
     }
     for (int m = 0; m < t->nmarks; m++) {
         int kind = s->class[t->operand[m]][dim], relevant = kind != IRRELEVANT, b = form->slots.outside[m];
-        Count c = {1, b, t->fixed[m], DIGITS, b, 0}, residues = {1, b, t->fixed[m], RESIDUES, b, 0}, words = {1, b, t->fixed[m], WORDS, b, 0}, fewer = words;
+        Count c = {1, b, t->fixed[m], DIGITS, b, 0}, residues = {1, b, t->fixed[m], RESIDUES, b, 0}, words = {1, b, t->fixed[m], WORDS, b, 0}, fewer = words, apart = words;
         form->of[t->nterms + m] = relevant ? add_count(form, form->usable, c) : -1;
         form->residues[m] = kind == WINDOW && form->inner ? add_count(form, form->usable, residues) : -1;
         Count runs = {1, b, t->fixed[m], RUNS, b, 0};
         form->runs[m] = kind == WINDOW && !form->inner && !s->timed && form->win->dim[1] >= 0 ? add_count(form, form->usable, runs) : -1;
         int border = kind == WINDOW && !form->inner && !t->padded[m] && form->win->outside;
-        fewer.what = FEWER;
+        fewer.what = FEWER, apart.what = APART;
         form->words[m] = border ? add_count(form, form->usable, words) : -1;
         form->fewer[m] = border && form->win->inner > form->win->alike + form->win->both ? add_count(form, form->usable, fewer) : -1;
+        form->apart[m] = border && form->runs[m] >= 0 ? add_count(form, form->usable, apart) : -1;
         form->extra += !relevant;
     }
     for (int i = 0; i < form->ncounts; i++) {
@@ -264,7 +265,7 @@ static void whole_box(const S *s, const Form *form, Box *box) {
         for (int i = 0; i < form[d].ncounts; i++) {
             box->low[d][i] = 1 + (i < 32 && form[d].several >> i & 1);
             int what = form[d].count[i].what;
-            box->high[d][i] = what == BORDER ? form[d].win->outside + 1 : what >= WORDS ? most_of((int)form[d].win->touched[0], 1) : form[d].D;
+            box->high[d][i] = what == BORDER ? form[d].win->outside + 1 : what >= APART ? most_of((int)form[d].win->touched[0], 1) : form[d].D;
         }
         for (int a = 0; a < s->A; a++) {
             int most = s->size[a] < form[d].D ? s->size[a] : form[d].D;

@@ -117,7 +117,7 @@ static int relate_events(const S *s, const Form *form, Box *box, int d) {
 /* What the counts of an outer dim are for the tile of a mark at the border. */
 static Border border_of(const Form *form, int m, const int *count) {
     Border border = {form->words[m] < 0 ? 0 : count[form->words[m]], form->fewer[m] < 0 ? 0 : count[form->fewer[m]],
-                     form->runs[m] < 0 ? 1 : count[form->runs[m]]};
+                     form->apart[m] < 0 ? 0 : count[form->apart[m]], form->runs[m] < 0 ? 1 : count[form->runs[m]]};
     return border;
 }
 

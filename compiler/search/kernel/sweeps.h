@@ -265,6 +265,25 @@ static int words_of_tile(const Chain *c, const Count *x, const Win *w) {
     return -most_of(-most[0], most_of(-most[1], -most[2]));
 }
 
+/* The words of the largest tile of an outer dim with all of the inner one, as far as they are known of each of its runs. */
+static int words_apart(const Chain *c, const Count *x, const Win *w) {
+    if (in_order(c, x)) return 1;
+    Index *p = indices_of(c, x);
+    int most = 1;
+    for (int from = 0, end; from < c->D; from = end) {
+        int words = 0;
+        for (end = from + 1; end < c->D && p[end].key == p[from].key;) end++;
+        qsort(p + from, end - from, sizeof *p, by_index);
+        for (int first = from, last = from; last < end; first = ++last) {
+            while (last + 1 < end && p[last + 1].index - p[last].index <= w->reach) last++;
+            words += words_of_set(w, p[first].index, p[last].index, last - first + 1);
+        }
+        most = most_of(most, words);
+    }
+    free(p);
+    return most;
+}
+
 /* Of the points outside those that are no words of their own, and one: of tiles of an outer dim with all of the inner one, counting each
  * word outside once in each tile. Of an inner dim: those that are not in two parts of a residue that follow each other. One if not all tiles are of
  * neighbours.
@@ -296,6 +315,7 @@ static int count_of(const Form *form, const Chain *c, const Count *x) {
     if (x->what == SCATTER) return 1 + scattered(form, c);
     if (x->what == BORDER) return border_count(form, c, x);
     if (x->what == RUNS) return tile_runs(c, x, w->reach);
+    if (x->what == APART) return words_apart(c, x, w);
     if (x->what >= WORDS) return words_of_tile(c, x, w);
     if (x->what == RESIDUES) return x->tile ? tile_residues(c, x, w->modulus) : residues_of(c, x, w->modulus);
     if (x->what == PIECES && !in_order(c, x)) return pieces_of(c, x, w->reach);

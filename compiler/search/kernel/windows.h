@@ -8,10 +8,11 @@
  */
 
 /* What is counted of a dim: digits, or of a window the pieces of the outer dim, or the residues of the inner one; one, or two
- * if not all tiles are of neighbours; the runs of the largest tile of the outer dim that share no words; the words of the largest tile of the outer dim with all of the inner one,
- * or with all but one, of all residues, whichever that is; what lies outside, see borders.h.
+ * if not all tiles are of neighbours; the runs of the largest tile of the outer dim that share no words; the words of the largest tile of the outer dim with all of the inner
+ * one, those of each of its runs; the same as if these were neighbours, and with all but one, of all residues, whichever that is; what lies outside,
+ * see borders.h.
  */
-enum { DIGITS = 0, PIECES, RESIDUES, SCATTER, RUNS, WORDS, FEWER, BORDER };
+enum { DIGITS = 0, PIECES, RESIDUES, SCATTER, RUNS, APART, WORDS, FEWER, BORDER };
 
 typedef struct {
     int tile;     /* of a tile: digits inside the boundary and on axes that are not fixed; else of events */
