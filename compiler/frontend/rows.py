@@ -2,7 +2,7 @@
 
 y = Gemm(x, w)      with x of [?, 8]
 
-t = Concat(x, 15 rows of zeros)
+t = Pad(x, 15 rows of zeros)
 s = Loop(ceil(? / 16)) { Gemm(t[16 * i .. 16 * i + 16], w) }        [turns, 16, n]
 y = the first ? rows of s
 
@@ -38,7 +38,8 @@ def by_rows(node: Node, types: list[onnx.TypeProto], fresh: Fresh) -> list[onnx.
     rows = write("Slice", write("Shape", x), write.integers(0), write.integers(1))
     turns = write("Div", write("Add", rows, write.integers(count - 1)), write.integers(count))
     if count > 1:
-        x = write("Concat", x, write.constant(np.zeros((count - 1, *shape), np.dtype(write.dtype)), "nothing"), axis=0)
+        inner = [0] * len(shape)
+        x = write("Pad", x, write.integers(0, *inner, count - 1, *inner))
     turn, goes_on = write.fresh("turn"), write.fresh("goes_on")
     inside = write.inside()
     start = inside("Mul", turn, inside.integers(count))

@@ -284,6 +284,20 @@ def test_as_many_rows_as_the_data_say(name: str) -> None:
         assert_close(reference_run(lowered, inputs)["y"], run_model(made, inputs)["y"])
 
 
+def test_rows_that_no_memory_holds() -> None:
+    """They are described, or refused, and not written out."""
+    nodes = [
+        node("NonZero", "mask", "all"),
+        node("Reshape", "all column", "places"),
+        node("Cast", "places", "numbers", to=TensorProto.FLOAT),
+        node("Expand", "numbers size", "rows"),
+        node("MatMul", "rows w", "y"),
+    ]
+    constants = {"column": np.array([-1, 1, 1]), "size": np.array([1, 1 << 38, 1]), "w": random((1, 3))}
+    graph = lower(model(nodes, {"mask": (20,)}, constants))
+    assert max(value.size for value in every_constant(graph).values()) <= 20
+
+
 def test_the_machine_counts_the_turns() -> None:
     """17 rows of 20 are two turns of 16."""
     nodes = [
