@@ -1,22 +1,23 @@
 /* ---- limits that follow from the cost, and all of them together ---- */
 
 /* Events must be few enough, so tiles and trips large enough. */
-static int need_cover(const S *s, const Form *form, Box *box, int d, int i) {
+static int need_cover(const Dim *x, int i) {
+    const Form *form = x->form;
     const Count *c = &form->count[i];
-    double events = box->high[d][i], covered = ceil(form->D / events);
+    double events = x->high[i], covered = ceil(form->D / events);
     int changed = 0, end = form->covered[i + 1] + (c->boundary == form->K);
     for (int r = form->covered[i]; r < end; r++) {
         int last = r == form->covered[i + 1], axes = last ? form->usable & ~c->axes : form->covers[r].axes;
-        double trips = most_trips(s, form, box, d, axes), tile = last ? 1 : box->high[d][form->covers[r].y];
+        double trips = x->trips[axes], tile = last ? 1 : x->high[form->covers[r].y];
         if (tile * trips < covered) return -1;
-        if (!last) changed |= raise(&box->low[d][form->covers[r].y], covered / trips);
-        for (int a = 0; a < s->A; a++) /* what the other axes have together may be less than the product of their trips */
-            if (axes >> a & 1) changed |= raise(&box->least[d][a], covered / (tile * most_trips(s, form, box, d, axes & ~(1 << a))));
+        if (!last) changed |= raise(&x->low[form->covers[r].y], covered / trips);
+        for (int a = 0; a < x->s->A; a++) /* what the other axes have together may be less than the product of their trips */
+            if (axes >> a & 1) changed |= raise(&x->least[a], covered / (tile * x->trips[axes & ~(1 << a)]));
         for (int k = 0; k < form->ncounts && form->joint >> k; k++)
-            if (form->joint >> k & 1 && !(axes & ~form->count[k].axes)) changed |= raise(&box->low[d][k], covered / tile);
+            if (form->joint >> k & 1 && !(axes & ~form->count[k].axes)) changed |= raise(&x->low[k], covered / tile);
     }
-    for (int a = 0; a < s->A; a++)
-        if (c->axes >> a & 1) changed |= lower(&box->most[d][a], events);
+    for (int a = 0; a < x->s->A; a++)
+        if (c->axes >> a & 1) changed |= lower(&x->most[a], events);
     return changed;
 }
 
@@ -106,9 +107,10 @@ static double box_bound(Boxes *q, const Box *box) {
 }
 
 /* Without trips, tiles that some loops make: of one more than these one at least is full, see docs/search.md. */
-static int relate_full(const S *s, const Form *form, Box *box, int d) {
-    int changed = 0, *low = box->low[d], *high = box->high[d];
-    if (most_trips(s, form, box, d, form->usable) > 1) return 0;
+static int relate_full(const Dim *x) {
+    const Form *form = x->form;
+    int changed = 0, *low = x->low, *high = x->high;
+    if (x->trips[form->usable] > 1) return 0;
     for (int i = 0; i < form->ncounts; i++) {
         const Count *c = &form->count[i];
         if (c->tile || c->what != DIGITS || low[i] == form->D) continue;
@@ -122,14 +124,14 @@ static int relate_full(const S *s, const Form *form, Box *box, int d) {
 }
 
 /* Events and the tiles and trips that cover them. */
-static int relate_cover(const S *s, const Form *form, Box *box, int d) {
+static int relate_cover(const Dim *x) {
     int changed = 0;
-    for (int i = 0; i < form->ncounts; i++) {
-        const Count *c = &form->count[i];
+    for (int i = 0; i < x->form->ncounts; i++) {
+        const Count *c = &x->form->count[i];
         if (c->tile || c->what == BORDER) continue;
-        changed |= raise(&box->low[d][i], least_events(s, form, box, d, i));
-        if (box->low[d][i] > box->high[d][i]) return -1;
-        int more = need_cover(s, form, box, d, i);
+        changed |= raise(&x->low[i], least_events(x, i));
+        if (x->low[i] > x->high[i]) return -1;
+        int more = need_cover(x, i);
         if (more < 0) return -1;
         changed |= more;
     }
@@ -183,7 +185,6 @@ static int relate_timed_cost(Boxes *q, Box *box) {
     return changed;
 }
 
-/* Events few enough for the cost. */
 /* Iterations within their limit. */
 static int relate_iterations(const Boxes *q, Box *box) {
     int changed = 0, compute = q->t->compute;
@@ -194,6 +195,7 @@ static int relate_iterations(const Boxes *q, Box *box) {
     return changed;
 }
 
+/* Events few enough for the cost. */
 static int relate_cost(Boxes *q, Box *box, double *bound) {
     int changed = 0;
     *bound = box_bound(q, box);
@@ -212,18 +214,20 @@ static int relate_cost(Boxes *q, Box *box, double *bound) {
 
 /* Tightens what a dim has in a box; returns whether anything is left. */
 static int propagate_dim(const Boxes *q, Box *box, int d) {
-    const Form *form = &q->form[d];
+    Dim x;
+    begin_dim(&x, q->s, &q->form[d], box, d);
     for (int changed = 1, more; changed;) {
-        changed = more = relate_tiles(q->s, form, box, d);
-        if (more >= 0) changed |= more = relate_events(q->s, form, box, d);
-        if (more >= 0) changed |= more = relate_cover(q->s, form, box, d);
-        if (more >= 0) changed |= more = relate_full(q->s, form, box, d);
-        if (more >= 0 && form->win) changed |= more = relate_residues(q->s, form, box, d);
-        if (more >= 0 && form->win) changed |= more = relate_words(q->s, form, box, d);
-        if (more >= 0 && !changed) changed |= more = relate_crossings(q->s, form, box, d);
+        changed = more = relate_tiles(&x);
+        if (more >= 0) changed |= more = relate_events(&x);
+        if (more >= 0) changed |= more = relate_cover(&x);
+        if (more >= 0) changed |= more = relate_full(&x);
+        if (more >= 0 && x.form->win) changed |= more = relate_residues(&x);
+        if (more >= 0 && x.form->win) changed |= more = relate_words(&x);
+        if (more >= 0 && !changed) changed |= more = relate_crossings(&x);
         if (more < 0) return 0;
         for (int a = 0; a < q->s->A; a++)
-            if (box->least[d][a] > box->most[d][a]) return 0;
+            if (x.least[a] > x.most[a]) return 0;
+        if (changed) look_up(&x);
     }
     return 1;
 }

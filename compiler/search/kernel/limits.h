@@ -26,33 +26,57 @@ static double least_trips(const S *s, const Box *box, int d, int axes) {
     return all;
 }
 
+/* A dim of a box whose limits are tightened, with what is asked often as it was when a round began: since then it can only have become less. */
+typedef struct {
+    const S *s;
+    const Form *form;
+    Box *box;
+    int d, *low, *high, *least, *most;
+    double trips[1 << MAXA];  /* by axes, the digits that they have together at most */
+    double covered[MAXV];     /* how many indices each of these events covers at most */
+} Dim;
+
 /* How many indices alike in what loops outside a boundary, and on some axes, tell apart: no more than a tile has. */
-static double most_within(const S *s, const Form *form, const Box *box, int d, int boundary, int axes) {
+static double most_within(const Dim *x, int boundary, int axes) {
+    const Form *form = x->form;
     double covered = form->D;
-    if (boundary == form->K) covered = smaller(covered, most_trips(s, form, box, d, form->usable & ~axes));
+    if (boundary == form->K) covered = smaller(covered, x->trips[form->usable & ~axes]);
     for (int i = 0; i < form->ncounts && covered > 1; i++) {
         const Count *c = &form->count[i];
-        if (!c->tile || c->what != DIGITS || c->boundary > boundary || box->high[d][i] >= covered) continue;
-        covered = smaller(covered, box->high[d][i] * most_trips(s, form, box, d, c->axes & ~axes));
+        if (!c->tile || c->what != DIGITS || c->boundary > boundary || x->high[i] >= covered) continue;
+        covered = smaller(covered, x->high[i] * x->trips[c->axes & ~axes]);
     }
     return covered;
 }
 
-/* How many an event covers at most. */
-static double most_covered(const S *s, const Form *form, const Box *box, int d, int i) {
-    return most_within(s, form, box, d, form->count[i].boundary, form->count[i].axes);
+static void look_up(Dim *x) {
+    int usable = x->form->usable;
+    for (int axes = usable;; axes = (axes - 1) & usable) {
+        x->trips[axes] = most_trips(x->s, x->form, x->box, x->d, axes);
+        if (!axes) break;
+    }
+    for (int i = 0; i < x->form->ncounts; i++) {
+        const Count *c = &x->form->count[i];
+        if (!c->tile && c->what != BORDER) x->covered[i] = most_within(x, c->boundary, c->axes);
+    }
+}
+
+static void begin_dim(Dim *x, const S *s, const Form *form, Box *box, int d) {
+    x->s = s, x->form = form, x->box = box, x->d = d;
+    x->low = box->low[d], x->high = box->high[d], x->least = box->least[d], x->most = box->most[d];
+    look_up(x);
 }
 
 /* Events that tell different things apart: what is common to them covers no more indices than one has beside the other, times each
  * other; see docs/search.md, "Crossings".
  */
-static int relate_crossings(const S *s, const Form *form, Box *box, int d) {
-    int changed = 0, *low = box->low[d], *high = box->high[d];
-    double within = 1, D = form->D;
-    for (int i = 0; i < form->ncrossings; i++) {
-        const Crossing *c = &form->crossings[i];
-        if (c->common < 0) within = most_within(s, form, box, d, c->boundary, c->axes); /* the first of two counts */
-        double common = c->common < 0 ? D : most_covered(s, form, box, d, c->common), both = D * D / (common * within);
+static int relate_crossings(const Dim *x) {
+    int changed = 0, *low = x->low, *high = x->high;
+    double within = 1, D = x->form->D;
+    for (int i = 0; i < x->form->ncrossings; i++) {
+        const Crossing *c = &x->form->crossings[i];
+        if (c->common < 0) within = most_within(x, c->boundary, c->axes); /* the first of two counts */
+        double common = c->common < 0 ? D : x->covered[c->common], both = D * D / (common * within);
         changed |= raise(&low[c->x], both / high[c->y]) | raise(&low[c->y], both / high[c->x]);
         if (low[c->x] > high[c->x] || low[c->y] > high[c->y]) return -1;
     }
@@ -60,58 +84,57 @@ static int relate_crossings(const S *s, const Form *form, Box *box, int d) {
 }
 
 /* What a count of events is at least. */
-static double least_events(const S *s, const Form *form, const Box *box, int d, int i) {
-    return larger(least_trips(s, box, d, form->count[i].axes), ceil(form->D / most_covered(s, form, box, d, i)));
+static double least_events(const Dim *x, int i) {
+    return larger(least_trips(x->s, x->box, x->d, x->form->count[i].axes), ceil(x->form->D / x->covered[i]));
 }
 
 /* Events that others tell apart further: if each of these covers little, so that not all of the former are filled by whole ones, more
  * are needed; see docs/search.md.
  */
-static int relate_fillings(const S *s, const Form *form, Box *box, int d, const Relation *x) {
-    if (x->axes || form->count[x->x].what != DIGITS || form->count[x->y].what != DIGITS) return 0;
-    double all = most_covered(s, form, box, d, x->x), each = most_covered(s, form, box, d, x->y), n = box->high[d][x->x];
-    double whole = floor(all / each), rest = all - whole * each, left = form->D - n * whole * each;
-    return left > 0 && rest > 0 ? raise(&box->low[d][x->y], n * whole + left / rest) : 0;
+static int relate_fillings(const Dim *x, const Relation *r) {
+    if (r->axes || x->form->count[r->x].what != DIGITS || x->form->count[r->y].what != DIGITS) return 0;
+    double all = x->covered[r->x], each = x->covered[r->y], n = x->high[r->x];
+    double whole = floor(all / each), rest = all - whole * each, left = x->form->D - n * whole * each;
+    return left > 0 && rest > 0 ? raise(&x->low[r->y], n * whole + left / rest) : 0;
 }
 
 /* Digits within digits: x has all of y but for some trips, and y has more by the steps of other axes from the first one on. */
-static int relate_counts(const S *s, const Form *form, Box *box, int d, const Relation *x) {
-    double n = x->axes ? most_trips(s, form, box, d, x->axes) : 1, more = x->more ? least_trips(s, box, d, x->more) - 1 : 0;
-    int changed = lower(&box->high[d][x->x], box->high[d][x->y] * n - more);
-    return changed | raise(&box->low[d][x->y], box->low[d][x->x] / n + more);
+static int relate_counts(const Dim *x, const Relation *r) {
+    double n = x->trips[r->axes], more = r->more ? least_trips(x->s, x->box, x->d, r->more) - 1 : 0;
+    int changed = lower(&x->high[r->x], x->high[r->y] * n - more);
+    return changed | raise(&x->low[r->y], x->low[r->x] / n + more);
+}
+
+static int contradicts(const Dim *x) {
+    for (int i = 0; i < x->form->ncounts; i++)
+        if (x->low[i] > x->high[i]) return 1;
+    return 0;
 }
 
 /* Tiles within tiles. */
-static int relate_tiles(const S *s, const Form *form, Box *box, int d) {
-    int changed = 0, *low = box->low[d], *high = box->high[d];
+static int relate_tiles(const Dim *x) {
+    const Form *form = x->form;
+    int changed = 0;
     for (int i = 0; i < form->ncounts; i++) {
-        const Count *x = &form->count[i];
-        if (!x->tile || x->what != DIGITS) continue;
-        if (!x->boundary) changed |= raise(&low[i], form->D / most_trips(s, form, box, d, x->axes));
-        changed |= raise(&low[i], least_trips(s, box, d, form->usable & ~x->axes));
-        for (int a = 0; a < s->A; a++)
-            if (form->usable & ~x->axes & 1 << a) changed |= lower(&box->most[d][a], high[i]);
+        const Count *c = &form->count[i];
+        if (!c->tile || c->what != DIGITS) continue;
+        if (!c->boundary) changed |= raise(&x->low[i], form->D / x->trips[c->axes]);
+        changed |= raise(&x->low[i], least_trips(x->s, x->box, x->d, form->usable & ~c->axes));
+        for (int a = 0; a < x->s->A; a++)
+            if (form->usable & ~c->axes & 1 << a) changed |= lower(&x->most[a], x->high[i]);
     }
-    for (int r = 0; r < form->ntiles; r++) {
-        const Relation *x = &form->tiles[r];
-        changed |= relate_counts(s, form, box, d, x);
-    }
-    for (int i = 0; i < form->ncounts; i++)
-        if (low[i] > high[i]) return -1;
-    return changed;
+    for (int r = 0; r < form->ntiles; r++) changed |= relate_counts(x, &form->tiles[r]);
+    return contradicts(x) ? -1 : changed;
 }
 
 /* Events within events. */
-static int relate_events(const S *s, const Form *form, Box *box, int d) {
-    int changed = 0, *low = box->low[d], *high = box->high[d];
-    for (int r = 0; r < form->nevents; r++) {
-        const Relation *x = &form->events[r];
-        if (x->only && most_trips(s, form, box, d, x->only) > 1) continue;
-        changed |= relate_counts(s, form, box, d, x) | relate_fillings(s, form, box, d, x);
+static int relate_events(const Dim *x) {
+    int changed = 0;
+    for (int i = 0; i < x->form->nevents; i++) {
+        const Relation *r = &x->form->events[i];
+        if (!r->only || x->trips[r->only] <= 1) changed |= relate_counts(x, r) | relate_fillings(x, r);
     }
-    for (int i = 0; i < form->ncounts; i++)
-        if (low[i] > high[i]) return -1;
-    return changed;
+    return contradicts(x) ? -1 : changed;
 }
 
 /* What the counts of an outer dim are for the tile of a mark at the border. */
@@ -183,43 +206,46 @@ static int relate_capacities(const Boxes *q, Box *box) {
 }
 
 /* Residues in tiles, and in all tiles, at least. */
-static int relate_residues(const S *s, const Form *form, Box *box, int d) {
-    int changed = 0, inner = inner_bound(s, form->win), alike = up(inner, least_residues(s, form->win));
+static int relate_residues(const Dim *x) {
+    const Form *form = x->form;
+    int changed = 0, inner = inner_bound(x->s, form->win), residues = least_residues(x->s, form->win), alike = up(inner, residues);
     for (int i = 0; i < form->ncounts && form->inner; i++) {
-        const Count *x = &form->count[i];
-        if (x->what != RESIDUES) continue;
-        if (!x->tile) changed |= raise(&box->low[d][i], least_residues(s, form->win));
-        for (int k = 0; k < form->ncounts && x->tile; k++) {
+        const Count *c = &form->count[i];
+        if (c->what != RESIDUES) continue;
+        if (!c->tile) changed |= raise(&x->low[i], residues);
+        for (int k = 0; k < form->ncounts && c->tile; k++) {
             const Count *y = &form->count[k];
-            if (y->tile && y->what == DIGITS && y->boundary == x->boundary && y->axes == x->axes)
-                changed |= raise(&box->low[d][i], up(box->low[d][k], alike));
+            if (y->tile && y->what == DIGITS && y->boundary == c->boundary && y->axes == c->axes)
+                changed |= raise(&x->low[i], up(x->low[k], alike));
         }
-        if (box->low[d][i] > box->high[d][i]) return -1;
+        if (x->low[i] > x->high[i]) return -1;
     }
     return changed;
 }
 
 /* Whether some of the largest tiles have nothing outside: more of them are full than there are outer indices with something outside. */
-static int full_within(const S *s, const Form *form, const Box *box, int d, int i) {
-    const Win *x = form->win;
+static int full_within(const Dim *x, int i) {
+    const Form *form = x->form;
+    const Win *w = form->win;
     const Count *c = &form->count[i];
     double full = 1;
-    for (int a = 0; a < s->A; a++)
-        if (c->axes >> a & 1) full *= box->least[d][a] > 2 ? box->least[d][a] - 1 : 1;
-    if (full > x->low + x->high) return 1;
-    if (x->high > 1 || most_trips(s, form, box, d, form->usable) > 1) return 0;
+    for (int a = 0; a < x->s->A; a++)
+        if (c->axes >> a & 1) full *= x->least[a] > 2 ? x->least[a] - 1 : 1;
+    if (full > w->low + w->high) return 1;
+    if (w->high > 1 || x->trips[form->usable] > 1) return 0;
     for (int k = 0; k < form->ncounts; k++) { /* tiles of neighbours, in time only: the second full one, unless it is the last */
         const Count *y = &form->count[k];
-        if (!y->tile && y->what == DIGITS && y->boundary == c->boundary && box->low[d][k] >= y->boundary + form->extra + 2) return 1;
+        if (!y->tile && y->what == DIGITS && y->boundary == c->boundary && x->low[k] >= y->boundary + form->extra + 2) return 1;
     }
     return 0;
 }
 
 /* Words of tiles at the border, digits in them, and events: all tiles together have to cover the outer dim. */
-static int relate_words(const S *s, const Form *form, Box *box, int d) {
-    const Win *x = form->win;
-    int changed = 0, *low = box->low[d], *high = box->high[d], least = x->inner - x->alike;
-    double points = (double)x->alike * form->D - x->outside;
+static int relate_words(const Dim *x) {
+    const Form *form = x->form;
+    const Win *w = form->win;
+    int changed = 0, *low = x->low, *high = x->high, least = w->inner - w->alike;
+    double points = (double)w->alike * form->D - w->outside;
     for (int i = 0; i < form->ncounts; i++) {
         if (form->count[i].what != WORDS) continue;
         double tiles = form->D;
@@ -228,12 +254,12 @@ static int relate_words(const S *s, const Form *form, Box *box, int d) {
             int same = y->tile && y->boundary == form->count[i].boundary && y->axes == form->count[i].axes;
             if (same && y->what == FEWER) changed |= raise(&low[k], low[i] - 1);
             if (same && y->what == DIGITS) {
-                int within = low[k] >= x->low && full_within(s, form, box, d, i);
-                changed |= raise(&low[i], within ? with_outside(x, low[k]) : x->least[low[k]]);
-                changed |= lower(&high[k], most_inside(x, form->D, high[i]));
+                int within = low[k] >= w->low && full_within(x, i);
+                changed |= raise(&low[i], within ? with_outside(w, low[k]) : w->least[low[k]]);
+                changed |= lower(&high[k], most_inside(w, form->D, high[i]));
             }
             if (y->tile || y->what == BORDER || cover(&form->count[i], y) < 0) continue;
-            double apart = most_trips(s, form, box, d, cover(&form->count[i], y));
+            double apart = x->trips[cover(&form->count[i], y)];
             tiles = smaller(tiles, high[k] * apart);
             if (high[i] > least) changed |= raise(&low[k], points / ((high[i] - least) * apart));
         }

@@ -209,10 +209,12 @@ static int best_known(Ragged *r) {
     Box *box = malloc(sizeof *box);
     *box = *r->box;
     for (int a = 0; a < r->q->s->A; a++) box->most[r->d][a] = box->least[r->d][a] = r->trips[a];
+    Dim x;
+    begin_dim(&x, r->q->s, r->form, box, r->d);
     for (int i = 0; i < r->form->ncounts; i++) {
         const Count *c = &r->form->count[i];
         r->value[i] = c->tile || c->what == BORDER ? box->low[r->d][i]
-                              : most_of(box->low[r->d][i], (int)least_events(r->q->s, r->form, box, r->d, i));
+                              : most_of(box->low[r->d][i], (int)least_events(&x, i));
     }
     free(box);
     r->n = 0;
