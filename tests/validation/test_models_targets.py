@@ -17,10 +17,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models"))
 
 from build import MODELS, build
 
-TARGETS = ("eyeriss", "eyeriss_like", "gemmini", "nvdla_full", "shidiannao", "simba_chiplet", "tpu_v1", "vta")
-
-BOUNDED = {("vgg16", "eyeriss"): 0.01, ("vgg16", "eyeriss_like"): 0.1}
-"""The largest gap, where not every nest is proven optimal."""
+TARGETS = (
+    "eyeriss",
+    "eyeriss_isca16",
+    "eyeriss_like",
+    "gemmini",
+    "nvdla_full",
+    "shidiannao",
+    "simba_chiplet",
+    "tpu_v1",
+    "vta",
+)
 
 
 @pytest.mark.validate
@@ -33,5 +40,4 @@ def test_what_is_proven(model: str, target: str) -> None:
     assert not [name for name, answer in found if isinstance(answer, InputError)]
     gaps = {name: answer.certificate.gap for name, answer in found if not isinstance(answer, InputError)}
     assert len(gaps) == len(nests) > 2
-    most = BOUNDED.get((model, target), 0)
-    assert not {name: float(gap) for name, gap in gaps.items() if gap > most}
+    assert not {name: float(gap) for name, gap in gaps.items() if gap}
