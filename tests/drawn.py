@@ -218,4 +218,16 @@ def that_divide(seed: int) -> Question:
     return Question(seed, random_nest(random), random_target(random, sliding=False), objective, perfect=True)
 
 
+def that_share_tiles(seed: int) -> Question:
+    """Windows over a fan-out whose instances share identical tiles."""
+    random = Random(seed)
+    objective = random.choice(["energy", "energy", "dram", "edp"])
+    nest = padded_nest(random) if random.random() < 0.3 else window_nest(random)
+    target = random_target(random, sliding=False)
+    axes = tuple(MeshAxis(axis, random.choice([2, 3, 4]), None, "tiles") for axis in "xy"[: random.choice([1, 2, 2])])
+    at, fanout = random.randrange(len(target.levels)), FanOut("A", axes, Fraction(random.randint(0, 2)))
+    levels = tuple(replace(level, fanout=fanout if i == at else None) for i, level in enumerate(target.levels))
+    return Question(seed, nest, replace(target, levels=levels), objective, perfect=True)
+
+
 Draw = Callable[[int], Question]

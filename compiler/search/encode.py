@@ -15,11 +15,15 @@ from effc.compiler.search.bounds import cycles_floor
 from effc.compiler.search.cycles import Words, Work, Works
 from effc.compiler.search.mesh import fewest_iterations
 from effc.compiler.search.problem import CYCLES, MACS, Problem, Setting, Term, Unroll
+from effc.compiler.search.tiles import sharing_fanout, windowed_dims
 from effc.compiler.search.windows import Window, contiguous_is_best, divisors, indices, ordered, pieces, relaxed, tables
 from effc.ir.nest import Operand
 from effc.ir.schedule import For, Item, Keep, Par, Schedule
 
 IRRELEVANT, PLAIN, WINDOW = 0, 1, 2
+FANOUT = "fan-out"
+"""What stands for an operand in the mark of a fan-out whose pars may stand anywhere."""
+
 KINDS = ("all", "busiest", "first", "events", "between")
 OVERLAPS, STOPS, TO_MACS = 0, 1, 2
 STEADY, TIMED, PRODUCT, FRONT = 0, 1, 2, 3
@@ -75,7 +79,8 @@ class Encoder:
     of the bias stand outside all others, where it moves least and takes most room. ``known``: energy and cycles of
     points of a front; only what is better in one of both than each of them is looked for. ``fewest``: cycles that
     no schedule undercuts. ``slowest``: iterations that none may exceed, if not 0, where ports are not limited.
-    ``every``: chains have loops in all segments, and none stands for another one.
+    ``every``: chains have loops in all segments, and none stands for another one. ``fanout``: the level whose fan-out
+    may stand anywhere among the loops of windows; what instances share of identical tiles is counted.
     """
 
     def __init__(
@@ -92,8 +97,10 @@ class Encoder:
         slowest: int = 0,
         whole: bool = False,
         every: bool = False,
+        fanout: int | None = None,
     ) -> None:
         self.problem, self.groups, self.loose = problem, groups, loose or relaxed or whole
+        self.fanout = fanout
         self.relaxed, self.whole, self.every = relaxed or whole, whole, every
         self.outermost = outermost
         self.light = (self.loose or every) and outermost
@@ -107,6 +114,7 @@ class Encoder:
         self.dims = groups.dims
         self.operands = list(problem.nest.operands.values())
         self.names = [*(operand.name for operand in self.operands), CYCLES]
+        self.names += [FANOUT] * (fanout is not None)
         self.settings = list(problem.settings())
         self.ports: list[str] = []
         self.slides = [slides for setting in self.settings for slides in self.sweeps(setting)]
@@ -132,6 +140,7 @@ class Encoder:
             *bits(self.least * problem.prices.scale),
             self.slowest,
             int(self.every),
+            0 if self.fanout is None else self.names.index(FANOUT),
             len(self.known),
         ]
         for energy, cycles in self.known:
@@ -144,6 +153,9 @@ class Encoder:
             out += [self.kind(operand, dim) for dim in self.dims]
             out += [used.index((operand.name, g)) if (operand.name, g) in used else -1 for g in range(len(groups))]
         out += [IRRELEVANT] * len(self.dims) + [-1] * len(groups)
+        if self.fanout is not None:
+            windowed = windowed_dims(problem)
+            out += [WINDOW if dim in windowed else IRRELEVANT for dim in self.dims] + [-1] * len(groups)
         for key in used:
             out += [self.outside(self.groups.windows[key]), *self.window(self.groups.windows[key])]
         out += chain.from_iterable(settings)
@@ -190,7 +202,13 @@ class Encoder:
             out += table.largest
         for table in counted:
             out += table.first
-        return out
+        return out if self.fanout is None else out + self.index(window)
+
+    def index(self, window: Window) -> list[int]:
+        """Both dims and their coefficients, offset, and size."""
+        names, steps = [self.dims.index(dim[0]) for dim in window.dims], [dim[1] for dim in window.dims]
+        none = 2 - len(names)
+        return [*names, *[-1] * none, *steps, *[0] * none, window.offset, window.size]
 
     def swept_window(self, window: Window) -> list[int]:
         """Both dims, residues of inner indices, how far those of one reach, words touched, and the axis."""
@@ -216,13 +234,16 @@ class Encoder:
         family = next(i for i, (other, _) in enumerate(self.slides) if other is setting)
         outermost, light, place = self.outermost or twin, self.light or twin, self.slides.index((setting, slides))
         out = [family + len(self.slides) * twin]
-        out += [place + len(self.slides) if self.twins and not twin else -1, len(setting.marks)]
+        out += [place + len(self.slides) if self.twins and not twin else -1]
+        out += [len(setting.marks) + (self.fanout is not None)]
         for operand, level in setting.marks:
             fixed = sum(1 << i for i, unroll in enumerate(self.problem.unrolls) if unroll.level < level)
             first = outermost and self.is_bias(setting, setting.marks.index((operand, level)))
             shut = sum(2 << i for i, dim in enumerate(self.dims) if dim in self.problem.shut(operand, level))
             out += [self.names.index(operand), fixed, int(self.problem.stored(level)), int(first) + shut]
-        out += setting.weights
+        if self.fanout is not None:
+            out += [self.names.index(FANOUT), 0, 0, 0]
+        out += [*setting.weights, *[0] * (self.fanout is not None)]
         terms, constant = self.merged(setting)
         timed = self.works(setting, terms) if self.problem.timed else self.compute(terms)
         if self.every:
@@ -334,7 +355,7 @@ class Encoder:
                 merged[ITERATIONS] = 0 if self.problem.timed else term.coefficient
                 continue
             operand = self.problem.nest.operands[term.operand]
-            key = (term.operand, term.mark, self.moved(term), self.apart(term), term.padding, 0, 0)
+            key = (term.operand, term.mark, self.moved(term), self.apart(term), term.padding, 0, self.shared(term))
             words = self.problem.words(operand, frozenset(self.dims))
             merged[key] = merged.get(key, 0) + term.coefficient * words
         return {key: value for key, value in merged.items() if value}, setting.constant
@@ -359,8 +380,13 @@ class Encoder:
         """The axes whose instances each move the words of their own tile."""
         united = ["free"]
         if term.reads:
-            united += ["words", "tiles"] if self.loose else ["words"]
+            united += ["words"] if self.fanout is None and not self.loose else ["words", "tiles"]
         return self.axes(lambda u: self.multicast(term, u.level, u.multicast) not in united)
+
+    def shared(self, term: Term) -> int:
+        """The axes whose instances share what is read of identical tiles, where these are counted."""
+        counted = self.fanout is not None and term.reads
+        return self.axes(lambda u: counted and self.multicast(term, u.level, u.multicast) == "tiles")
 
 
 def number_of(key: Key, terms: dict[Key, int]) -> int:
@@ -402,11 +428,11 @@ def schedule_of(answer: Answer, problem: Problem) -> Schedule:
     """The schedule in its canonical text: the pars of a fan-out directly outside the mark of what passes through it."""
     nest, target = problem.nest, problem.target
     tiles = {dim.name: 1 for dim in nest.dims}
-    marks = [answer.setting.marks[m] for m in answer.order]
+    marks = [(*answer.setting.marks, (FANOUT, sharing_fanout(problem) or 0))[m] for m in answer.order]
     fanouts = _places(marks, problem)
     items: list[Item] = []
     for segment in range(len(marks), -1, -1):
-        if segment < len(marks):
+        if segment < len(marks) and marks[segment][0] != FANOUT:
             operand, level = marks[segment]
             items.append(Keep(operand, target.levels[level].name))
         for level in sorted(fanouts.get(segment, []), reverse=True):
@@ -436,6 +462,8 @@ def _places(marks: list[tuple[str, int]], problem: Problem) -> dict[int, list[in
     windowed = {window.operand for window in problem.windows}
     places: dict[int, list[int]] = {}
     for level in sorted({unroll.level for unroll in problem.unrolls}):
-        inner = [i for i, (operand, at) in enumerate(marks) if operand in windowed and at > level]
+        inner = [i for i, mark in enumerate(marks) if mark == (FANOUT, level)] or [
+            i for i, (operand, at) in enumerate(marks) if operand in windowed and at > level
+        ]
         places.setdefault(min(inner, default=len(marks)), []).append(level)
     return places

@@ -22,6 +22,7 @@ from effc.compiler.search.mesh import fewest_iterations
 from effc.compiler.search.problem import Problem, without_windows
 from effc.compiler.search.ragged import Digit, schedule_of_chains
 from effc.compiler.search.tally import RULES, discard
+from effc.compiler.search.tiles import shared_tiles, sharing_fanout
 from effc.compiler.search.widen import fitted, larger_nests
 from effc.compiler.target.model import Target
 from effc.ir.errors import InputError
@@ -140,6 +141,7 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
         fewest = ceil(perfect(nest, target, "latency", share(deadline, 3)).lower_bound)
     most = _any(problem)
     trial = left(deadline) > 1
+    fanout = sharing_fanout(problem)
     counted = contiguous(problem, trial) and not shared_tiles(problem)
     strict = counted and not problem.judged
     encoder = Encoder(problem, groups, fewest=fewest, outermost=not strict)
@@ -165,6 +167,8 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
         if wanted and not late(deadline):
             lower = _solve(problem, encoder, most, budget, rest).lower_bound
     found = replace(found, value=value, lower_bound=min(lower, value))
+    if fanout is not None and not problem.judged and contiguous(problem, trial):
+        return _sharing(problem, objective, groups, fanout, found, deadline)
     if not (problem.timed and bound):
         return found
     found = _judged(problem, objective, encoder, found, budget, deadline)
@@ -212,6 +216,25 @@ def thriftier(
 
 def _less(start: Proof, schedule: Schedule, value: Fraction) -> Proof:
     return replace(start, schedule=schedule, value=value) if value < start.value else start
+
+
+def _sharing(
+    problem: Problem, objective: str, groups: Groups, fanout: int, start: Proof, deadline: float | None
+) -> Proof:
+    """The same where instances of a ``fanout`` share identical tiles of windows; ``start`` is a good schedule."""
+    encoder, scale = Encoder(problem, groups, outermost=False, fanout=fanout), problem.prices.scale
+    if start.value == start.lower_bound or not encoder.monotone or late(deadline):
+        return start
+    found = _solve(problem, encoder, float(start.value * scale), deadline=deadline)
+    start = replace(start, expanded=start.expanded + found.expanded)
+    lower, stopped = found.lower_bound, found.statistics["stopped"]
+    if found.schedule is not None:
+        evaluation = evaluate(problem.nest, found.schedule, problem.target)
+        value, exact = evaluation.value(objective), evaluation.energy * scale <= MOST and not stopped
+        start = _less(start, found.schedule, value)
+        if exact and float(value * scale) == float(found.value * scale):
+            lower = start.value
+    return replace(start, lower_bound=max(start.lower_bound, min(lower, start.value)))
 
 
 def _judged(
@@ -442,12 +465,6 @@ def _bound(problem: Problem, lower: float, rounded: bool) -> Fraction:
 def _any(problem: Problem) -> float:
     """No bound at all."""
     return INFINITE if problem.product else float(MOST)
-
-
-def shared_tiles(problem: Problem) -> bool:
-    """Whether instances may share identical tiles of windows, which the kernel does not count."""
-    coupled = {dim for window in problem.windows if len(window.dims) > 1 for dim in window.names}
-    return any(u.multicast == "tiles" and u.size > 1 and u.dims & coupled for u in problem.unrolls)
 
 
 def _problem(nest: Nest, target: Target, objective: str) -> tuple[Problem, Groups]:

@@ -12,8 +12,9 @@ from fractions import Fraction
 from effc.compiler.cost import try_schedule
 from effc.compiler.search.clock import left, utc
 from effc.compiler.search.encode import Encoder, contiguous, groups_of
-from effc.compiler.search.exact import EFFORT, MOST, RAGGED, applies, kernel, plain, shared_tiles, written
+from effc.compiler.search.exact import EFFORT, MOST, RAGGED, applies, kernel, plain, written
 from effc.compiler.search.problem import Problem
+from effc.compiler.search.tiles import shared_tiles, sharing_fanout
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule
@@ -67,14 +68,17 @@ def all_points(
         return None
     problem = Problem(nest, target, "pareto")
     groups = groups_of(problem)
+    fanout = sharing_fanout(problem) if perfect_factors else None
     exact = (
-        nest.bias is None and contiguous(problem, left(deadline) > 1) and not shared_tiles(problem)
+        nest.bias is None
+        and contiguous(problem, left(deadline) > 1)
+        and (fanout is not None or not shared_tiles(problem))
         if perfect_factors
         else plain(nest, target)
     )
     if problem.judged or groups is None or not exact:
         return None
-    encoder = Encoder(problem, groups, whole=not perfect_factors, known=known, fewest=known[0][1])
+    encoder = Encoder(problem, groups, whole=not perfect_factors, known=known, fewest=known[0][1], fanout=fanout)
     if not encoder.monotone or any(energy * problem.prices.scale > MOST for energy, _ in known):
         return None
     points = Points()

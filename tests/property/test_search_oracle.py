@@ -14,6 +14,7 @@ from drawn import (
     Question,
     that_divide,
     that_divide_with_bandwidths,
+    that_share_tiles,
     with_bandwidths,
     with_constraints,
     with_padding,
@@ -30,6 +31,7 @@ from effc.compiler.search.climb import divides
 from effc.compiler.search.constraints import narrowed, satisfies
 from effc.compiler.search.problem import without_windows as without_sliding
 from effc.compiler.search.space import size
+from effc.compiler.search.windows import windows_of
 from effc.ir.errors import InputError
 from effc.ir.schedule import Keep, Par, Schedule
 
@@ -125,6 +127,10 @@ def features(compared: Compared) -> Iterator[str]:
         yield "uneven"
     if evaluate(nest, best.schedule, without_sliding(target)).energy > best.energy:
         yield "sliding"
+    sharing = {(target.levels[at].name, axis.name) for at, axis in target.axes() if axis.multicast == "tiles"}
+    spread = {par.dim for par in pars if (par.level, par.axis) in sharing}
+    if any(len(spread & set(window.names)) > 1 for window in windows_of(nest)):
+        yield "identical tiles"
     if any(bound > 1 and all(dim in o.dims for o in nest.operands.values()) for dim, bound in nest.bounds.items()):
         yield "groups"
 
@@ -164,7 +170,8 @@ CLASSES = {
     "with padding": Class(with_padding, 60, 1000, 0.9, {"sliding": 2, "bypass": 3, "ragged": 4}),
     "with bandwidths": Class(with_bandwidths, 60, 300, 0.7, {"bypass": 7, "ragged": 1, "sliding": 1}),
     "with constraints": Class(with_constraints, 60, 1000, 0.85, {"bypass": 5, "ragged": 1, "two axes": 1}),
-    "steps that divide": Class(that_divide, 60, 1500, 0.9, {"bypass": 6, "uneven": 3, "two axes": 2}),
+    "steps that divide": Class(that_divide, 40, 1500, 0.9, {"bypass": 6, "uneven": 2, "two axes": 2}),
+    "identical tiles": Class(that_share_tiles, 20, 1500, 0.9, {"identical tiles": 3}),
     "bandwidths, steps that divide": Class(that_divide_with_bandwidths, 50, 600, 0.9, {"bypass": 6, "uneven": 1}),
 }
 
@@ -181,7 +188,7 @@ def test_against_brute_force(name: str) -> None:
 
 
 @pytest.mark.validate
-@pytest.mark.parametrize("part", range(29))
+@pytest.mark.parametrize("part", range(25))
 @pytest.mark.parametrize("name", CLASSES)
 def test_against_brute_force_at_length(name: str, part: int) -> None:
     """20,000 cases."""

@@ -16,6 +16,7 @@ from drawn import (
     Draw,
     that_divide,
     that_divide_with_bandwidths,
+    that_share_tiles,
     with_bandwidths,
     with_constraints,
     with_padding,
@@ -47,6 +48,7 @@ DRAWS = {
     "with bandwidths": with_bandwidths,
     "with constraints": with_constraints,
     "steps that divide": that_divide,
+    "identical tiles": that_share_tiles,
     "bandwidths, steps that divide": that_divide_with_bandwidths,
 }
 

@@ -20,8 +20,9 @@ static void slots_of(const S *s, const Setting *t, const int *order, int dim, in
             out->segment[out->nslots++] = i;
         }
         if (i < t->nmarks) {
-            out->outside[order[i]] = out->nslots;
-            before = after;
+            int unseen = is_fanout(s, t, order[i]) && after == IRRELEVANT;
+            out->outside[order[i]] = unseen ? 0 : out->nslots;
+            if (!unseen) before = after;
         }
     }
 }
@@ -53,6 +54,7 @@ static double window_value(const S *s, const Setting *t, int column, int w, int 
     int term = column < t->nterms, padding = term ? t->term[column].padding : t->padded[column - t->nterms];
     const int64_t *table = term ? win->words : win->largest;
     if (term && t->term[column].kind == FIRST) return first_words(s, win, &t->term[column], a, b);
+    if ((a | b) & OTHER) return shaped_words(s, win, a, b, padding, !term);
     if (!s->relaxed) return window_at(win, table, padding, a, b);
     double whole = window_at(win, table, padding, a & LOW, b & LOW);
     int slide = term ? t->term[column].slide : 0;
@@ -146,6 +148,7 @@ static int outside_trips(const Chains *c, const int *trips, int slots, int axes,
 static double window_at_least(const S *s, const Setting *t, int j, int w, int f) {
     if (s->relaxed) return window_value(s, t, j, w, f, 1 | 1 << PACK);
     double value = INFINITY;
+    f = contiguous_tile(s, s->win[w].dim[0], f);
     for (int o = 0; o < s->win[w].nd[1]; o++) value = smaller(value, window_value(s, t, j, w, f, o));
     return value;
 }
@@ -252,6 +255,20 @@ static int trips_between(const Chains *c, const int *trips, int from, int to) {
     return n;
 }
 
+/* The shape of a dim where so many slots are outside; and its axes are fixed, or their instances share identical tiles, or else free. */
+static int shape_of(const Enumerate *e, int slots, int fixed, int shared) {
+    const S *s = e->s;
+    int d = e->c->dim, K = e->c->slots.nslots, fanout = e->c->slots.outside[e->t->nmarks - 1], extent = s->bound[d];
+    Shape x;
+    x.n = 0;
+    for (int k = 0; k <= K; k++) {
+        for (int a = 0; a < s->A && k == fanout; a++)
+            add_part(&x, &extent, e->trips[K + a], fixed >> a & 1 ? OF_EVENTS : shared >> a & 1 ? SHARED : INSIDE);
+        if (k < K) add_part(&x, &extent, e->trips[k], k < slots ? OF_EVENTS : INSIDE);
+    }
+    return packed(s, d, &x);
+}
+
 /* The factor of a term for a chain whose steps divide. */
 static inline int chain_factor(const Enumerate *e, const Term *term, int kind) {
     const S *s = e->s;
@@ -260,6 +277,7 @@ static inline int chain_factor(const Enumerate *e, const Term *term, int kind) {
     if (kind == IRRELEVANT && term->kind == BETWEEN) return trips_between(c, e->trips, term->own, term->mark);
     if (kind == IRRELEVANT) return outside_trips(c, e->trips, term->kind == FIRST ? 0 : slots, term->irr, s->A);
     if (term->kind == EVENTS) return 1;
+    if (kind == WINDOW && s->fanout) return shape_of(e, slots, term->win, term->own);
     own = spread(s, term, d);
     if (kind == WINDOW) {
         int first = term->kind == FIRST;
@@ -304,6 +322,7 @@ static void emit_chain(Enumerate *e) {
         int kind = s->class[t->operand[m]][d], tile = 1;
         if (kind != IRRELEVANT) tile = s->bound[d] / outside_trips(c, e->trips, c->slots.outside[m], t->fixed[m], s->A);
         f[J + m] = kind == WINDOW ? s->divindex[d][tile] : tile;
+        if (kind == WINDOW && s->fanout) f[J + m] = is_fanout(s, t, m) ? 1 : shape_of(e, c->slots.outside[m], t->fixed[m], 0);
     }
     append_chain(e);
 }

@@ -14,6 +14,7 @@ static int alike(const S *s, int d, int e) {
 static int same_windows(const Win *x, const Win *y) {
     size_t size = sizeof(int64_t) * 2 * x->nd[0] * x->nd[1];
     if (x->nd[0] != y->nd[0] || x->nd[1] != y->nd[1]) return 0;
+    if (x->step[0] != y->step[0] || x->step[1] != y->step[1] || x->offset != y->offset || x->size != y->size) return 0;
     return !memcmp(x->words, y->words, size) && !memcmp(x->largest, y->largest, size) && (!x->first || !memcmp(x->first, y->first, size));
 }
 
@@ -155,7 +156,7 @@ static void read_problem(S *s, const int64_t *at) {
     s->D = take(&at), s->G = take(&at), s->A = take(&at), s->O = take(&at), s->W = take(&at), s->NS = take(&at);
     s->relaxed = take(&at), s->whole = s->relaxed == 2 || (s->relaxed && !s->W);
     s->timed = take(&at), s->ports = take(&at), s->fewest = (double)take(&at), s->least = take_double(&at);
-    s->slowest = (double)take(&at), s->every = take(&at);
+    s->slowest = (double)take(&at), s->every = take(&at), s->fanout = take(&at);
     for (int i = (int)take(&at); i > 0; i--) {
         double energy = take_double(&at), cycles = take_double(&at);
         add_point(s, (Point){energy, cycles});
@@ -186,6 +187,10 @@ static void read_problem(S *s, const int64_t *at) {
         if (s->relaxed) continue;
         x->first = at;
         at += 2 * x->nd[0] * x->nd[1];
+        if (!s->fanout) continue;
+        x->dim[0] = take(&at), x->dim[1] = take(&at);
+        x->step[0] = take(&at), x->step[1] = take(&at), x->offset = take(&at), x->size = take(&at);
+        x->counted = calloc(1, sizeof *x->counted);
     }
     s->setting = calloc(s->NS + 1, sizeof(Setting));
     find_kinds(s);
@@ -210,6 +215,7 @@ static void release(S *s) {
         free(s->lists[i]);
     }
     for (int d = 0; d < s->D; d++) free(s->divindex[d]);
+    for (int w = 0; w < s->W; w++) forget_counted(&s->win[w]);
     for (int w = 0; w < s->W; w++) free(s->win[w].least), free(s->win[w].beyond[0]), free(s->win[w].beyond[1]);
     free(s->tables);
     free(s->lists);

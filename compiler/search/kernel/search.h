@@ -10,6 +10,8 @@
 
 #include "settled.h"
 
+#include "shapes.h"
+
 #include "chains.h"
 
 #include "windows.h"

@@ -3,6 +3,7 @@
 static int window_columns(const S *s, const Setting *t, int column, int w, int side) {
     int own = column < t->nterms && t->term[column].kind == BUSIEST; /* the more instances, the less is left to one */
     if (s->relaxed) return (column < t->nterms && t->term[column].slide ? 2 : 1) + own; /* words grow with the pieces */
+    if (s->fanout) return 2; /* chains are compared with those of the same shape */
     return s->win[w].nd[1 - side] + own;
 }
 
@@ -10,7 +11,8 @@ static void window_column(const S *s, const Setting *t, int column, int w, int s
     int n = window_columns(s, t, column, w, side);
     if (column < t->nterms && t->term[column].kind == BUSIEST) out[--n] = -own;
     for (int o = 0; o < n; o++)
-        out[o] = s->relaxed ? (o ? f >> PACK : f & LOW)
+        out[o] = s->fanout    ? o ? -f : f
+                 : s->relaxed ? (o ? f >> PACK : f & LOW)
                  : side     ? window_value(s, t, column, w, o, f)
                             : window_value(s, t, column, w, f, o);
 }

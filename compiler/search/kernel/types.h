@@ -26,6 +26,8 @@ enum { ALIKE, LARGE, COSTLY, DOMINATED, EMPTY, RULES, FINE };
 
 #define WIDTH (MAXJ + MAXM + MAXA)
 
+struct Counted;
+
 typedef struct {
     int nd[2];             /* numbers of divisors of both dims */
     int outside;           /* words that a tile at the border may lack */
@@ -35,6 +37,7 @@ typedef struct {
     int modulus, reach;    /* inner indices are alike modulo this; how far those of one residue reach in outer indices */
     double touched[2];     /* words that are touched, by padding */
     int64_t step[2], offset, size; /* the index is the sum of dims x steps and the offset, from 0 up to the size */
+    struct Counted *counted; /* what tiles of any shape have, see shapes.h */
     int inner, alike, low, high, both, one, *least, *beyond[2]; /* the bound of the inner dim, its residues; for the rest see borders.h */
 } Win;
 
@@ -42,7 +45,7 @@ typedef struct {
     double coefficient;
     int operand, mark, irr, win, padding;
     int slide; /* 1 + the group whose window slides; 0: none */
-    int kind, own; /* what is counted; the axes over which one instance has a part only, or the mark where BETWEEN begins */
+    int kind, own; /* what is counted; the axes over which one instance has a part only, or whose instances share identical tiles, or the mark where BETWEEN begins */
 } Term;
 
 typedef struct {
@@ -151,6 +154,7 @@ typedef struct {
     int whole;   /* steps of any size, and all chains are looked at: see whole.h */
     int every;   /* steps that divide, and no chain stands for another one: see each.h */
     int each;    /* the rows at hand are of that kind */
+    int fanout;  /* what the last mark of each setting, that of a fan-out whose pars may stand anywhere, has for an operand; 0: none */
     int bound[MAXD], group[MAXD];
     int gdims[MAXG], gdim[MAXG][2];
     int size[MAXA];
@@ -200,5 +204,8 @@ typedef struct {
 
 /* The factors of a chain, and the instances of each term. */
 static int factors(const S *s, const Setting *t) { return t->nterms * (1 + (s->timed > 0)) + t->nmarks; }
+
+/* Whether a mark is that of a fan-out whose pars may stand anywhere. */
+static int is_fanout(const S *s, const Setting *t, int mark) { return s->fanout && t->operand[mark] == s->fanout; }
 
 static int width(const S *s, const Setting *t) { return t->nterms + t->nmarks + s->A; }
