@@ -221,20 +221,27 @@ def _less(start: Proof, schedule: Schedule, value: Fraction) -> Proof:
 def _sharing(
     problem: Problem, objective: str, groups: Groups, fanout: int, start: Proof, deadline: float | None
 ) -> Proof:
-    """The same where instances of a ``fanout`` share identical tiles of windows; ``start`` is a good schedule."""
-    encoder, scale = Encoder(problem, groups, outermost=False, fanout=fanout), problem.prices.scale
-    if start.value == start.lower_bound or not encoder.monotone or late(deadline):
-        return start
-    found = _solve(problem, encoder, float(start.value * scale), deadline=deadline)
-    start = replace(start, expanded=start.expanded + found.expanded)
-    lower, stopped = found.lower_bound, found.statistics["stopped"]
-    if found.schedule is not None:
-        evaluation = evaluate(problem.nest, found.schedule, problem.target)
-        value, exact = evaluation.value(objective), evaluation.energy * scale <= MOST and not stopped
-        start = _less(start, found.schedule, value)
-        if exact and float(value * scale) == float(found.value * scale):
-            lower = start.value
-    return replace(start, lower_bound=max(start.lower_bound, min(lower, start.value)))
+    """The same where instances of a ``fanout`` share identical tiles of windows; ``start`` is a good schedule.
+
+    With a bias first as if it took no room: if what is found has room for it, there is nothing better.
+    """
+    scale = problem.prices.scale
+    for light in (True, False) if problem.nest.bias else (True,):
+        encoder = Encoder(problem, groups, loose=light, outermost=light, fanout=fanout)
+        if start.value == start.lower_bound or not encoder.monotone or late(deadline):
+            break
+        found = _solve(problem, encoder, float(start.value * scale), deadline=share(deadline, 1 + light))
+        start, lower = replace(start, expanded=start.expanded + found.expanded), found.lower_bound
+        evaluation = None if found.schedule is None else try_schedule(problem.nest, found.schedule, problem.target)
+        if found.schedule is not None and evaluation is not None and not isinstance(evaluation, list):
+            value, exact = evaluation.value(objective), evaluation.energy * scale <= MOST
+            start = _less(start, found.schedule, value)
+            if exact and not found.statistics["stopped"] and float(value * scale) == float(found.value * scale):
+                lower = start.value
+        start = replace(start, lower_bound=max(start.lower_bound, min(lower, start.value)))
+        if found.statistics["stopped"]:
+            break
+    return start
 
 
 def _judged(
