@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import pytest
+from c_compiler import needs_compiler
 from drawn import (
     Question,
     random_target,
@@ -21,6 +23,7 @@ from drawn import (
     with_padding,
     without_windows,
 )
+from kernels import compiled
 from oracle import Costs, kept_levels, schedules
 
 from effc.compiler.cost.factors import EVENTS, Use, valid
@@ -28,7 +31,9 @@ from effc.compiler.search import exact, search
 from effc.compiler.search.climb import divides
 from effc.compiler.search.encode import Encoder, groups_of
 from effc.compiler.search.problem import Problem
+from effc.compiler.search.problem import without_windows as without_sliding
 from effc.compiler.search.space import size
+from effc.compiler.target import load_target
 from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
 from effc.ir import nests
 from effc.ir.schedule import For, Keep, Par, Schedule, trips
@@ -223,6 +228,23 @@ def test_what_the_kernel_does_not_count_is_not_claimed(question: Question) -> No
     best = search(question.nest, question.target, question.objective, perfect_factors=True)
     assert best.certificate.lower_bound <= least <= best.certificate.value
     assert best.certificate.status == "bounded" or best.certificate.value == least
+
+
+@needs_compiler
+def test_rows_left_out_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles down to single rows change neither what is found nor what is proven."""
+    questions = [that_divide(seed) for seed in range(60)]
+    conv = nests.conv2d(n=1, k=24, c=12, p=12, q=12, r=3, s=3, bias=True)
+    questions += [Question(0, conv, load_target(name), "energy") for name in ("eyeriss_like", "gemmini")]
+    targets = [without_sliding(question.target) for question in questions]
+
+    def proofs() -> list[tuple[Schedule | None, Fraction, Fraction]]:
+        found = [exact.perfect(q.nest, target, q.objective) for q, target in zip(questions, targets)]
+        return [(proof.schedule, proof.value, proof.lower_bound) for proof in found]
+
+    known = proofs()
+    monkeypatch.setattr(exact, "solve", compiled(tmp_path, BUNDLED="1"))
+    assert proofs() == known
 
 
 @pytest.mark.parametrize("perfect", [True, False])

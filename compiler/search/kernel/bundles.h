@@ -3,7 +3,11 @@
  * What all of a bundle have at least in each column decides for all of them, as for one row.
  */
 
-enum { BUNDLED = 8, ALONE = 2 }; /* rows that are not parted; those that are looked at one by one at once */
+#ifndef BUNDLED
+#define BUNDLED 8 /* rows that are not parted; tests part them all */
+#endif
+
+enum { ALONE = 2 }; /* rows that are looked at one by one at once */
 
 static double *least_in(const Search *q, int depth, int at) { return q->hull[depth] + (size_t)at * 2 * q->W; }
 
