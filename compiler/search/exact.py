@@ -65,7 +65,7 @@ MOST = 2**52
 INFINITE = 1e300
 """More than any product of an energy and cycles."""
 
-EFFORT = 120_000_000
+EFFORT = 200_000_000
 """Chains, rows and nodes that a search may look at: a number that, unlike seconds, is the same on every machine."""
 
 BUDGET = 300_000

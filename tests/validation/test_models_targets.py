@@ -10,29 +10,17 @@ import pytest
 from effc.compiler.frontend.from_onnx import lower
 from effc.compiler.passes.schedule_nests import ScheduleNests
 from effc.compiler.search import exact
-from effc.compiler.target import load_target
+from effc.compiler.target import bundled_targets, load_target
 from effc.ir.errors import InputError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models"))
 
 from build import MODELS, build
 
-TARGETS = (
-    "eyeriss",
-    "eyeriss_isca16",
-    "eyeriss_like",
-    "gemmini",
-    "nvdla_full",
-    "shidiannao",
-    "simba_chiplet",
-    "tpu_v1",
-    "vta",
-)
-
 
 @pytest.mark.validate
 @pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", bundled_targets())
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_proven(model: str, target: str) -> None:
     nests = [op.nest for op in lower(build(model, False)).nests]
