@@ -64,11 +64,7 @@ static int part(Search *q, int depth, int first, int n, int column, double value
 static int bundle(Search *q, int depth, int first, int n, const double *low, const double *high) {
     int at = new_bundle(q, depth, first, n);
     double least[WIDTH], most[WIDTH];
-    for (int k = 0; k < q->W; k++) least[k] = INFINITY, most[k] = 0;
-    for (int i = first; i < first + n; i++) {
-        const double *x = rowp(q, depth, q->row[depth][i]);
-        for (int k = 0; k < q->W; k++) least[k] = smaller(x[k], least[k]), most[k] = larger(x[k], most[k]);
-    }
+    extremes_of(q, depth, first, n, least, most);
     int column = n > BUNDLED ? widest_column(q, least, most) : -1;
     if (column >= 0) {
         int alike = part(q, depth, first, n, column, (least[column] + most[column]) / 2);

@@ -68,17 +68,6 @@ static void leaf(Search *q, double value) {
     else record(q, value, rows);
 }
 
-typedef struct {
-    double value;
-    int row;
-} Option;
-
-static int by_value(const void *x, const void *y) {
-    const Option *a = x, *b = y;
-    if (a->value != b->value) return a->value < b->value ? -1 : 1;
-    return a->row - b->row;
-}
-
 /* One of the last two groups, with what the groups before it have. */
 typedef struct {
     Search *q;
@@ -86,7 +75,7 @@ typedef struct {
     double weight[MAXJ], rest; /* its part of the cost is a sum; what all else costs at least */
     int used[MAXJ], nused;
     double others[WIDTH]; /* what the other one of the two has at least, with those before it */
-    Option *option;
+    Ranked *option; /* rows, by their part */
 } Options;
 
 static double part_of(const Options *o, const double *low, const double *high) {
@@ -109,13 +98,12 @@ static void list_options(Options *o, int at) {
         const double *y = rowp(q, o->depth, q->row[o->depth][i]);
         double value = part_of(o, y, y);
         if (!hopeful(q, worth(q, value + o->rest)) || !fits(q, o->others, y)) continue;
-        o->option[o->n].value = value;
-        o->option[o->n++].row = q->row[o->depth][i];
+        o->option[o->n++] = (Ranked){value, q->row[o->depth][i]};
     }
 }
 
 /* A term is of the second group, unless that has as much of it in all rows. */
-static void begin_options(Options *o, Search *q, int depth, int other, const double *x, Option *option) {
+static void begin_options(Options *o, Search *q, int depth, int other, const double *x, Ranked *option) {
     int second = q->G - 1;
     memset(o, 0, sizeof *o);
     o->q = q, o->depth = depth, o->option = option;
@@ -129,7 +117,7 @@ static void begin_options(Options *o, Search *q, int depth, int other, const dou
 
 static double least_listed(const Options *o) {
     double least = INFINITY;
-    for (int i = 0; i < o->n; i++) least = smaller(least, o->option[i].value);
+    for (int i = 0; i < o->n; i++) least = smaller(least, o->option[i].key);
     return least;
 }
 
@@ -137,7 +125,7 @@ static double least_listed(const Options *o) {
 static void pair(Search *q, const double *x) {
     int a = q->G - 2, b = q->G - 1;
     double fixed = q->t->constant + q->t->price * q->cycles;
-    Option *option = malloc(sizeof(Option) * (q->n[a] + q->n[b] + 1));
+    Ranked *option = malloc(sizeof(Ranked) * (q->n[a] + q->n[b] + 1));
     Options outer, inner;
     q->s->pairs++;
     begin_options(&outer, q, a, b, x, option);
@@ -146,18 +134,18 @@ static void pair(Search *q, const double *x) {
     list_options(&inner, 0);
     outer.rest = fixed + least_listed(&inner);
     if (inner.n) list_options(&outer, 0);
-    const Option *oa = outer.option, *ob = inner.option;
-    qsort(outer.option, outer.n, sizeof *oa, by_value);
-    qsort(inner.option, inner.n, sizeof *ob, by_value);
-    for (int i = 0; i < outer.n && hopeful(q, worth(q, fixed + oa[i].value + ob[0].value)) && !ticked(q->s, inner.n); i++) {
+    const Ranked *oa = outer.option, *ob = inner.option;
+    qsort(outer.option, outer.n, sizeof *oa, by_key);
+    qsort(inner.option, inner.n, sizeof *ob, by_key);
+    for (int i = 0; i < outer.n && hopeful(q, worth(q, fixed + oa[i].key + ob[0].key)) && !ticked(q->s, inner.n); i++) {
         double y[WIDTH];
-        multiply(q, x, rowp(q, a, oa[i].row), y);
+        multiply(q, x, rowp(q, a, oa[i].index), y);
         for (int k = 0; k < inner.n; k++) {
-            double value = worth(q, fixed + oa[i].value + ob[k].value);
+            double value = worth(q, fixed + oa[i].key + ob[k].key);
             if (!hopeful(q, value)) break;
-            if (!fits(q, y, rowp(q, b, ob[k].row))) continue;
-            q->chosen[a] = oa[i].row;
-            q->chosen[b] = ob[k].row;
+            if (!fits(q, y, rowp(q, b, ob[k].index))) continue;
+            q->chosen[a] = oa[i].index;
+            q->chosen[b] = ob[k].index;
             leaf(q, value);
         }
     }
@@ -206,23 +194,12 @@ static void dfs(Search *q, int depth, const double *x) {
     else dfs_bundle(q, depth, 0, x);
 }
 
-typedef struct {
-    double bound;
-    int row;
-} Sorted;
-
-static int by_bound(const void *x, const void *y) {
-    const Sorted *a = x, *b = y;
-    if (a->bound != b->bound) return a->bound < b->bound ? -1 : 1;
-    return a->row - b->row;
-}
-
 static void sort_rows(Search *q) {
     for (int d = 0; d < q->G; d++) {
-        Sorted *t = malloc(sizeof(Sorted) * (q->n[d] + 1));
-        for (int i = 0; i < q->n[d]; i++) t[i] = (Sorted){q->bound[d][i], q->row[d][i]};
-        qsort(t, q->n[d], sizeof *t, by_bound);
-        for (int i = 0; i < q->n[d]; i++) q->bound[d][i] = t[i].bound, q->row[d][i] = t[i].row;
+        Ranked *t = malloc(sizeof(Ranked) * (q->n[d] + 1));
+        for (int i = 0; i < q->n[d]; i++) t[i] = (Ranked){q->bound[d][i], q->row[d][i]};
+        qsort(t, q->n[d], sizeof *t, by_key);
+        for (int i = 0; i < q->n[d]; i++) q->bound[d][i] = t[i].key, q->row[d][i] = t[i].index;
         free(t);
     }
 }

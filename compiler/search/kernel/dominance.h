@@ -7,19 +7,8 @@
 enum { SETS = 4 };
 
 typedef struct {
-    double key;
-    int index;
-} Ranked;
-
-typedef struct {
     uint64_t bits[SETS];
 } Some;
-
-static int by_key(const void *x, const void *y) {
-    const Ranked *a = x, *b = y;
-    if (a->key != b->key) return a->key < b->key ? -1 : 1;
-    return a->index - b->index;
-}
 
 /* Where a value is in a list, or would be. */
 static int rank_of(const double *value, int n, double x) {

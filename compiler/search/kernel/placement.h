@@ -15,7 +15,7 @@ typedef struct {
     int *row[MAXG];
     double *bound[MAXG];
     Bundle *bundle[MAXG]; /* the first one has all rows */
-    double *hull[MAXG];   /* of each bundle the least and the most, where it is not one of the last two that are options with the groups still to come */
+    double *hull[MAXG];   /* of each bundle the least and the most; but for options, with the groups still to come at theirs */
     int nbundles[MAXG], cbundles[MAXG];
     double low[MAXG + 1][WIDTH], high[MAXG + 1][WIDTH]; /* by depth: the least and most of the groups from there on */
     double gl[MAXG][WIDTH], gh[MAXG][WIDTH];
@@ -80,14 +80,16 @@ static int fits(const Search *q, const double *x, const double *low) {
     return 1;
 }
 
-static void extremes(Search *q, int depth) {
-    double *restrict low = q->gl[depth], *restrict high = q->gh[depth];
+/* What rows that follow each other have at least, and at most. */
+static void extremes_of(const Search *q, int depth, int first, int n, double *restrict low, double *restrict high) {
     for (int k = 0; k < q->W; k++) low[k] = INFINITY, high[k] = 0;
-    for (int i = 0; i < q->n[depth]; i++) {
+    for (int i = first; i < first + n; i++) {
         const double *x = rowp(q, depth, q->row[depth][i]);
         for (int k = 0; k < q->W; k++) low[k] = smaller(x[k], low[k]), high[k] = larger(x[k], high[k]);
     }
 }
+
+static void extremes(Search *q, int depth) { extremes_of(q, depth, 0, q->n[depth], q->gl[depth], q->gh[depth]); }
 
 /* Whether nothing costs anything but iterations. */
 static int cycles_alone(const S *s) {

@@ -15,6 +15,9 @@ static void set_floor(const S *s, Placement *p) {
         p->floor = s->timed ? larger(p->floor, floor + p->table[g]->excess) : p->floor + p->table[g]->excess;
 }
 
+/* Whether a placement only bounds others: see base_of(). */
+static int is_base(const S *s, const Placement *p) { return s->setting[p->setting].light; }
+
 /* Whether a mark is one of the bias that may stand anywhere. */
 static int is_bias(const S *s, const Setting *t, int mark) { return t->twin >= 0 && s->setting[t->twin].first[mark]; }
 
@@ -137,7 +140,7 @@ static void search_round(S *s) {
         s->discarded[COSTLY] += empty;
         if (empty) continue;
         search_placement(s, p, 0);
-        if (!s->setting[p->setting].light) by[n++] = p;
+        if (!is_base(s, p)) by[n++] = p;
     }
     qsort(by, n, sizeof *by, by_placement);
     for (int i = 0; i < n; i++)
@@ -148,7 +151,7 @@ static void search_round(S *s) {
 static double least_floor(const S *s) {
     double floor = INFINITY;
     for (int i = 0; i < s->nplace; i++)
-        if (!s->setting[s->placement[i].setting].light) floor = smaller(floor, s->placement[i].floor);
+        if (!is_base(s, &s->placement[i])) floor = smaller(floor, s->placement[i].floor);
     return cycles_alone(s) ? larger(floor, s->setting[0].term[0].coefficient * s->fewest) : floor;
 }
 
@@ -166,7 +169,7 @@ static int by_floors(const void *x, const void *y) {
 static void drop_bases(S *s) {
     int n = 0;
     for (int i = 0; i < s->nplace; i++)
-        if (!s->setting[s->placement[i].setting].light) s->placement[n++] = s->placement[i];
+        if (!is_base(s, &s->placement[i])) s->placement[n++] = s->placement[i];
     s->nplace = n;
     for (int i = 0; i < n; i++) s->placement[i].base = -1;
 }
@@ -176,7 +179,7 @@ static double good_value(S *s, double most) {
     Placement **by = malloc(sizeof *by * (s->nplace + 1));
     int n = 0;
     for (int i = 0; i < s->nplace; i++)
-        if (!s->setting[s->placement[i].setting].light) by[n++] = &s->placement[i];
+        if (!is_base(s, &s->placement[i])) by[n++] = &s->placement[i];
     qsort(by, n, sizeof *by, by_floors);
     s->best = most;
     for (int i = 0; i < n && i < TRIED && !s->stopped; i++) descend_in(s, by[i]);

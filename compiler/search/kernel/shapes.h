@@ -78,29 +78,18 @@ static int spread_sums(const Shape *x, int use, int64_t step, int64_t *sum, int 
     return n;
 }
 
-typedef struct {
-    int64_t value;
-    int index;
-} Reach;
-
-static int by_reach(const void *x, const void *y) {
-    const Reach *a = x, *b = y;
-    if (a->value != b->value) return a->value < b->value ? -1 : 1;
-    return a->index - b->index;
-}
-
 /* The sums of the digits of one use of both dims, in order; returns how many there are, each counted once if asked. */
 static int sums_of(const Win *w, const Shape *x, int use, int distinct, int64_t *sum) {
     int n = 1, kept = 1;
     sum[0] = 0;
     for (int d = 0; d < 2; d++) n = spread_sums(&x[d], use, w->step[d], sum, n);
     if (!distinct) return n;
-    Reach *order = malloc(sizeof(Reach) * n);
-    for (int i = 0; i < n; i++) order[i] = (Reach){sum[i], i};
-    qsort(order, n, sizeof *order, by_reach);
-    sum[0] = order[0].value;
+    Ranked *order = malloc(sizeof(Ranked) * n);
+    for (int i = 0; i < n; i++) order[i] = (Ranked){(double)sum[i], i};
+    qsort(order, n, sizeof *order, by_key);
+    sum[0] = (int64_t)order[0].key;
     for (int i = 1; i < n; i++)
-        if (order[i].value != sum[kept - 1]) sum[kept++] = order[i].value;
+        if ((int64_t)order[i].key != sum[kept - 1]) sum[kept++] = (int64_t)order[i].key;
     free(order);
     return kept;
 }

@@ -209,3 +209,15 @@ static int factors(const S *s, const Setting *t) { return t->nterms * (1 + (s->t
 static int is_fanout(const S *s, const Setting *t, int mark) { return s->fanout && t->operand[mark] == s->fanout; }
 
 static int width(const S *s, const Setting *t) { return t->nterms + t->nmarks + s->A; }
+
+/* Things by their keys, those with the same key by their numbers. */
+typedef struct {
+    double key;
+    int index;
+} Ranked;
+
+static int by_key(const void *x, const void *y) {
+    const Ranked *a = x, *b = y;
+    if (a->key != b->key) return a->key < b->key ? -1 : 1;
+    return a->index - b->index;
+}
