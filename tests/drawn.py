@@ -218,6 +218,15 @@ def that_divide(seed: int) -> Question:
     return Question(seed, random_nest(random), random_target(random, sliding=False), objective, perfect=True)
 
 
+def of_square_images(seed: int) -> Question:
+    """Height and width are alike, so that their groups have the same tables."""
+    random = Random(seed)
+    pick = random.choice
+    (size, window), (k, c, n) = pick([(2, 1), (2, 2), (3, 1), (4, 1), (6, 1)]), pick(CHANNELS)
+    nest = nests.conv2d(n=n, k=k, c=c, p=size, q=size, r=window, s=window, stride=pick([1, 1, 2]))
+    return Question(seed, nest, random_target(random, sliding=False), pick(["energy", "dram", "edp"]), perfect=True)
+
+
 def that_share_tiles(seed: int) -> Question:
     """Windows over a fan-out whose instances share identical tiles."""
     random = Random(seed)

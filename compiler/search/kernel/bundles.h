@@ -26,7 +26,13 @@ static int new_bundle(Search *q, int depth, int first, int n) {
         q->bundle[depth] = realloc(q->bundle[depth], sizeof(Bundle) * q->cbundles[depth]);
         q->hull[depth] = realloc(q->hull[depth], sizeof(double) * 2 * q->W * q->cbundles[depth]);
     }
-    q->bundle[depth][at] = (Bundle){first, n, {-1, -1}};
+    Bundle b = {first, n, {-1, -1}, INT_MAX, 0};
+    for (int i = first; i < first + n; i++) {
+        int row = q->row[depth][i];
+        if (row < b.least) b.least = row;
+        if (row > b.most) b.most = row;
+    }
+    q->bundle[depth][at] = b;
     return at;
 }
 
@@ -76,6 +82,24 @@ static int bundle(Search *q, int depth, int first, int n, const double *low, con
     multiply(q, least, low, least_in(q, depth, at));
     multiply(q, most, high, most_in(q, depth, at));
     return at;
+}
+
+/* Of each depth the one before that has the same table; none where costs are no exact sums, each schedule is judged, or any one will do. */
+static void find_twins(Search *q) {
+    int none = !steady(q->s) || q->s->judge || any_will_do(q);
+    for (int d = 0; d < q->G; d++) {
+        q->twin[d] = none ? -1 : d - 1;
+        while (q->twin[d] >= 0 && q->p->table[q->order[d]] != q->p->table[q->order[q->twin[d]]]) q->twin[d]--;
+    }
+}
+
+/* Whether rows with such numbers only make combinations of which others come first, with the rows of two groups that have one
+ * table exchanged: these cost as much.
+ */
+static int mirrored(const Search *q, int depth, int least, int most) {
+    int d = q->twin[depth];
+    if (d < 0) return 0;
+    return q->order[d] < q->order[depth] ? most < q->chosen[d] : least > q->chosen[d];
 }
 
 /* Ties the rows of a depth into bundles. */

@@ -143,10 +143,9 @@ static void pair(Search *q, const double *x) {
         for (int k = 0; k < inner.n; k++) {
             double value = worth(q, fixed + oa[i].key + ob[k].key);
             if (!hopeful(q, value)) break;
-            if (!fits(q, y, rowp(q, b, ob[k].index))) continue;
             q->chosen[a] = oa[i].index;
             q->chosen[b] = ob[k].index;
-            leaf(q, value);
+            if (!mirrored(q, b, ob[k].index, ob[k].index) && fits(q, y, rowp(q, b, ob[k].index))) leaf(q, value);
         }
     }
     free(option);
@@ -158,23 +157,25 @@ static void dfs(Search *q, int depth, const double *x);
 static void dfs_rows(Search *q, int depth, const Bundle *b, const double *x) {
     for (int i = b->first; i < b->first + b->n; i++) {
         double y[WIDTH];
+        int row = q->row[depth][i];
         if (!hopeful(q, q->bound[depth][i])) return;
+        if (mirrored(q, depth, row, row)) continue;
         q->s->nodes++;
         if (spent(q->s)) return;
-        multiply(q, x, rowp(q, depth, q->row[depth][i]), y);
+        multiply(q, x, rowp(q, depth, row), y);
         int why = unfit(q, y, q->low[depth + 1], q->high[depth + 1]);
         if (why != FINE) {
             q->s->discarded[why]++;
             continue;
         }
-        q->chosen[depth] = q->row[depth][i];
+        q->chosen[depth] = row;
         dfs(q, depth + 1, y);
     }
 }
 
 static void dfs_bundle(Search *q, int depth, int at, const double *x) {
     const Bundle *b = &q->bundle[depth][at];
-    if (!hopeful(q, q->bound[depth][b->first])) return;
+    if (mirrored(q, depth, b->least, b->most) || !hopeful(q, q->bound[depth][b->first])) return;
     if (b->n > ALONE) {
         q->s->nodes++;
         if (spent(q->s)) return;
@@ -208,6 +209,7 @@ static void sort_rows(Search *q) {
 static void explore(Search *q) {
     double one[WIDTH];
     sort_rows(q);
+    find_twins(q);
     for (int i = 0; i < q->W; i++) one[i] = q->low[q->G][i] = q->high[q->G][i] = 1;
     for (int d = q->G - 1; d >= 0; d--) {
         int options = q->separable && d >= q->G - 2;

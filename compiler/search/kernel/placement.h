@@ -3,6 +3,7 @@
 /* Rows that follow each other in the order of the search, and may be left out together; see bundles.h. */
 typedef struct {
     int first, n, inner[2]; /* the two bundles that it consists of, or -1 */
+    int least, most;        /* of the numbers of its rows */
 } Bundle;
 
 typedef struct {
@@ -20,6 +21,7 @@ typedef struct {
     double low[MAXG + 1][WIDTH], high[MAXG + 1][WIDTH]; /* by depth: the least and most of the groups from there on */
     double gl[MAXG][WIDTH], gh[MAXG][WIDTH];
     int chosen[MAXG];
+    int twin[MAXG]; /* the depth before that has the same table, or -1; see mirrored() */
     double cycles; /* where they are a factor of the cost and known; else 0 */
     int probe;     /* any schedule will do, which is not kept */
     double known;  /* what it costs, if one is found */
@@ -96,13 +98,16 @@ static int cycles_alone(const S *s) {
     return !s->timed && s->nplace && s->setting[0].nterms == 1 && s->setting[0].compute == 0;
 }
 
+/* Whether the first schedule that is found will do, of those that cost as much: of cycles alone very many have as few. */
+static int any_will_do(const Search *q) { return q->J == 1 && !q->s->timed; }
+
 /* Whether a value is worth looking at: less than the best, or equal to it in an earlier placement; a product may be less
- * than one that it is rounded to. Of cycles alone very many schedules have as few: there the first one will do.
+ * than one that it is rounded to.
  */
 static int hopeful(const Search *q, double value) {
     if (q->known < INFINITY) return 0;
     if (value != q->s->best) return value < q->s->best;
-    if (q->J == 1 && !q->s->timed) return !q->s->found;
+    if (any_will_do(q)) return !q->s->found;
     return !q->s->found || q->p->number <= q->s->bestplace || q->s->timed == PRODUCT;
 }
 
