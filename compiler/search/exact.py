@@ -141,7 +141,7 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
         fewest = ceil(perfect(nest, target, "latency", share(deadline, 3)).lower_bound)
     most = _any(problem)
     trial = left(deadline) > 1
-    fanout = sharing_fanout(problem)
+    fanout = None if problem.judged or not contiguous(problem, trial) else sharing_fanout(problem)
     counted = contiguous(problem, trial) and not shared_tiles(problem)
     strict = counted and not problem.judged
     encoder = Encoder(problem, groups, fewest=fewest, outermost=not strict)
@@ -160,16 +160,17 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
         if float(value * problem.prices.scale) != float(found.value * problem.prices.scale):
             raise AssertionError(f"{nest.name}: the search says {found.value}, the cost model {value}")
         return replace(found, value=value, lower_bound=value if encoder.monotone else Fraction(0))
+    found = replace(found, value=value, lower_bound=Fraction(0))
+    if fanout is not None:
+        found = _sharing(problem, objective, groups, fanout, found, share(deadline, 2))
+        if found.value == found.lower_bound:
+            return found
     if encoder.monotone:
         encoder = Encoder(problem, groups, loose=True, trial=trial)
-        rest, wanted = share(deadline, 2 + problem.judged), bound or not problem.judged
-        lower = Fraction(0)
-        if wanted and not late(deadline):
-            lower = _solve(problem, encoder, most, budget, rest).lower_bound
-    found = replace(found, value=value, lower_bound=min(lower, value))
-    if fanout is not None and not problem.judged and contiguous(problem, trial):
-        return _sharing(problem, objective, groups, fanout, found, deadline)
-    if not (problem.timed and bound):
+        if (bound or not problem.judged) and not late(deadline):
+            lower = _solve(problem, encoder, most, budget, share(deadline, 1 + problem.judged)).lower_bound
+            found = replace(found, lower_bound=max(found.lower_bound, min(lower, found.value)))
+    if fanout is not None or not (problem.timed and bound):
         return found
     found = _judged(problem, objective, encoder, found, budget, deadline)
     gap = 0 < found.lower_bound < found.value
@@ -226,11 +227,14 @@ def _sharing(
     With a bias first as if it took no room: if what is found has room for it, there is nothing better.
     """
     scale = problem.prices.scale
-    for light in (True, False) if problem.nest.bias else (True,):
+    if _nothing_less(problem, groups, start, share(deadline, 3)):
+        return replace(start, lower_bound=start.value)
+    passes = (True, False) if problem.nest.bias else (True,)
+    for i, light in enumerate(passes):
         encoder = Encoder(problem, groups, loose=light, outermost=light, fanout=fanout)
         if start.value == start.lower_bound or not encoder.monotone or late(deadline):
             break
-        found = _solve(problem, encoder, float(start.value * scale), deadline=share(deadline, 1 + light))
+        found = _solve(problem, encoder, float(start.value * scale), deadline=share(deadline, len(passes) - i))
         start, lower = replace(start, expanded=start.expanded + found.expanded), found.lower_bound
         evaluation = None if found.schedule is None else try_schedule(problem.nest, found.schedule, problem.target)
         if found.schedule is not None and evaluation is not None and not isinstance(evaluation, list):
@@ -242,6 +246,21 @@ def _sharing(
         if found.statistics["stopped"]:
             break
     return start
+
+
+def _nothing_less(problem: Problem, groups: Groups, start: Proof, deadline: float | None) -> bool:
+    """Whether it is proven that nothing would cost less than ``start``, even if instances shared all words."""
+    encoder, limit = Encoder(problem, groups, loose=True), start.value * problem.prices.scale - 1
+    if not encoder.monotone or limit > MOST or late(deadline):
+        return False
+    less: list[float] = []
+
+    def seen(*found: object) -> float:
+        less.append(-1.0)
+        return -1.0
+
+    *_, statistics = kernel(encoder.encode(), float(limit), EFFORT, utc(deadline), seen)
+    return not less and not statistics["stopped"]
 
 
 def _judged(

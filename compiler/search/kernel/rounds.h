@@ -209,7 +209,9 @@ static void search_some(S *s, double most) {
 /* Where ports count, the best is seldom nearer to its bound than by this part of it: rounds below that find nothing. */
 enum { FIRST_LIMIT = 5 };
 
-/* Rounds with a growing limit, until something is found that is no worse than it: then nothing better was missed. */
+/* Rounds with a growing limit, until something is found that is no worse than it: then nothing better was missed. Where identical
+ * tiles are shared, one round: what is known without sharing them is seldom much worse.
+ */
 static void search_rounds(S *s, double most) {
     double floor = least_floor(s), limit = most, step;
     s->lower = floor == -INFINITY ? floor : smaller(ceil(floor), most);
@@ -217,7 +219,7 @@ static void search_rounds(S *s, double most) {
     if (floor == INFINITY || s->stopped == 2 || (s->partial && s->relaxed)) return;
     step = ceil(s->timed ? floor / FIRST_LIMIT : (floor - s->setting[0].constant) / 64) + 1;
     if (s->timed == PRODUCT && !s->judge) limit = good_value(s, most);
-    else if (floor > -INFINITY && !s->judge) limit = floor + step;
+    else if (floor > -INFINITY && !s->judge && !s->fanout) limit = floor + step;
     while (!s->found && !s->stopped) {
         s->best = smaller(limit, most);
         search_round(s);
