@@ -103,7 +103,7 @@ class Encoder:
         self.fanout = fanout
         self.relaxed, self.whole, self.every = relaxed or whole, whole, every
         self.outermost = outermost
-        self.light = (self.loose or every) and outermost
+        self.light = (self.loose or every) and outermost and not (whole and every)
         self.known = known
         self.slowest, self.least = slowest, least
         self.fewest = max(fewest, cycles_floor(problem.nest, problem.target))
@@ -246,7 +246,7 @@ class Encoder:
         out += [*setting.weights, *[0] * (self.fanout is not None)]
         terms, constant = self.merged(setting)
         timed = self.works(setting, terms) if self.problem.timed else self.compute(terms)
-        if self.every:
+        if self.every and self.problem.timed:
             timed += self.phases(setting, terms)
         out.append(len(terms))
         for (operand, mark, irrelevant, window, padding, kind, own), coefficient in terms.items():

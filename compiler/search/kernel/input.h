@@ -117,7 +117,7 @@ static void read_setting(S *s, Setting *t, const int64_t **at) {
     }
     read_works(t, at);
     find_plain(s, t);
-    if (s->every) read_phases(t, at);
+    if (s->every && s->timed) read_phases(t, at);
 }
 
 static void read_dims(S *s, const int64_t **at) {

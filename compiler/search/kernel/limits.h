@@ -55,9 +55,15 @@ static void look_up(Dim *x) {
         x->trips[axes] = most_trips(x->s, x->form, x->box, x->d, axes);
         if (!axes) break;
     }
-    for (int i = 0; i < x->form->ncounts; i++) {
-        const Count *c = &x->form->count[i];
-        if (!c->tile && c->what != BORDER) x->covered[i] = most_within(x, c->boundary, c->axes);
+    const Form *form = x->form;
+    for (int i = 0; i < form->ncounts; i++) {
+        const Count *c = &form->count[i];
+        if (c->tile || c->what == BORDER) continue;
+        double covered = form->D;
+        if (c->boundary == form->K) covered = smaller(covered, x->trips[form->usable & ~c->axes]);
+        for (int r = form->covered[i]; r < form->covered[i + 1]; r++)
+            covered = smaller(covered, x->high[form->covers[r].y] * x->trips[form->covers[r].axes]);
+        x->covered[i] = covered;
     }
 }
 

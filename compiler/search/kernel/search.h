@@ -74,6 +74,8 @@
 
 #include "best_first.h"
 
+#include "walk.h"
+
 #include "whole.h"
 
 #include "quick.h"

@@ -72,6 +72,10 @@ static int try_rounds(S *s, double most, void *judge, double part) {
 static void search_plans(S *s, double most) {
     qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
     s->lower = s->nplans ? s->plan[0].bound : most + 1;
+    if (s->every) {
+        walk(s, most);
+        return;
+    }
     if (s->timed != TIMED || !s->budget) search_in_rounds(s, most);
     else {
         int done = try_rounds(s, most, NULL, ROUNDS);
