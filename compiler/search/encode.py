@@ -79,8 +79,9 @@ class Encoder:
     of the bias stand outside all others, where it moves least and takes most room. ``known``: energy and cycles of
     points of a front; only what is better in one of both than each of them is looked for. ``fewest``: cycles that
     no schedule undercuts. ``slowest``: iterations that none may exceed, if not 0, where ports are not limited.
-    ``every``: chains have loops in all segments, and none stands for another one. ``fanout``: the level whose fan-out
-    may stand anywhere among the loops of windows; what instances share of identical tiles is counted.
+    ``every``: chains have loops in all segments, and none stands for another one; with ``whole``: walks, from the
+    attribute ``start`` on. ``fanout``: the level whose fan-out may stand anywhere among the loops of windows; what
+    instances share of identical tiles is counted.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Encoder:
         self.outermost = outermost
         self.light = (self.loose or every) and outermost and not (whole and every)
         self.known = known
+        self.start = [0]
         self.slowest, self.least = slowest, least
         self.fewest = max(fewest, cycles_floor(problem.nest, problem.target))
         if problem.counts_cycles:
@@ -159,6 +161,7 @@ class Encoder:
         for key in used:
             out += [self.outside(self.groups.windows[key]), *self.window(self.groups.windows[key])]
         out += chain.from_iterable(settings)
+        out += self.start
         return array("q", out).tobytes()
 
     def sweeps(self, setting: Setting) -> Iterator[tuple[Setting, dict[int, int]]]:

@@ -135,7 +135,7 @@ def perfect(nest: Nest, target: Target, objective: str, deadline: float | None =
 
     ``bound``: whether it matters what all others cost at least, where that takes another search.
     """
-    problem, groups = _problem(nest, target, objective)
+    problem, groups = posed(nest, target, objective)
     fewest = 0
     if problem.product and not problem.judged:
         fewest = ceil(perfect(nest, target, "latency", share(deadline, 3)).lower_bound)
@@ -203,14 +203,14 @@ def thriftier(
     """
     if target.bandwidths or not applies(nest, target):
         return start
-    problem, groups = _problem(nest, without_windows(target), "energy")
+    problem, groups = posed(nest, without_windows(target), "energy")
     if fewest_iterations(nest, problem.unrolls, divide=True) <= cycles:
         encoder, most = Encoder(problem, groups, slowest=cycles), float(start.value * problem.prices.scale) - 1
         found = _solve(problem, encoder, min(most, MOST), deadline=share(deadline, 2)).schedule
         start = start if found is None else _less(start, found, evaluate(nest, found, target).energy)
     if perfect_factors or not whole(nest, target, "energy") or late(deadline):
         return start
-    problem, groups = _problem(nest, target, "energy")
+    problem, groups = posed(nest, target, "energy")
     encoder = Encoder(problem, groups, whole=True, slowest=cycles)
     return _costed(problem, "energy", encoder, start, THRIFT, deadline)
 
@@ -292,7 +292,7 @@ def _judged(
 
 def first(nest: Nest, target: Target, objective: str) -> Schedule | None:
     """A good schedule with steps that divide, in some hundredths of a second."""
-    problem, groups = _problem(nest, target, objective)
+    problem, groups = posed(nest, target, objective)
     return _solve(problem, Encoder(problem, groups), _any(problem), deadline=time.perf_counter()).schedule
 
 
@@ -300,13 +300,13 @@ def guesses(
     nest: Nest, target: Target, objective: str, most: Callable[[], Fraction], deadline: float | None = None
 ) -> Iterator[Schedule]:
     """Schedules whose steps do not divide, where cycles make them worth a try; what costs `most` is of no use."""
-    problem, _ = _problem(nest, target, objective)
+    problem, _ = posed(nest, target, objective)
     if not problem.timed or late(deadline):
         return
     for other in larger_nests(problem):
         if late(deadline):
             return
-        wide, groups = _problem(other, target, objective)
+        wide, groups = posed(other, target, objective)
         limit = min(_any(wide), float(WIDER * most() * wide.prices.scale))
         found = _solve(wide, Encoder(wide, groups), limit, BOUNDED, share(deadline, 2)).schedule
         schedule = None if found is None else fitted(nest, found)
@@ -322,7 +322,7 @@ def relaxed_bound(
     nest: Nest, target: Target, objective: str, value: Fraction, budget: int = BUDGET, deadline: float | None = None
 ) -> Proof:
     """What every schedule of the whole space costs at least, ``value`` being what one of them costs."""
-    problem, groups = _problem(nest, target, objective)
+    problem, groups = posed(nest, target, objective)
     encoder, most = Encoder(problem, groups, relaxed=True), float(value * problem.prices.scale) - 1
     if (most > MOST and not problem.product) or not encoder.monotone:
         return Proof(None, value, Fraction(0), 0)
@@ -350,7 +350,7 @@ def whole(nest: Nest, target: Target, objective: str) -> bool:
 
 def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None = None) -> Proof:
     """The best schedule with steps of any size; ``start`` is what is known of some."""
-    problem, groups = _problem(nest, target, objective)
+    problem, groups = posed(nest, target, objective)
     assert start.schedule is not None
     fewest, least = 0, Fraction(0)
     if problem.product and not problem.judged and not late(deadline):
@@ -493,7 +493,8 @@ def _any(problem: Problem) -> float:
     return INFINITE if problem.product else float(MOST)
 
 
-def _problem(nest: Nest, target: Target, objective: str) -> tuple[Problem, Groups]:
+def posed(nest: Nest, target: Target, objective: str) -> tuple[Problem, Groups]:
+    """The problem, and its dims in groups, of a nest that the kernel can search."""
     problem = Problem(nest, target, objective)
     groups = groups_of(problem)
     assert groups is not None

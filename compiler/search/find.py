@@ -28,6 +28,7 @@ from effc.compiler.search.exact import (
 from effc.compiler.search.polish import Allowed, polish
 from effc.compiler.search.problem import without_windows
 from effc.compiler.search.result import Best, Certificate
+from effc.compiler.search.walk import walked
 from effc.compiler.target.model import OPERAND_TERMS, Target
 from effc.ir.errors import InputError
 from effc.ir.nest import Nest
@@ -152,12 +153,26 @@ def _explored(
         start = Proof(schedule, value, Fraction(0), start.expanded + costed)
     if start.value == lower_bound(nest, target, objective):
         return replace(start, lower_bound=start.value)
+    if tied:
+        start = _walked(nest, target, objective, start, share(deadline, 3), allowed)
     proof = ragged(nest, target, objective, start, share(deadline, 2))
     assert proof.schedule is not None
     if tied or proof.value == proof.lower_bound:
         return proof
+    proof = _walked(nest, target, objective, proof, share(deadline, 2), allowed)
+    assert proof.schedule is not None
     schedule, value, costed = _near(nest, target, objective, proof.schedule, deadline, allowed)
     return Proof(schedule, value, min(value, proof.lower_bound), proof.expanded + costed)
+
+
+def _walked(
+    nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None, allowed: Allowed | None
+) -> Proof:
+    """A better schedule that walks have found, if it is allowed."""
+    if late(deadline):
+        return start
+    found = walked(nest, target, objective, start, deadline)
+    return found if allowed is None or (found.schedule is not None and allowed(found.schedule)) else start
 
 
 def _near(

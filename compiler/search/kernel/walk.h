@@ -1,12 +1,19 @@
-/* ---- a good schedule of the whole space, without proof: a walk from each schedule to one nearby, which may cost a little more ----
+/* ---- a good schedule of the whole space, without proof: walks from each schedule to one nearby, which may cost a little more ----
  *
  * By how much is up to a threshold, which falls to nothing (Dueck and Scheuer, "Threshold accepting", J. Comp. Physics 90, 1990).
- * Costs are those of one schedule, see settled.h, as far as they are known here; the judge has the last word on the best of each walk.
+ * What a schedule costs is computed as for a single one, see settled.h; the judge has the last word on the best of each walk.
  */
 
-enum { STEP_OF_WALK = 10, WALK = 30000 }; /* the work that a step takes, in chains looked at; the steps of a walk */
+enum { STEP_OF_WALK = 10, MOST_LOOKED_AT = 1000 }; /* the work that a step takes, in chains looked at; plans, for one that is near */
 
-static const double TOLERANT = 0.04; /* the threshold at first, as a part of the cost */
+/* Walks of so many steps, the threshold being a part of the cost at first, until so much of the budget is spent. */
+typedef struct {
+    int steps;
+    double threshold, until;
+} Pace;
+
+/* From nowhere in particular; from the best of these; from the schedule that is known, then from the best that was found from there. */
+static const Pace PACES[] = {{10000, 0.1, 0.4}, {20000, 0.06, 0.7}, {20000, 0.015, 1}};
 
 /* The loops of a dim, inside out, as in a chain. */
 typedef struct {
@@ -17,14 +24,14 @@ typedef struct {
     const Plan *plan;
     double value;
     Loops dim[MAXD];
-} Place;
+} Site;
 
 typedef struct {
     Boxes q;
     Join join;
-    Place at, best;
+    Site at, best;
     uint64_t random;
-    double terms[WIDTH]; /* of the place at hand; tiles and trips */
+    double terms[WIDTH]; /* of the site at hand; tiles and trips */
 } Walk;
 
 /* A number below `n`: Marsaglia, "Xorshift RNGs", J. Stat. Software 8, 2003. */
@@ -125,7 +132,7 @@ static void change_loops(Walk *w, Loops *x, const Form *form) {
     set_trips(x, trips, D);
 }
 
-/* ---- a place ---- */
+/* ---- a site: a plan, and loops of each dim ---- */
 
 /* The slots next to the fan-outs, on either side; whether the pars of each stand together. */
 static int place_pars(const S *s, const Loops *x, int K, int *place) {
@@ -145,7 +152,7 @@ static int place_pars(const S *s, const Loops *x, int K, int *place) {
 }
 
 /* What the loops of a dim make of its counts, as a row; whether the plan has such loops. */
-static int describe(Walk *w, const Place *p, int d) {
+static int describe(Walk *w, const Site *p, int d) {
     const S *s = w->q.s;
     const Form *form = &w->q.form[d];
     const Loops *x = &p->dim[d];
@@ -172,7 +179,7 @@ static int describe(Walk *w, const Place *p, int d) {
 }
 
 /* What the schedule costs whose dims were described, infinite if it does not fit. */
-static double cost_of_place(Walk *w) {
+static double cost_of_site(Walk *w) {
     S *s = w->q.s;
     const Setting *t = w->q.t;
     double one[WIDTH], *x = w->terms, z[MAXJ];
@@ -196,8 +203,8 @@ static double cost_of_place(Walk *w) {
     return combined(s, t, energy_of(t, z), cycles);
 }
 
-/* Goes to a place; what it costs there, infinite if that cannot be. */
-static double go_to(Walk *w, const Place *p, int changed) {
+/* Goes to a site, from one that differs in some dims; what it costs there, infinite if that cannot be. */
+static double go_to(Walk *w, const Site *p, int changed) {
     S *s = w->q.s;
     if (p->plan != w->q.plan) {
         w->q.plan = p->plan, w->q.form = p->plan->form, w->q.t = &s->setting[p->plan->setting];
@@ -206,7 +213,7 @@ static double go_to(Walk *w, const Place *p, int changed) {
     }
     for (int d = 0; d < s->D; d++)
         if (changed >> d & 1 && !describe(w, p, d)) return INFINITY;
-    return cost_of_place(w);
+    return cost_of_site(w);
 }
 
 /* Whether the plans differ by little: marks that change places with their neighbours, sweeps. */
@@ -217,26 +224,30 @@ static int near(const S *s, const Plan *x, const Plan *y) {
     return moved <= 2;
 }
 
+/* The slot of a dim for a loop in a segment: the loop moves inward to it. */
+static int slot_for(const Slots *slots, int segment) {
+    int slot = 0;
+    while (slot + 1 < slots->nslots && slots->segment[slot] < segment) slot++;
+    return slot;
+}
+
 /* Another plan, near this one but for one time in eight; the loops as far as possible where they were. */
-static void change_plan(Walk *w, Place *p) {
+static void change_plan(Walk *w, Site *p) {
     const S *s = w->q.s;
     const Plan *old = p->plan, *new = &s->plan[any(w, s->nplans)];
-    for (int i = any(w, 8) ? 1000 : 0; i > 0 && !near(s, old, new); i--) new = &s->plan[any(w, s->nplans)];
+    for (int i = any(w, 8) ? MOST_LOOKED_AT : 0; i > 0 && !near(s, old, new); i--) new = &s->plan[any(w, s->nplans)];
     p->plan = new;
     for (int d = 0; d < s->D; d++) {
-        const Slots *from = &old->form[d].slots, *to = &new->form[d].slots;
         for (int i = 0; i < p->dim[d].n; i++) {
-            int *station = &p->dim[d].station[i], slot = 0;
-            if (*station >= AXIS) continue;
-            while (slot + 1 < to->nslots && to->segment[slot] < from->segment[*station]) slot++;
-            *station = slot;
+            int *station = &p->dim[d].station[i];
+            if (*station < AXIS) *station = slot_for(&new->form[d].slots, old->form[d].slots.segment[*station]);
         }
         tidy(&p->dim[d], s->bound[d]);
     }
 }
 
-/* Changes a place a little; which dims, as bits, 0 if that cannot be. */
-static int change(Walk *w, Place *p) {
+/* Changes a site a little; in which dims, as bits, 0 if that cannot be. */
+static int change(Walk *w, Site *p) {
     const S *s = w->q.s;
     int changed = 0;
     if (!any(w, 8)) {
@@ -253,8 +264,45 @@ static int change(Walk *w, Place *p) {
     return changed;
 }
 
+/* The loops of the schedule that is known, in a plan with its marks in their order. */
+static void read_start(const S *s, const Plan *plan, const int64_t *loop, Site *p) {
+    p->plan = plan;
+    for (int d = 0; d < s->D; d++) p->dim[d].n = 0;
+    for (int i = (int)s->start[0] - 1; i >= 0; i--) {
+        const int64_t *x = loop + 4 * i;
+        Loops *to = &p->dim[x[0]];
+        to->station[to->n] = x[1] ? slot_for(&plan->form[x[0]].slots, (int)x[2]) : AXIS + (int)x[2];
+        to->step[to->n++] = (int)x[3];
+    }
+}
+
+static int same_marks(const S *s, const Plan *plan) {
+    if (plan->setting != s->start[1]) return 0;
+    for (int i = 0; i < s->setting[plan->setting].nmarks; i++)
+        if (plan->order[i] != s->start[2 + i]) return 0;
+    return 1;
+}
+
+/* At the schedule that is known, with whatever sweeps; whether it was found. */
+static int begin_at_start(Walk *w) {
+    const S *s = w->q.s;
+    Site p;
+    w->at.value = INFINITY;
+    for (int i = 0; i < s->nplans && s->start[0]; i++) {
+        const Plan *plan = &s->plan[i];
+        if (!same_marks(s, plan)) continue;
+        read_start(s, plan, s->start + 2 + s->setting[plan->setting].nmarks, &p);
+        int fine = 1;
+        for (int d = 0; d < s->D; d++) fine &= s->bound[d] == 1 || tidy(&p.dim[d], s->bound[d]);
+        p.value = fine ? go_to(w, &p, (1 << s->D) - 1) : INFINITY;
+        if (p.value < w->at.value) w->at = p;
+    }
+    if (w->at.value < INFINITY) go_to(w, &w->at, (1 << s->D) - 1);
+    return w->at.value < INFINITY;
+}
+
 /* All loops outside, in the first plan in which that can be; whether there is one. */
-static int begin_walk(Walk *w) {
+static int begin_outside(Walk *w) {
     const S *s = w->q.s;
     for (int d = 0; d < s->D; d++) w->at.dim[d] = (Loops){s->bound[d] > 1, {0}, {1}};
     for (int i = 0; i < s->nplans; i++) {
@@ -265,36 +313,63 @@ static int begin_walk(Walk *w) {
     return 0;
 }
 
-static void take_walk(Walk *w) {
+static void begin_at_best(Walk *w) {
+    w->at = w->best;
+    if (w->at.value < INFINITY) go_to(w, &w->at, (1 << w->q.s->D) - 1);
+}
+
+/* One walk; keeps the best site on the way, if it is better than the best before. */
+static void take_walk(Walk *w, const Pace *pace) {
     S *s = w->q.s;
-    for (int i = 0; i < WALK && !overspent(s, STEP_OF_WALK); i++) {
-        Place next = w->at;
+    if (w->at.value < w->best.value) w->best = w->at;
+    for (int i = 0; i < pace->steps && !overspent(s, STEP_OF_WALK); i++) {
+        Site next = w->at;
         int changed = change(w, &next);
         if (!changed) continue;
         next.value = go_to(w, &next, changed);
-        if (next.value <= w->at.value * (1 + TOLERANT * (WALK - i) / WALK)) w->at = next;
+        if (next.value <= w->at.value * (1 + pace->threshold * (pace->steps - i) / pace->steps)) w->at = next;
         else go_to(w, &w->at, changed);
         if (w->at.value < w->best.value) w->best = w->at;
     }
 }
 
-/* Walks until the budget is spent, each time from where the best so far was, or from the beginning; asks about what costs `most` at most. */
+/* Asks about the best site; what is worth asking from now on. */
+static double ask_about_best(Walk *w, double most) {
+    w->q.most = most;
+    if (w->best.value > most) return most;
+    go_to(w, &w->best, (1 << w->q.s->D) - 1);
+    take_best(&w->join, w->best.value, w->terms);
+    return smaller(w->best.value - 1, w->q.most);
+}
+
+/* Walks until the budget is spent; asks about what costs `most` at most. */
+static void walk_about(Walk *w, double most) {
+    S *s = w->q.s;
+    for (int p = 0; p < 3 && !s->stopped; p++) {
+        int known = p == 2 && begin_at_start(w);
+        if (known) w->best.value = INFINITY;
+        while (!s->stopped && s->work < PACES[p].until * s->budget) {
+            if (!p && !begin_outside(w)) return;
+            if (p && !known) begin_at_best(w);
+            if (w->at.value == INFINITY) return;
+            take_walk(w, &PACES[p]);
+            if (s->stopped != 2) most = ask_about_best(w, most);
+            known = 0;
+        }
+    }
+}
+
 static void walk(S *s, double most) {
     Walk *w = calloc(1, sizeof *w);
     w->q.s = s, w->join.q = &w->q, w->random = 88172645;
+    w->best.value = INFINITY;
     for (int d = 0; d < s->D; d++) {
         w->join.rows[d].value = malloc(sizeof(int) * (MAXV + MAXA + 2 * MAXF + 1 + MAXL));
         w->join.rows[d].n = 1;
         w->join.place[d] = malloc(sizeof(uint64_t));
     }
     s->each = 1;
-    while (!s->stopped && begin_walk(w)) {
-        w->best = w->at;
-        take_walk(w);
-        w->q.most = most;
-        if (go_to(w, &w->best, (1 << s->D) - 1) <= most) take_best(&w->join, w->best.value, w->terms);
-        most = smaller(most, w->q.most);
-    }
+    walk_about(w, most);
     for (int d = 0; d < s->D; d++) free(w->join.rows[d].value), free(w->join.place[d]);
     free(w);
 }
