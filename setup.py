@@ -1,7 +1,7 @@
 """The optional compiled kernel of the search; everything else is in pyproject.toml.
 
 If it cannot be compiled, the installation goes on, and searches are slower; see zig_build.py. The kernel knows
-the digest of its sources, so that one that was built from others is noticed (`compiler/search/exact.py`).
+the digest of its sources, so that one that was built from others is noticed (`compiler/search/kernels.py`).
 """
 
 import sys

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from effc.backends.cpu.build import find_compiler
-from effc.compiler.search import exact
+from effc.compiler.search import kernels
 
 
 def compiled(folder: Path, **macros: str) -> Any:
     """Its function `solve`; the library is written to a folder."""
-    library, source = folder / "_kernel.so", Path(exact.__file__).with_name("_kernel.c")
+    library, source = folder / "_kernel.so", Path(kernels.__file__).with_name("_kernel.c")
     include = sysconfig.get_paths()["include"]
     defined = [f"-D{name}={value}" for name, value in {"DIGEST": '"none"', **macros}.items()]
     options = ["-O0", "-ffp-contract=off", "-shared", "-fPIC", "-w", *defined, f"-I{include}"]

@@ -12,23 +12,14 @@ from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.search.bounds import floor_dram_words, lower_bound
 from effc.compiler.search.climb import climb
 from effc.compiler.search.clock import late, share
-from effc.compiler.search.exact import (
-    Proof,
-    applies,
-    first,
-    guesses,
-    judged,
-    perfect,
-    plain,
-    ragged,
-    relaxed_bound,
-    thriftier,
-    whole,
-)
+from effc.compiler.search.perfect import first, perfect
 from effc.compiler.search.polish import Allowed, polish
 from effc.compiler.search.problem import without_windows
+from effc.compiler.search.proof import Proof, applies, judged, plain
 from effc.compiler.search.result import Best, Certificate
 from effc.compiler.search.walk import walked
+from effc.compiler.search.whole import ragged, relaxed_bound, thriftier, whole
+from effc.compiler.search.widen import guesses
 from effc.compiler.target.model import OPERAND_TERMS, Target
 from effc.ir.errors import InputError
 from effc.ir.nest import Nest

@@ -12,9 +12,11 @@ from fractions import Fraction
 from effc.compiler.cost import try_schedule
 from effc.compiler.search.clock import left, utc
 from effc.compiler.search.encode import Encoder, contiguous, groups_of
-from effc.compiler.search.exact import EFFORT, MOST, RAGGED, applies, kernel, plain, written
+from effc.compiler.search.kernels import kernel
 from effc.compiler.search.problem import Problem
+from effc.compiler.search.proof import EFFORT, MOST, applies, plain, written
 from effc.compiler.search.tiles import shared_tiles, sharing_fanout
+from effc.compiler.search.whole import RAGGED
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import Schedule

@@ -8,8 +8,9 @@ from itertools import chain
 
 from effc.compiler.search.clock import utc
 from effc.compiler.search.encode import Encoder
-from effc.compiler.search.exact import Proof, kernel, posed, written
 from effc.compiler.search.judge import Judge
+from effc.compiler.search.kernels import kernel
+from effc.compiler.search.proof import Proof, posed, written
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 from effc.ir.schedule import Keep, Par, Schedule

@@ -6,12 +6,44 @@ same steps cut the last tile off.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 
+from effc.compiler.cost import try_schedule
+from effc.compiler.dataflows.optimum import good_row_stationary
+from effc.compiler.search.clock import late, share
+from effc.compiler.search.encode import Encoder
 from effc.compiler.search.problem import Problem
+from effc.compiler.search.proof import BOUNDED, no_limit, posed, solved
+from effc.compiler.target.model import Target
 from effc.ir.nest import Axis, Nest, Operand
 from effc.ir.schedule import Schedule, trips
+
+WIDER = Fraction(26, 25)
+"""A schedule of a nest that is a little larger may cost so many times as much as one that is of use."""
+
+
+def guesses(
+    nest: Nest, target: Target, objective: str, most: Callable[[], Fraction], deadline: float | None = None
+) -> Iterator[Schedule]:
+    """Schedules whose steps do not divide, where cycles make them worth a try; what costs `most` is of no use."""
+    problem, _ = posed(nest, target, objective)
+    if not problem.timed or late(deadline):
+        return
+    for other in larger_nests(problem):
+        if late(deadline):
+            return
+        wide, groups = posed(other, target, objective)
+        limit = min(no_limit(wide), float(WIDER * most() * wide.prices.scale))
+        found = solved(wide, Encoder(wide, groups), limit, BOUNDED, share(deadline, 2)).schedule
+        schedule = None if found is None else fitted(nest, found)
+        if schedule is not None and not isinstance(try_schedule(nest, schedule, target), list):
+            yield schedule
+    if {"R", "S"} <= {dim.role for dim in nest.dims if dim.bound > 1}:
+        rows = good_row_stationary(nest, target, objective, most(), lambda: late(deadline))
+        if rows is not None:
+            yield rows.schedule
 
 
 def larger_nests(problem: Problem) -> Iterator[Nest]:

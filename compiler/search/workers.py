@@ -70,7 +70,7 @@ def solve(task: Task, time_limit: float | None, improved: Callable[[Best], None]
     """The answer to one task."""
     from effc.compiler.search import search
     from effc.compiler.search.constrained import ConstraintError
-    from effc.compiler.search.exact import StaleKernelError
+    from effc.compiler.search.kernels import StaleKernelError
 
     try:
         return search(
@@ -102,7 +102,7 @@ def _elsewhere(
     tasks: Sequence[Task], numbers: Sequence[int], time_limit: float | None, improved: Improved | None, jobs: int
 ) -> Iterator[tuple[int, Answer]]:
     """Answers as processes find them, the largest nests first. The processes end with this, whatever ends it."""
-    from effc.compiler.search.exact import warn_if_slow
+    from effc.compiler.search.kernels import warn_if_slow
 
     tell = improved or (lambda number, best: None)
     share = None if time_limit is None else time_limit * jobs / len(numbers)

@@ -14,7 +14,7 @@ from oracle import Costs, schedules, space
 
 import effc
 from effc.compiler.cli import main
-from effc.compiler.search import exact, search
+from effc.compiler.search import kernels, search
 from effc.compiler.search.constraint_text import parse_constraints, read_constraints
 from effc.compiler.search.constraints import DATAFLOWS, Bypass, Rules, Unroll, narrowed, satisfies
 from effc.compiler.target.model import Target
@@ -58,7 +58,7 @@ def proven(first: int, last: int, most: int) -> list[bool]:
     return found
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+@pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 def test_operands_that_stay_are_proven() -> None:
     found = proven(0, 180, 500)
     assert len(found) >= 20
@@ -94,7 +94,7 @@ def test_psums_that_stay_are_drained_once_and_finished() -> None:
     assert best.counts.counters.writes["GLB", "O"] == best.counts.counters.writes["DRAM", "O"] == words
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+@pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 def test_what_is_known_of_axes_is_proven() -> None:
     """Rules of axes and levels alone make another target, whose optimum is the search's own."""
     nest = nests.gemm(m=8, n=8, k=8)

@@ -15,7 +15,7 @@ from oracle import schedules, space
 import effc
 from effc.compiler.cli import main
 from effc.compiler.cost import try_schedule
-from effc.compiler.search import exact, search
+from effc.compiler.search import kernels, search
 from effc.compiler.search.cache import Cache
 from effc.compiler.search.front import edp_bound
 from effc.compiler.search.problem import without_windows as without_sliding
@@ -27,7 +27,7 @@ from effc.ir.nest import Nest
 
 EYERISS = effc.load_target("eyeriss_like")
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+pytestmark = pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 
 
 def costs(nest: Nest, target: Target, perfect: bool = False) -> set[tuple[Fraction, int]]:

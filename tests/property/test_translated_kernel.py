@@ -30,7 +30,7 @@ from small import small_model, write_small
 
 import effc
 from effc.compiler.cli import main
-from effc.compiler.search import exact, search
+from effc.compiler.search import kernels, search
 from effc.compiler.search.space import size
 from effc.ir.errors import InputError
 
@@ -38,7 +38,7 @@ pytest.importorskip("pycparser")
 
 from effc.compiler.search.translated.kernel import Kernel, kernel
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+pytestmark = pytest.mark.skipif(not kernels.COMPILED, reason="the kernel was not compiled")
 quietly = pytest.mark.filterwarnings("ignore::effc.compiler.errors.KernelWarning")
 
 DRAWS = {
@@ -60,19 +60,19 @@ class Call:
     arguments: tuple[bytes, float, int, float]
     judged: bool
     asked: list[tuple[tuple[Any, ...], float]]
-    answer: exact.Solution
+    answer: kernels.Solution
 
 
 class Recorder:
     """The compiled kernel, which remembers what it is asked."""
 
-    def __init__(self, solve: Callable[..., exact.Solution]) -> None:
+    def __init__(self, solve: Callable[..., kernels.Solution]) -> None:
         self.calls: list[Call] = []
         self.compiled = solve
 
     def __call__(
-        self, problem: bytes, most: float, budget: int, deadline: float, judge: exact.Asked | None = None
-    ) -> exact.Solution:
+        self, problem: bytes, most: float, budget: int, deadline: float, judge: kernels.Asked | None = None
+    ) -> kernels.Solution:
         asked: list[tuple[tuple[Any, ...], float]] = []
 
         def ask(*given: Any) -> float:
@@ -86,7 +86,7 @@ class Recorder:
         return answer
 
 
-def replayed(call: Call, solve: Callable[..., exact.Solution]) -> None:
+def replayed(call: Call, solve: Callable[..., kernels.Solution]) -> None:
     """Asks another kernel the same; it has to ask the same, too."""
     rest = iter(call.asked)
 
@@ -107,11 +107,11 @@ def calls(
     number: int,
     patch: pytest.MonkeyPatch,
     objective: str | None = None,
-    solve: Callable[..., exact.Solution] | None = None,
+    solve: Callable[..., kernels.Solution] | None = None,
 ) -> list[Call]:
     """Those of the searches for so many small questions; ``solve``: of another kernel than that of effc."""
-    recorder = Recorder(solve or exact.solve)
-    patch.setattr(exact, "solve", recorder)
+    recorder = Recorder(solve or kernels.solve)
+    patch.setattr(kernels, "solve", recorder)
     for question in islice(questions(draw, seed), number):
         nest, target = question.nest, question.target
         try:
@@ -160,7 +160,7 @@ def artefact(source: onnx.ModelProto, target: str | Path, path: Path) -> bytes:
 def test_an_artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     product = model([node("MatMul", "x w", "y")], {"x": (2, 6)}, {"w": random((6, 4))})
     expected = artefact(product, "eyeriss_like", tmp_path / "compiled.effx")
-    monkeypatch.setattr(exact, "COMPILED", False)
+    monkeypatch.setattr(kernels, "COMPILED", False)
     assert artefact(product, "eyeriss_like", tmp_path / "translated.effx") == expected
 
 
@@ -168,9 +168,9 @@ def test_an_artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_line_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(exact, "COMPILED", False)
+    monkeypatch.setattr(kernels, "COMPILED", False)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    exact.translated.cache_clear()
+    kernels.translated.cache_clear()
     layers = tmp_path / "layers.json"
     layers.write_text('[{"name": "a", "M": 2, "K": 3, "N": 4}, {"name": "b", "M": 4, "K": 2, "N": 2}]')
     assert main(["map", str(layers), "--target", "eyeriss_like", "--jobs", "1", "--no-cache"]) == 0
@@ -182,7 +182,7 @@ def test_the_command_line_says_so_once(
 def test_an_artefact_of_several_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, target = write_small(tmp_path)
     expected = artefact(small_model(1), target, tmp_path / "compiled.effx")
-    monkeypatch.setattr(exact, "COMPILED", False)
+    monkeypatch.setattr(kernels, "COMPILED", False)
     assert artefact(small_model(1), target, tmp_path / "translated.effx") == expected
 
 

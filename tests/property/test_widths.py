@@ -11,8 +11,10 @@ from drawn import random_nest, random_target
 from oracle import optimum, space
 
 from effc.compiler.cost import evaluate, try_schedule
-from effc.compiler.search import exact, search
+from effc.compiler.search import search
+from effc.compiler.search.perfect import perfect
 from effc.compiler.search.problem import without_windows
+from effc.compiler.search.whole import relaxed_bound
 from effc.compiler.target.model import Numeric, Target
 from effc.compiler.target.widths import WORDS, Widths
 from effc.ir.errors import InputError
@@ -50,8 +52,8 @@ def test_the_search_knows_widths() -> None:
         compared += 1
         words = try_schedule(nest, best.schedule, replace(target, widths=WORDS))
         changed += isinstance(words, list) or words.value(objective) != value
-        proven += exact.perfect(nest, target, objective).lower_bound == least
-        assert exact.relaxed_bound(nest, target, objective, least + 1000).lower_bound <= least, seed
+        proven += perfect(nest, target, objective).lower_bound == least
+        assert relaxed_bound(nest, target, objective, least + 1000).lower_bound <= least, seed
     assert compared >= 30
     assert changed >= 20
     assert proven >= 0.9 * compared

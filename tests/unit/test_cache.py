@@ -83,7 +83,7 @@ def test_another_version_of_the_search_searches_again(full: Path, monkeypatch: p
 
 def test_the_version_is_that_of_the_code() -> None:
     names = {path.name for path in task_module.code()}
-    assert {"find.py", "exact.py", "_kernel.c", "counts.py", "nest.py", "model.py", "ir.lark"} <= names
+    assert {"find.py", "kernels.py", "_kernel.c", "counts.py", "nest.py", "model.py", "ir.lark"} <= names
 
 
 def test_a_search_out_of_time_is_not_kept(tmp_path: Path, answers: list[Best]) -> None:

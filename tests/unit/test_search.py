@@ -8,7 +8,7 @@ from cases import random_case
 
 from effc.compiler.cost import OBJECTIVES, evaluate
 from effc.compiler.errors import KernelWarning
-from effc.compiler.search import exact, search
+from effc.compiler.search import kernels, search
 from effc.compiler.search.bounds import lower_bound
 from effc.compiler.search.constraint_text import parse_constraints
 from effc.compiler.search.tally import RULES
@@ -52,21 +52,21 @@ def test_two_searches_agree() -> None:
     assert search(CONV, target).schedule == search(CONV, target).schedule
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+@pytest.mark.skipif(not kernels.COMPILED, reason="the kernel was not compiled")
 def test_without_the_compiled_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same schedule with the same certificate, after a warning."""
     pytest.importorskip("pycparser")
     nest, target = nests.gemm(m=6, n=10, k=4), load_target("eyeriss_like")
     known = search(nest, target)
-    monkeypatch.setattr(exact, "COMPILED", False)
-    exact.translated.cache_clear()
+    monkeypatch.setattr(kernels, "COMPILED", False)
+    kernels.translated.cache_clear()
     with pytest.warns(KernelWarning, match="was not compiled"):
         found = search(nest, target)
     assert found.schedule == known.schedule
     assert replace(found.certificate, search_s=0.0) == replace(known.certificate, search_s=0.0)
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+@pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 def test_what_rules_discard_is_counted() -> None:
     nest, target = nests.gemm(m=24, n=30, k=17), load_target("eyeriss_like")
     best = search(nest, target)
@@ -91,14 +91,14 @@ def test_unknown_objective() -> None:
         search(GEMM, load_target("eyeriss"), "speed")
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="the kernel was not compiled")
+@pytest.mark.skipif(not kernels.COMPILED, reason="the kernel was not compiled")
 def test_a_kernel_of_other_sources_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert exact.current()
-    monkeypatch.setattr(exact, "DIGEST", "other")
-    exact.current.cache_clear()
+    assert kernels.current()
+    monkeypatch.setattr(kernels, "DIGEST", "other")
+    kernels.current.cache_clear()
     gemm, target = nests.gemm(m=2, n=2, k=2), load_target("eyeriss_like")
     with pytest.raises(InputError, match="built from other sources"):
         search(gemm, target)
     with pytest.raises(InputError, match="built from other sources"):
         solve(Task(gemm, target), None)  # not an answer that says that the nest has no schedule
-    exact.current.cache_clear()
+    kernels.current.cache_clear()

@@ -29,13 +29,13 @@ from drawn import (
 from kernels import compiled
 from oracle import Costs, schedules
 
-from effc.compiler.search import exact
-from effc.compiler.search.exact import Proof
+from effc.compiler.search import kernels, whole
+from effc.compiler.search.proof import Proof
 from effc.compiler.target.model import Bank, FanOut, Level, Link, Mac, MeshAxis, Target
 from effc.ir import nests
 from effc.ir.schedule import Schedule
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+pytestmark = pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 
 
 def with_ports(seed: int) -> Question:
@@ -99,7 +99,7 @@ def extremes(draw: Callable[[int], Question], seed: int) -> tuple[Fraction, Frac
 
 def proof_of(question: Question, value: Fraction, schedule: Schedule) -> Proof:
     """What the boxes prove if this is all that is known."""
-    return exact.ragged(question.nest, question.target, question.objective, Proof(schedule, value, Fraction(0), 0))
+    return whole.ragged(question.nest, question.target, question.objective, Proof(schedule, value, Fraction(0), 0))
 
 
 @pytest.mark.parametrize(
@@ -169,12 +169,12 @@ def test_geometric_bounds_whose_precondition_fails(
     draw: Callable[[int], Question], seed: int, best_first: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all of the budget the best schedule is proven; out of budget the bound is true."""
-    monkeypatch.setattr(exact, "solve", best_first)
+    monkeypatch.setattr(kernels, "solve", best_first)
     question, (least, worst, schedule) = draw(seed), extremes(draw, seed)
     proof = proof_of(question, worst, schedule)
     assert (proof.lower_bound, proof.value) == (least, least)
     for budget in range(10, 200, 30):
-        monkeypatch.setattr(exact, "BOUNDED", budget)
-        monkeypatch.setattr(exact, "SLID", budget)
+        monkeypatch.setattr(whole, "BOUNDED", budget)
+        monkeypatch.setattr(whole, "SLID", budget)
         proof = proof_of(question, worst, schedule)
         assert proof.lower_bound <= least <= proof.value

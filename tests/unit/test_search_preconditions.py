@@ -27,11 +27,13 @@ from kernels import compiled
 from oracle import Costs, kept_levels, schedules
 
 from effc.compiler.cost.factors import EVENTS, Use, valid
-from effc.compiler.search import exact, search
+from effc.compiler.search import kernels, search
 from effc.compiler.search.climb import divides
 from effc.compiler.search.encode import Encoder, groups_of
+from effc.compiler.search.perfect import perfect
 from effc.compiler.search.problem import Problem
 from effc.compiler.search.problem import without_windows as without_sliding
+from effc.compiler.search.proof import MOST, solved
 from effc.compiler.search.space import size
 from effc.compiler.target import load_target
 from effc.compiler.target.model import Bank, FanOut, Level, Mac, MeshAxis, Target
@@ -194,7 +196,7 @@ def exact_value(question: Question) -> Fraction:
     problem = Problem(question.nest, question.target, question.objective)
     groups = groups_of(problem)
     assert groups is not None
-    return exact._solve(problem, Encoder(problem, groups), exact.MOST).value
+    return solved(problem, Encoder(problem, groups), MOST).value
 
 
 def scattered() -> Question:
@@ -239,11 +241,11 @@ def test_rows_left_out_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     targets = [without_sliding(question.target) for question in questions]
 
     def proofs() -> list[tuple[Schedule | None, Fraction, Fraction]]:
-        found = [exact.perfect(q.nest, target, q.objective) for q, target in zip(questions, targets)]
+        found = [perfect(q.nest, target, q.objective) for q, target in zip(questions, targets)]
         return [(proof.schedule, proof.value, proof.lower_bound) for proof in found]
 
     known = proofs()
-    monkeypatch.setattr(exact, "solve", compiled(tmp_path, BUNDLED="1"))
+    monkeypatch.setattr(kernels, "solve", compiled(tmp_path, BUNDLED="1"))
     assert proofs() == known
 
 

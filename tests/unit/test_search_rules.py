@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from effc.compiler.search import exact, find, search
+from effc.compiler.search import find, kernels, search
 from effc.compiler.search.bounds import points_inside, touched
 from effc.compiler.search.climb import equal_pieces
 from effc.compiler.search.encode import Encoder, Groups, groups_of
@@ -27,7 +27,7 @@ def problem_of(nest: Nest, target: Target) -> tuple[Problem, Groups]:
     return problem, groups
 
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+pytestmark = pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 
 
 def machine(words: tuple[int, int, int, int], energies: tuple[int, int, int], mesh: tuple[int, int]) -> Target:

@@ -9,7 +9,7 @@ import pytest
 from oracle import optimum, schedules
 
 from effc.compiler.cost import try_schedule
-from effc.compiler.search import exact, search
+from effc.compiler.search import kernels, search
 from effc.compiler.search.problem import Problem
 from effc.compiler.search.tiles import shared_tiles, sharing_fanout
 from effc.compiler.target import load_target
@@ -18,7 +18,7 @@ from effc.ir import nests
 from effc.ir.nest import Nest
 from effc.ir.schedule import Keep, Par, Schedule
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+pytestmark = pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 
 
 def machine(mesh: tuple[int, int], words: dict[str, int], multicast: tuple[str, str] = ("tiles", "tiles")) -> Target:

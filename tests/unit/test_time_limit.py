@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 from time_limit import NESTS
 
-from effc.compiler.search import Best, exact, search
+from effc.compiler.search import Best, kernels, perfect, proof, search, whole
 from effc.compiler.search.constraint_text import parse_constraints
 from effc.compiler.search.constraints import Rules
 from effc.compiler.target import load_target
@@ -33,7 +33,8 @@ def test_out_of_time_nothing_more_is_begun(
 
     evaluation = import_module("effc.compiler.cost.evaluate")
     monkeypatch.setattr(evaluation, "count", counted("schedules", evaluation.count))
-    monkeypatch.setattr(exact, "kernel", counted("kernel", exact.kernel))
+    for room in (proof, perfect, whole):
+        monkeypatch.setattr(room, "kernel", counted("kernel", kernels.kernel))
     best = search(NESTS[name], load_target(target), objective, time_limit=1e-9)
     assert best.certificate.expanded == 0
     assert done["kernel"] <= 5
@@ -41,7 +42,7 @@ def test_out_of_time_nothing_more_is_begun(
     assert best.certificate.lower_bound <= best.certificate.value
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+@pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 @pytest.mark.parametrize("name", NESTS)
 def test_a_good_schedule_comes_first(name: str) -> None:
     best = search(NESTS[name], load_target("eyeriss_like"), time_limit=0.05)
@@ -49,7 +50,7 @@ def test_a_good_schedule_comes_first(name: str) -> None:
     assert best.certificate.lower_bound <= OPTIMA[name]
 
 
-@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+@pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 @pytest.mark.parametrize("rules", [(), parse_constraints("dataflow weight-stationary").of("nest")])
 def test_news_on_the_way(rules: Rules) -> None:
     """A good schedule is known before the exact search begins; each of them is a schedule of the question asked."""

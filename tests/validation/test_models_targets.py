@@ -9,7 +9,7 @@ import pytest
 
 from effc.compiler.frontend.from_onnx import lower
 from effc.compiler.passes.schedule_nests import ScheduleNests
-from effc.compiler.search import exact
+from effc.compiler.search import kernels
 from effc.compiler.target import bundled_targets, load_target
 from effc.ir.errors import InputError
 
@@ -19,7 +19,7 @@ from build import MODELS, build
 
 
 @pytest.mark.validate
-@pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+@pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 @pytest.mark.parametrize("target", bundled_targets())
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_proven(model: str, target: str) -> None:
