@@ -61,7 +61,7 @@ static void add_placement(S *s, int setting, const int *order) {
 static void interleave(S *s, int setting, int *order, int placed, int used) {
     const Setting *t = &s->setting[setting];
     if (s->nplace == ENOUGH) s->deadline = s->due;
-    if (s->nplace >= (s->relaxed ? MOST_RELAXED : MOST_PLACEMENTS) || s->nplans >= MOST_PLACEMENTS || ticked(s, 32)) {
+    if (s->nplace >= (s->relaxed ? MOST_RELAXED : MOST_PLACEMENTS) || s->nplans >= MOST_PLANS || ticked(s, 32)) {
         s->partial = 1;
         return;
     }

@@ -19,7 +19,7 @@ enum { ALL = 0, BUSIEST, FIRST, EVENTS, BETWEEN };
 enum { OVERLAPS = 0, STOPS, MACS };
 /* Energy + price x cycles: of the MACs; of all that may be busiest; energy x cycles; energy that is too much on a front. */
 enum { STEADY = 0, TIMED, PRODUCT, FRONT };
-enum { MOST_PLACEMENTS = 10000, MOST_RELAXED = 2000, ENOUGH = 200 };
+enum { MOST_PLANS = 20000, MOST_PLACEMENTS = 10000, MOST_RELAXED = 2000, ENOUGH = 200 };
 
 /* Why something is not looked at: it is like another one, too large, costs too much, is dominated; a box is empty. */
 enum { ALIKE, LARGE, COSTLY, DOMINATED, EMPTY, RULES, FINE };
