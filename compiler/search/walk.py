@@ -24,11 +24,16 @@ STEP = 10
 """The work that the kernel counts for a step."""
 
 
-def walked(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None = None) -> Proof:
-    """``start``, or a better schedule of the whole space that walks have found; its lower bound is left as it is."""
+def walked(
+    nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None = None, *, slowest: int = 0
+) -> Proof:
+    """``start``, or a better schedule of the whole space that walks have found; its lower bound is left as it is.
+
+    ``slowest``: iterations that none may exceed, if not 0, where ports are not limited.
+    """
     assert start.schedule is not None
     problem, groups = posed(nest, target, objective)
-    encoder = Encoder(problem, groups, whole=True, every=True)
+    encoder = Encoder(problem, groups, slowest=slowest, whole=True, every=True)
     encoder.start = start_of(start.schedule, encoder)
     decode = partial(written, problem, encoder)
     judge = Judge(problem, objective, decode, (start.value, start.schedule), thorough=True)

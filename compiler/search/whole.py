@@ -23,11 +23,13 @@ from effc.compiler.search.proof import (
     best_below,
     bound_of,
     lesser,
+    plain,
     posed,
     solved,
     written,
 )
 from effc.compiler.search.tiles import shared_tiles
+from effc.compiler.search.walk import walked
 from effc.compiler.target.model import Target
 from effc.ir.nest import Nest
 
@@ -40,13 +42,13 @@ RAGGED = 24_000_000
 SWEPT = 32_000_000
 """The same for a nest with windows where cycles do not count."""
 
-COUPLED = 8_000_000
+COUPLED = 5_000_000
 """The same where windows slide and cycles count."""
 
 SLID = 200_000
 """The same where ports are limited, too."""
 
-THRIFT = 4_000_000
+THRIFT = 2_000_000
 """The same for a schedule of little energy among the fastest."""
 
 
@@ -168,17 +170,21 @@ def thriftier(
 ) -> Proof:
     """Of the schedules that take so many cycles at most, one of little energy: ``start``, or one of less.
 
-    First of those whose steps divide, then, unless none but these are asked for, of all within a budget; without a
-    proof. Where cycles depend on ports it is ``start``.
+    First of those whose steps divide, then, unless none but these are asked for, of all: by walks, and without
+    windows by boxes within a budget; without a proof. Where cycles depend on ports it is ``start``.
     """
     if target.bandwidths or not applies(nest, target):
         return start
+    start = replace(start, lower_bound=Fraction(0))
     problem, groups = posed(nest, without_windows(target), "energy")
     if fewest_iterations(nest, problem.unrolls, divide=True) <= cycles:
         encoder, most = Encoder(problem, groups, slowest=cycles), float(start.value * problem.prices.scale) - 1
         found = solved(problem, encoder, min(most, MOST), deadline=share(deadline, 2)).schedule
         start = start if found is None else lesser(start, found, evaluate(nest, found, target).energy)
     if perfect_factors or not whole(nest, target, "energy") or late(deadline):
+        return start
+    start = walked(nest, target, "energy", start, share(deadline, 2), slowest=cycles)
+    if not plain(nest, target):
         return start
     problem, groups = posed(nest, target, "energy")
     encoder = Encoder(problem, groups, whole=True, slowest=cycles)

@@ -12,14 +12,15 @@ from oracle import Costs, schedules
 from test_search_oracle import questions
 
 from effc.compiler.cost import evaluate
-from effc.compiler.search import exact, find, search
-from effc.compiler.search.exact import Proof
+from effc.compiler.search import find, kernels, search
+from effc.compiler.search.perfect import first
 from effc.compiler.search.problem import without_windows as without_sliding
+from effc.compiler.search.proof import Proof
 from effc.compiler.search.walk import walked
 from effc.compiler.target import load_target
 from effc.ir import nests
 
-pytestmark = pytest.mark.skipif(not exact.COMPILED, reason="takes long without the compiled kernel")
+pytestmark = pytest.mark.skipif(not kernels.COMPILED, reason="takes long without the compiled kernel")
 
 LAYER = nests.conv2d(n=1, k=128, c=64, p=28, q=28, r=1, s=1, stride=2)
 
@@ -27,7 +28,7 @@ LAYER = nests.conv2d(n=1, k=128, c=64, p=28, q=28, r=1, s=1, stride=2)
 def begun(question: Question) -> Proof:
     """The schedule that is found at once."""
     nest, target, objective = question.nest, question.target, question.objective
-    schedule = exact.first(nest, without_sliding(target), objective)
+    schedule = first(nest, without_sliding(target), objective)
     assert schedule is not None
     return Proof(schedule, evaluate(nest, schedule, target).value(objective), Fraction(0), 0)
 

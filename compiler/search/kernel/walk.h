@@ -4,7 +4,7 @@
  * What a schedule costs is computed as for a single one, see settled.h; the judge has the last word on the best of each walk.
  */
 
-enum { STEP_OF_WALK = 10, MOST_LOOKED_AT = 1000 }; /* the work that a step takes, in chains looked at; plans, for one that is near */
+enum { PENALTY = 100, STEP_OF_WALK = 10, MOST_LOOKED_AT = 1000 }; /* the work that a step takes, in chains looked at; plans, for one that is near */
 
 /* Walks of so many steps, the threshold being a part of the cost at first, until so much of the budget is spent. */
 typedef struct {
@@ -31,6 +31,7 @@ typedef struct {
     Join join;
     Site at, best;
     uint64_t random;
+    double slowest;      /* iterations at most; 0: any number */
     double terms[WIDTH]; /* of the site at hand; tiles and trips */
 } Walk;
 
@@ -178,6 +179,12 @@ static int describe(Walk *w, const Site *p, int d) {
     return 1;
 }
 
+/* What is too slow seems to cost more, the slower the more: always more than what is fast enough. */
+static double penalty(const Walk *w, const double *x) {
+    double slower = w->slowest ? x[w->q.t->compute] / w->slowest : 1;
+    return slower > 1 ? PENALTY * slower * slower : 1;
+}
+
 /* What the schedule costs whose dims were described, infinite if it does not fit. */
 static double cost_of_site(Walk *w) {
     S *s = w->q.s;
@@ -193,7 +200,7 @@ static double cost_of_site(Walk *w) {
         for (int k = 0; k < w->join.n; k++) x[k] *= y[k];
     }
     if (!join_fits(&w->join, x, one)) return INFINITY;
-    if (!s->timed) return join_cost(&w->join, x, one, one);
+    if (!s->timed) return penalty(w, x) * join_cost(&w->join, x, one, one);
     for (int j = 0; j < t->nterms; j++)
         if (t->term[j].kind == BETWEEN) x[j] /= x[t->events[t->term[j].own]];
     for (int j = 0; j < t->nterms; j++) z[j] = x[j] * windows_of(&w->join, j);
@@ -313,9 +320,10 @@ static int begin_outside(Walk *w) {
     return 0;
 }
 
-static void begin_at_best(Walk *w) {
+static int begin_at_best(Walk *w) {
     w->at = w->best;
     if (w->at.value < INFINITY) go_to(w, &w->at, (1 << w->q.s->D) - 1);
+    return w->at.value < INFINITY;
 }
 
 /* One walk; keeps the best site on the way, if it is better than the best before. */
@@ -338,6 +346,7 @@ static double ask_about_best(Walk *w, double most) {
     w->q.most = most;
     if (w->best.value > most) return most;
     go_to(w, &w->best, (1 << w->q.s->D) - 1);
+    if (penalty(w, w->terms) > 1) return most;
     take_best(&w->join, w->best.value, w->terms);
     return smaller(w->best.value - 1, w->q.most);
 }
@@ -349,9 +358,7 @@ static void walk_about(Walk *w, double most) {
         int known = p == 2 && begin_at_start(w);
         if (known) w->best.value = INFINITY;
         while (!s->stopped && s->work < PACES[p].until * s->budget) {
-            if (!p && !begin_outside(w)) return;
-            if (p && !known) begin_at_best(w);
-            if (w->at.value == INFINITY) return;
+            if (p ? !known && !begin_at_best(w) : !begin_outside(w)) break;
             take_walk(w, &PACES[p]);
             if (s->stopped != 2) most = ask_about_best(w, most);
             known = 0;
@@ -363,6 +370,7 @@ static void walk(S *s, double most) {
     Walk *w = calloc(1, sizeof *w);
     w->q.s = s, w->join.q = &w->q, w->random = 88172645;
     w->best.value = INFINITY;
+    w->slowest = s->slowest, s->slowest = 0;
     for (int d = 0; d < s->D; d++) {
         w->join.rows[d].value = malloc(sizeof(int) * (MAXV + MAXA + 2 * MAXF + 1 + MAXL));
         w->join.rows[d].n = 1;
