@@ -29,8 +29,9 @@ from drawn import (
 from kernels import compiled
 from oracle import Costs, schedules
 
-from effc.compiler.search import kernels, whole
+from effc.compiler.search import kernels, search, whole
 from effc.compiler.search.proof import Proof
+from effc.compiler.target import load_target
 from effc.compiler.target.model import Bank, FanOut, Level, Link, Mac, MeshAxis, Target
 from effc.ir import nests
 from effc.ir.schedule import Schedule
@@ -139,6 +140,13 @@ def test_a_rule_of_boxes_whose_precondition_fails(draw: Callable[[int], Question
     least, worst, schedule = extremes(draw, seed)
     proof = proof_of(draw(seed), worst, schedule)
     assert (proof.lower_bound, proof.value) == (least, least)
+
+
+def test_a_limit_that_is_a_whole_number_may_be_computed_as_a_little_less() -> None:
+    """The best tile of the ifmap has all of the 256 words that the other two leave; 254 / 158 x 158 is below 254."""
+    nest, target = nests.gemm(m=1, n=4096, k=25088), load_target("eyeriss_isca16")
+    best = search(nest, target)
+    assert (best.certificate.status, best.energy) == ("optimal", 21381639680)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,16 @@
 /* ---- propagation: limits that follow from others ---- */
 
+static const double ROUNDED = 1e-9; /* a limit that is a whole number may come out so much larger, or smaller, as a part of it */
+
 static int raise(int *value, double to) {
+    to *= 1 - ROUNDED;
     if (to <= *value) return 0;
     *value = (int)smaller(ceil(to), 1 << 30);
     return 1;
 }
 
 static int lower(int *value, double to) {
+    to *= 1 + ROUNDED;
     if (to >= *value) return 0;
     *value = (int)larger(floor(to), 0);
     return 1;
