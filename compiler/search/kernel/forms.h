@@ -23,12 +23,13 @@ typedef struct {
     int overflow;                 /* there are more counts than there is room for */
     Slots slots;
     int room[MAXS];               /* by slot: loops that marks irrelevant to the dim may have separated */
-    int ncounts, of[MAXJ + MAXM]; /* which count each factor is, or -1: one */
-    int all[MAXJ];                /* which count is that of all pieces, or residues, if a sweep leaves less of them; or -1 */
-    int residues[MAXM];           /* which count is that of the residues in the tile of each mark */
-    int border[MAXJ];             /* which count says what a tile at the border has outside, or -1 */
-    int runs[MAXM];               /* and that of its runs, or -1 */
-    int words[MAXM], fewer[MAXM], apart[MAXM]; /* and which those of the words of the largest tile, or -1 if no padding is free; see borders.h */
+    int ncounts;
+    short of[MAXJ + MAXM];        /* which count each factor is, or -1: one */
+    short all[MAXJ];              /* which count is that of all pieces, or residues, if a sweep leaves less of them; or -1 */
+    short residues[MAXM];         /* which count is that of the residues in the tile of each mark */
+    short border[MAXJ];           /* which count says what a tile at the border has outside, or -1 */
+    short runs[MAXM];             /* and that of its runs, or -1 */
+    short words[MAXM], fewer[MAXM], apart[MAXM]; /* and which those of the words of the largest tile, or -1 if no padding is free; see borders.h */
     const Win *win;               /* of dims that a window couples, and whether this is the inner one */
     int inner;
     int shared;                   /* axes over which instances share the words of a window: more trips, less for the busiest */
@@ -39,7 +40,7 @@ typedef struct {
     int ntiles, nevents, ncovers; /* from here on all follows from the counts */
     Relation *tiles, *events;     /* of tiles to those around them, of events to those further in */
     Relation *covers;             /* of events to tiles that cover them */
-    int covered[MAXV + 1];        /* the first of these of each count */
+    short covered[MAXV + 1];      /* the first of these of each count */
     int ncrossings;
     Crossing *crossings;
 } Form;

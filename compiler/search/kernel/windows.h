@@ -15,12 +15,12 @@
 enum { DIGITS = 0, PIECES, RESIDUES, SCATTER, RUNS, APART, WORDS, FEWER, BORDER };
 
 typedef struct {
-    int tile;     /* of a tile: digits inside the boundary and on axes that are not fixed; else of events */
-    int boundary; /* slots outside */
-    int axes;     /* fixed (of a tile) or counted (of events), as bits */
-    int what;
-    int until;    /* from the boundary to this one, loops sweep: a window slides along them */
-    int united;   /* where loops sweep: axes that stay outside the tile of one instance, and do not count */
+    short tile;     /* of a tile: digits inside the boundary and on axes that are not fixed; else of events */
+    short boundary; /* slots outside */
+    short axes;     /* fixed (of a tile) or counted (of events), as bits */
+    short what;
+    short until;    /* from the boundary to this one, loops sweep: a window slides along them */
+    short united;   /* where loops sweep: axes that stay outside the tile of one instance, and do not count */
 } Count;
 
 static int outer_bound(const S *s, const Win *x) { return s->bound[x->dim[0]]; }
