@@ -36,7 +36,6 @@ static double geometric(Program *p, const Boxes *q, const Box *box, int *steps) 
     make_program(p, q, box);
     if (p->full) return 0;
     start(p);
-    w.mu = 0.1;
     for (int i = 0; i < STEPS; i++) {
         ++*steps;
         make_rows(p, q);

@@ -1,56 +1,42 @@
 /* ---- a primal-dual interior point method: a point and multipliers whose tangent is a good bound ----
  *
- * Rows and planes, and both limits of each variable, have multipliers; rows and planes have slacks, too. A step solves the Newton
- * system of the conditions of optimality, each multiplier times its slack being `mu`, which falls towards zero.
+ * Rows, planes, and the lower and the upper limits of all variables, in this order, have multipliers and slacks. A step solves the
+ * Newton system of the conditions of optimality, each multiplier times its slack being what is aimed at: zero first; then the more,
+ * the less far that led, and what is not linear in it (Mehrotra, "On the implementation of a primal-dual interior point method", 1992).
  */
 
 typedef struct {
-    double mu;
-    double over[MAXH + MAXI];   /* what has to be zero at most */
-    double row[MAXH][MAXX];     /* the gradients of the rows */
-    double x[MAXX];             /* the right side of the system, then how the point changes */
-    double slack[MAXH + MAXI], multiplier[MAXH + MAXI]; /* how these change */
+    double over[MAXK];    /* what has to be zero: by how much it is exceeded, and the slack */
+    double inverse[MAXK]; /* one by the slack */
+    double weight[MAXK];  /* multiplier by slack */
+    double aim[MAXK];     /* what multiplier times slack should become, by slack */
+    double part[MAXK];    /* how the slack changes, as a part of it */
+    double change[MAXK];  /* the same of the multiplier, as it falls */
+    double cost[MAXX];    /* less the gradient of the cost */
+    double x[MAXX];       /* the right side of the system, then how the point changes */
 } Newton;
 
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define WIDE __attribute__((target_clones("avx2", "default"))) /* the same operations, four at a time */
-#else
-#define WIDE
-#endif
+/* The lower limits come first of all that each variable has. */
+static int limits(const Program *p) { return p->nrows + p->nplanes; }
 
-/* Solves h x = b, h being symmetric and positive and given below its diagonal; the result in b, the factor above the diagonal. */
-WIDE static void solve_symmetric(double (*h)[MAXX], int n, double *b) {
-    for (int i = 0; i < n; i++)
-        for (int k = 0; k < i; k++) h[k][i] = h[i][k];
-    for (int i = 0; i < n; i++) {
-        double *row = h[i], root = sqrt(larger(row[i], 1e-10)), one = 1 / root;
-        row[i] = root;
-        for (int k = i + 1; k < n; k++) row[k] *= one;
-        for (int k = i + 1; k < n; k++) {
-            double c = row[k], *to = h[k];
-            if (!c) continue;
-            for (int l = k; l < n; l++) to[l] -= c * row[l];
-        }
-    }
-    for (int i = 0; i < n; i++) {
-        b[i] /= h[i][i];
-        for (int l = i + 1; l < n; l++) b[l] -= h[i][l] * b[i];
-    }
-    for (int i = n - 1; i >= 0; i--) {
-        for (int l = i + 1; l < n; l++) b[i] -= h[i][l] * b[l];
-        b[i] /= h[i][i];
-    }
-}
+static int constraints(const Program *p) { return limits(p) + 2 * p->n; }
 
 static void start(Program *p) {
-    for (int v = 0; v < p->n; v++) {
-        p->x[v] = (p->low[v] + p->high[v]) / 2;
-        p->below[v] = p->above[v] = 0.1;
-    }
+    for (int v = 0; v < p->n; v++) p->x[v] = (p->low[v] + p->high[v]) / 2;
     evaluate(p);
 }
 
-/* By how much rows and planes are exceeded; at first the cycles, slacks and multipliers that go with it. */
+static void start_slacks(Program *p, Newton *w) {
+    int all = constraints(p), n = p->n, low = limits(p), high = low + n;
+    for (int r = 0; r < low; r++) {
+        p->slack[r] = larger(-w->over[r], 0.1);
+        p->multiplier[r] = 0.1 / p->slack[r];
+    }
+    for (int v = 0; v < n; v++) p->slack[low + v] = p->x[v] - p->low[v], p->slack[high + v] = p->high[v] - p->x[v];
+    for (int r = low; r < all; r++) p->multiplier[r] = 0.1, w->over[r] = 0;
+}
+
+/* By how much rows and planes are exceeded, with their slacks; at first the cycles, slacks and multipliers that go with it. */
 static void exceed(Program *p, Newton *w, int first) {
     double most = 0;
     for (int r = 0; r < p->nrows; r++) w->over[r] = value_of(p, &p->row[r]) * (r < p->ntimes ? p->price * p->scale : 1);
@@ -58,131 +44,131 @@ static void exceed(Program *p, Newton *w, int first) {
     if (first) p->x[p->n] = most + 0.1;
     for (int r = 0; r < p->ntimes; r++) w->over[r] -= p->x[p->n];
     for (int i = 0; i < p->nplanes; i++) w->over[p->nrows + i] = height(p, &p->plane[i]);
-    for (int r = 0; r < p->nrows + p->nplanes && first; r++) {
-        p->slack[r] = larger(-w->over[r], 0.1);
-        p->multiplier[r] = w->mu / p->slack[r];
-    }
+    if (first) start_slacks(p, w);
+    for (int r = 0; r < limits(p); r++) w->over[r] += p->slack[r];
 }
 
 /* The gradients of the rows, that of the cost, and the Hessian of both. */
 static void differentiate(Program *p, Newton *w) {
-    int n = p->n + 1;
-    double weight[MAXQ];
-    for (int i = 0; i < n; i++) memset(p->h[i], 0, sizeof(double) * n), w->x[i] = 0;
+    int n = p->n + 1, end = padded(n);
+    double (*h)[MAXX] = p->h + p->nrows, weight[MAXQ];
+    for (int i = 0; i < p->nrows + end; i++) memset(p->h[i], 0, sizeof(double) * end);
+    memset(w->cost, 0, sizeof(double) * end);
     for (int i = 0; i < p->nq; i++) weight[i] = p->cost.each[i] * p->scale;
     for (int r = 0; r < p->nrows; r++) {
         double c = r < p->ntimes ? p->price * p->scale : 1;
-        memset(w->row[r], 0, sizeof(double) * n);
         for (int i = 0; i < p->nq; i++) {
             const Monomial *m = &p->q[i];
             double each = p->row[r].each[i] * c;
             if (!each) continue;
             weight[i] += p->multiplier[r] * each;
-            for (int k = 0; k < m->n; k++) w->row[r][m->x[k]] += each * m->value * m->sign[k];
+            each *= m->value;
+            for (int k = 0; k < m->n; k++) p->h[r][m->x[k]] += each * m->sign[k];
         }
-        if (r < p->ntimes) w->row[r][p->n] = -1;
+        if (r < p->ntimes) p->h[r][p->n] = -1;
     }
     for (int i = 0; i < p->nq; i++) {
         const Monomial *m = &p->q[i];
         double v = weight[i] * m->value, cost = p->cost.each[i] * p->scale * m->value;
         for (int k = 0; k < m->n; k++) {
-            w->x[m->x[k]] -= m->sign[k] * cost;
-            for (int l = 0; l < m->n; l++) p->h[m->x[k]][m->x[l]] += v * m->sign[k] * m->sign[l];
+            w->cost[m->x[k]] -= m->sign[k] * cost;
+            for (int l = 0; l < m->n; l++) h[m->x[k]][m->x[l]] += v * m->sign[k] * m->sign[l];
         }
     }
-    w->x[p->n] -= 1;
+    w->cost[p->n] -= 1;
 }
 
-/* The sum of multipliers times slacks, which bounds how far the point is from the optimum; `mu` becomes a tenth of their mean. */
-static double complement(const Program *p, Newton *w) {
-    double gap = 0;
-    for (int r = 0; r < p->nrows + p->nplanes; r++) gap += p->multiplier[r] * p->slack[r];
-    for (int v = 0; v < p->n; v++) gap += p->below[v] * (p->x[v] - p->low[v]) + p->above[v] * (p->high[v] - p->x[v]);
-    w->mu = 0.1 * gap / (p->nrows + p->nplanes + 2 * p->n);
-    return gap;
-}
-
-/* What rows, planes and limits add to the system, slacks and multipliers being eliminated. */
+/* What planes and limits add to the system, slacks and multipliers being eliminated; what rows add follows with the factor. */
 static void eliminate(Program *p, Newton *w) {
-    int n = p->n + 1;
-    for (int r = 0; r < p->nrows + p->nplanes; r++) {
-        double d = p->multiplier[r] / p->slack[r], to = w->mu / p->slack[r] + d * (w->over[r] + p->slack[r]);
-        if (r < p->nrows) {
-            const double *row = w->row[r];
-            for (int i = 0; i < n; i++) {
-                if (!row[i]) continue;
-                w->x[i] -= to * row[i];
-                for (int k = 0; k <= i; k++) p->h[i][k] += d * row[i] * row[k];
-            }
-            continue;
-        }
-        const Plane *plane = &p->plane[r - p->nrows];
+    int n = p->n, all = constraints(p), low = limits(p), high = low + n;
+    double (*h)[MAXX] = p->h + p->nrows;
+    for (int r = 0; r < all; r++) w->inverse[r] = 1 / p->slack[r];
+    for (int r = 0; r < all; r++) w->weight[r] = p->multiplier[r] * w->inverse[r];
+    for (int r = 0; r < p->nrows; r++) p->one[r] = -w->weight[r];
+    for (int i = 0; i < p->nplanes; i++) {
+        const Plane *plane = &p->plane[i];
         for (int k = 0; k < plane->n; k++) {
-            w->x[plane->x[k]] -= to * plane->sign[k];
-            for (int l = 0; l < plane->n; l++) p->h[plane->x[k]][plane->x[l]] += d * plane->sign[k] * plane->sign[l];
+            double *to = h[plane->x[k]], c = w->weight[p->nrows + i] * plane->sign[k];
+            for (int l = 0; l < plane->n; l++) to[plane->x[l]] += c * plane->sign[l];
         }
     }
-    for (int v = 0; v < p->n; v++) {
-        double x = p->x[v] - p->low[v], y = p->high[v] - p->x[v];
-        p->h[v][v] += p->below[v] / x + p->above[v] / y + 1e-9;
-        w->x[v] += w->mu / x - w->mu / y;
+    for (int v = 0; v < n; v++) h[v][v] += w->weight[low + v] + w->weight[high + v] + 1e-9;
+    h[n][n] += 1e-9;
+    factorise(p->h, p->nrows, n + 1, p->one);
+}
+
+/* The right side of the system. */
+static void right_side(const Program *p, Newton *w, double *rows) {
+    int n = p->n, end = padded(n + 1), all = constraints(p), low = limits(p), high = low + n;
+    for (int r = 0; r < all; r++) w->part[r] = w->aim[r] + w->weight[r] * w->over[r];
+    for (int i = 0; i < end; i++) w->x[i] = w->cost[i];
+    for (int v = 0; v < n; v++) w->x[v] += w->part[low + v] - w->part[high + v];
+    for (int i = 0; i < p->nplanes; i++) {
+        const Plane *plane = &p->plane[i];
+        for (int k = 0; k < plane->n; k++) w->x[plane->x[k]] -= w->part[p->nrows + i] * plane->sign[k];
     }
-    p->h[p->n][p->n] += 1e-9;
+    for (int r = 0; r < padded(p->nrows); r++) rows[r] = r < p->nrows ? w->part[r] : 0;
 }
 
-/* How a multiplier changes with its slack. */
-static double follow(double mu, double multiplier, double slack, double change) {
-    return mu / slack - multiplier - multiplier / slack * change;
-}
-
-/* How much a row or a plane changes with the point. */
-static double along(const Program *p, const Newton *w, int r) {
-    double sum = 0;
-    if (r < p->nrows) {
-        for (int i = 0; i <= p->n; i++) sum += w->row[r][i] * w->x[i];
-        return sum;
+/* How the point changes, and the slacks, if multipliers times slacks become what is aimed at. */
+static void direct(Program *p, Newton *w) {
+    int n = p->n, end = padded(n + 1), low = limits(p), high = low + n;
+    double rows[MAXH + LANES];
+    right_side(p, w, rows);
+    for (int r = 0; r < p->nrows; r += LANES) subtract_rows(w->x, rows + r, p->h + r, 0, end);
+    for (int i = n + 1; i < end; i++) w->x[i] = 0;
+    solve_factorised(p->h + p->nrows, n + 1, p->one + p->nrows, w->x);
+    for (int r = 0; r < p->nrows; r += LANES) inner_products(p->h + r, w->x, 0, end, rows + r);
+    for (int r = 0; r < p->nrows; r++) w->part[r] = -(w->over[r] + rows[r]) * w->inverse[r];
+    for (int i = 0; i < p->nplanes; i++) {
+        const Plane *plane = &p->plane[i];
+        double sum = w->over[p->nrows + i];
+        for (int k = 0; k < plane->n; k++) sum += plane->sign[k] * w->x[plane->x[k]];
+        w->part[p->nrows + i] = -sum * w->inverse[p->nrows + i];
     }
-    const Plane *plane = &p->plane[r - p->nrows];
-    for (int k = 0; k < plane->n; k++) sum += plane->sign[k] * w->x[plane->x[k]];
-    return sum;
+    for (int v = 0; v < n; v++) w->part[low + v] = w->x[v] * w->inverse[low + v], w->part[high + v] = -w->x[v] * w->inverse[high + v];
 }
 
-static double largest_step(double value, double change) { return change < 0 ? -0.97 * value / change : INFINITY; }
+/* With a direction towards zero: what is aimed at instead. */
+static void correct(const Program *p, Newton *w, double gap) {
+    int all = constraints(p);
+    for (int r = 0; r < all; r++) w->change[r] = -w->part[r];
+    double primal = 1 / largest_of(w->change, all, 1), dual = 1 / (1 + largest_of(w->part, all, 0));
+    for (int r = 0; r < all; r++) {
+        w->change[r] = p->multiplier[r] * (1 - dual * (1 + w->part[r]));
+        w->aim[r] = p->slack[r] * (1 + primal * w->part[r]);
+    }
+    double left = inner_product(w->change, w->aim, all) / gap, mu = gap / all * left * left * left;
+    for (int r = 0; r < all; r++) w->aim[r] = mu * w->inverse[r] + p->multiplier[r] * w->part[r] * (1 + w->part[r]);
+}
 
-/* Moves point, slacks and multipliers as far as none of them becomes negative. */
+/* How far to go at most so that nothing becomes negative; by which part of itself each number falls. */
+static double farthest(const double *fall, int n) { return 1 / largest_of(fall, n, 0.97) * 0.97; }
+
+/* Moves point, slacks and multipliers. */
 static void move(Program *p, Newton *w) {
-    double primal = 1, dual = 1;
-    for (int v = 0; v < p->n; v++) {
-        double x = p->x[v] - p->low[v], y = p->high[v] - p->x[v], change = w->x[v];
-        primal = smaller(primal, smaller(largest_step(x, change), largest_step(y, -change)));
-        dual = smaller(dual, largest_step(p->below[v], follow(w->mu, p->below[v], x, change)));
-        dual = smaller(dual, largest_step(p->above[v], follow(w->mu, p->above[v], y, -change)));
-    }
-    for (int r = 0; r < p->nrows + p->nplanes; r++) {
-        w->slack[r] = -(w->over[r] + p->slack[r]) - along(p, w, r);
-        w->multiplier[r] = follow(w->mu, p->multiplier[r], p->slack[r], w->slack[r]);
-        primal = smaller(primal, largest_step(p->slack[r], w->slack[r]));
-        dual = smaller(dual, largest_step(p->multiplier[r], w->multiplier[r]));
-    }
-    for (int v = 0; v < p->n; v++) {
-        double x = p->x[v] - p->low[v], y = p->high[v] - p->x[v], change = w->x[v];
-        double below = follow(w->mu, p->below[v], x, change), above = follow(w->mu, p->above[v], y, -change);
-        p->below[v] += dual * below;
-        p->above[v] += dual * above;
-        p->x[v] += primal * change;
-    }
-    p->x[p->n] += primal * w->x[p->n];
-    for (int r = 0; r < p->nrows + p->nplanes; r++) p->slack[r] += primal * w->slack[r], p->multiplier[r] += dual * w->multiplier[r];
+    int all = constraints(p);
+    for (int r = 0; r < all; r++) w->change[r] = -w->part[r];
+    double primal = farthest(w->change, all);
+    for (int r = 0; r < all; r++) w->change[r] = 1 + w->part[r] - w->aim[r] / p->multiplier[r];
+    double dual = farthest(w->change, all);
+    for (int i = 0; i <= p->n; i++) p->x[i] += primal * w->x[i];
+    for (int r = 0; r < all; r++) p->slack[r] *= 1 + primal * w->part[r];
+    for (int r = 0; r < all; r++) p->multiplier[r] *= 1 - dual * w->change[r];
     evaluate(p);
 }
 
-/* One step; returns the gap before it. */
-static double step(Program *p, Newton *w, int first) {
+/* One step; returns the gap before it: multipliers times slacks, which bound how far the point is from the optimum. */
+WIDE static double step(Program *p, Newton *w, int first) {
+    int all = constraints(p);
     exceed(p, w, first);
     differentiate(p, w);
-    double gap = complement(p, w);
     eliminate(p, w);
-    solve_symmetric(p->h, p->n + 1, w->x);
+    double gap = inner_product(p->multiplier, p->slack, all);
+    memset(w->aim, 0, sizeof(double) * all);
+    direct(p, w);
+    correct(p, w, gap);
+    direct(p, w);
     move(p, w);
     return gap;
 }

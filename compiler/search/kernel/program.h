@@ -4,16 +4,19 @@
  * sums that cycles are no fewer than and rooms that are not to be exceeded (rows.h), and what is linear (planes.h).
  */
 
-enum { MAXX = 192, MAXQ = 192, MAXE = 40, MAXH = 64, MAXI = 1024 };
+enum { MAXX = 200, MAXQ = 192, MAXE = 40, MAXH = 64, MAXI = 1024, MAXK = MAXH + MAXI + 2 * MAXX };
 
 typedef struct {
     double c, value; /* value: at the point */
-    int n, x[MAXE], sign[MAXE];
+    int n, x[MAXE];
+    double sign[MAXE];
 } Monomial;
 
 typedef struct {
     double most; /* the sum is so much at most */
-    int n, x[MAXA + 4], sign[MAXA + 4];
+    int next; /* another one that begins with the same variable, or -1 */
+    int n, x[MAXA + 4];
+    double sign[MAXA + 4];
 } Plane;
 
 /* What is at least zero, or at most: a constant and a sum of monomials. */
@@ -25,6 +28,7 @@ typedef struct Program {
     int full;                    /* the box does not fit in here */
     int n;                       /* variables; cycles are another one, the last */
     int count[MAXD][MAXV], trips[MAXD][MAXA]; /* which variables they are */
+    double least[MAXX];          /* the lower limits as numbers */
     double low[MAXX], high[MAXX], x[MAXX];    /* limits, and the point */
     int nq, first[MAXJ + 1], tile[MAXM + 1];
     Monomial q[MAXQ];
@@ -32,18 +36,20 @@ typedef struct Program {
     double scale, price;         /* of costs, so that one is too much; of cycles */
     int ntimes, nrows;           /* rows: cycles that are taken, then rooms that are filled */
     Sum cost, row[MAXH];
-    int nplanes;
+    int nplanes, begin[MAXX];    /* by variable, a plane that begins with it, or -1 */
     Plane plane[MAXI];
-    /* multipliers and slacks of rows and planes; multipliers of both limits of each variable */
-    double multiplier[MAXH + MAXI], slack[MAXH + MAXI], below[MAXX], above[MAXX];
-    double h[MAXX][MAXX];        /* the Hessian of the Lagrangian, with the barriers; then its factor */
+    double multiplier[MAXK], slack[MAXK]; /* see interior.h */
+    /* the gradients of the rows, then the Hessian of the Lagrangian, with the barriers; its factor, and one by the pivots */
+    double h[MAXH + MAXX][MAXX], one[MAXH + MAXX];
     double g[MAXX];              /* the gradient of the Lagrangian */
     double slope[MAXX];          /* the same of the best bound */
 } Program;
 
 static int variable(Program *p, int low, int high) {
     if (p->n == MAXX - 2) return p->full = 1, -1;
-    p->low[p->n] = log(larger(1, low)), p->high[p->n] = log(larger(1, high));
+    p->least[p->n] = larger(1, low);
+    p->low[p->n] = log(larger(1, low));
+    p->high[p->n] = high > low ? log(larger(1, high)) : p->low[p->n];
     return p->n++;
 }
 
@@ -80,7 +86,7 @@ static int monomial(Program *p, double c) {
 
 static void times(Program *p, int q, int x, int sign) {
     Monomial *m = &p->q[q];
-    if (p->low[x] == p->high[x]) return (void)(m->c *= exp(sign * p->low[x]));
+    if (p->low[x] == p->high[x]) return (void)(m->c *= sign > 0 ? p->least[x] : 1 / p->least[x]);
     if (m->n == MAXE) p->full = 1;
     else m->x[m->n] = x, m->sign[m->n++] = sign;
 }

@@ -30,6 +30,7 @@
 
 #include "planes.h"
 
+#include "dense.h"
 #include "interior.h"
 
 #include "tangent.h"

@@ -73,6 +73,7 @@ static int empty_box(const Boxes *q, Box *box) {
 /* How much dearer a box becomes if a variable is moved by one, by half the curvature of the last step. */
 static void curvatures(const Program *p, double *half) {
     int n = p->n + 1;
+    const double *one = p->one + p->nrows;
     double y[MAXX];
     for (int v = 0; v < p->n; v++) {
         double sum = 0;
@@ -80,9 +81,9 @@ static void curvatures(const Program *p, double *half) {
         y[v] = 1;
         for (int i = v; i < n; i++) {
             if (!y[i]) continue;
-            y[i] /= p->h[i][i];
-            sum += y[i] * y[i];
-            for (int l = i + 1; l < n; l++) y[l] -= p->h[i][l] * y[i];
+            double c = y[i] * one[i];
+            sum += y[i] * c;
+            for (int l = i + 1; l < n; l++) y[l] -= p->h[p->nrows + i][l] * c;
         }
         half[v] = 0.5 / sum;
     }
