@@ -2,6 +2,7 @@
 
 typedef struct Node {
     double bound;
+    Hint *hint;
     int plan, number, whole;  /* `whole`: the box of the plan */
     unsigned short limit[];   /* of counts and trips */
 } Node;
@@ -35,11 +36,12 @@ static Node *pop_box(Heap *h) {
 }
 
 /* Keeps a box; a plan's whole box is not written down. */
-static void push_box(Heap *h, const Boxes *q, int plan, const Box *box, double bound) {
+static void push_box(Heap *h, const Boxes *q, int plan, const Box *box, double bound, Hint *hint) {
     int n = 0, D = q->s->D, A = q->s->A;
     for (int d = 0; d < D && box; d++) n += 2 * (q->form[d].ncounts + A);
     Node *x = malloc(sizeof *x + sizeof(unsigned short) * n);
-    *x = (Node){bound, plan, h->made++, !box};
+    *x = (Node){bound, hint, plan, h->made++, !box};
+    if (hint) hint->users++;
     unsigned short *at = x->limit;
     for (int d = 0; d < D && box; d++) {
         for (int i = 0; i < q->form[d].ncounts; i++) *at++ = (unsigned short)box->low[d][i], *at++ = (unsigned short)box->high[d][i];
@@ -59,20 +61,22 @@ static void read_box(const Boxes *q, const Node *x, Box *box) {
     }
 }
 
-/* Looks into a box, or halves it. The better half is left in the box, with its bound, if there is one. */
-static int open_box(Heap *h, Boxes *q, int plan, Box *box, double *bound) {
+/* Looks into a box, or halves it. The better half is left in the box, with its bound and hint, if there is one. */
+static int open_box(Heap *h, Boxes *q, int plan, Box *box, double *bound, Hint **hint) {
     Box half[2];
     double bounds[2];
     Cut cut;
-    *bound = geometric_bound(q, box, *bound);
+    *bound = geometric_bound(q, box, *bound, *hint);
     if (*bound > q->most) return q->s->discarded[COSTLY]++, 0;
     double slack = 1 - *bound / (q->most + 1), large = widest(q, box, *bound, &cut);
     if (settle(q, box, *bound, large)) return 0;
     if (large > SMALL && !q->s->program->full) best_cut(q->s->program, q, box, slack, &cut);
+    drop_hint(*hint);
+    *hint = make_hint(q->s->program, q);
     halve(q, box, &cut, half, bounds);
     for (int i = 0; i < 2; i++) bounds[i] = larger(*bound, bounds[i]);
     int first = bounds[0] > bounds[1];
-    if (bounds[!first] <= q->most) push_box(h, q, plan, &half[!first], bounds[!first]);
+    if (bounds[!first] <= q->most) push_box(h, q, plan, &half[!first], bounds[!first], *hint);
     *box = half[first];
     *bound = bounds[first];
     return *bound <= q->most;
@@ -86,7 +90,7 @@ static void search_best_first(S *s, double most) {
     s->nlate = 0;
     for (int i = 0; i < s->nplans && s->plan[i].bound <= most; i++) {
         Boxes q = {s, NULL, NULL, s->plan[i].form, most, {{0}}, INFINITY};
-        push_box(&h, &q, i, NULL, s->plan[i].bound);
+        push_box(&h, &q, i, NULL, s->plan[i].bound, NULL);
     }
     while (h.n && h.node[0]->bound < s->best) {
         if (overspent(s, 8) || h.n > MOST_NODES || (!(s->pairs++ & 0xff) && stop(s))) break;
@@ -98,9 +102,11 @@ static void search_best_first(S *s, double most) {
         else read_box(&q, x, &box);
         int dive = h.opened++ % DIVES == 0, more;
         double bound = x->bound;
-        do more = open_box(&h, &q, x->plan, &box, &bound);
+        Hint *hint = x->hint;
+        do more = open_box(&h, &q, x->plan, &box, &bound, &hint);
         while (more && dive && !overspent(s, 8));
-        if (more) push_box(&h, &q, x->plan, &box, bound);
+        if (more) push_box(&h, &q, x->plan, &box, bound, hint);
+        drop_hint(hint);
         open = smaller(open, q.open);
         most = smaller(most, s->worth);
         free(x);
@@ -108,6 +114,6 @@ static void search_best_first(S *s, double most) {
     if (h.n) open = smaller(open, h.node[0]->bound);
     open = smaller(open, search_late(s));
     s->lower = larger(s->lower, smaller(s->best, ceil(open)));
-    for (int i = 0; i < h.n; i++) free(h.node[i]);
+    for (int i = 0; i < h.n; i++) drop_hint(h.node[i]->hint), free(h.node[i]);
     free(h.node);
 }

@@ -30,17 +30,18 @@ static void make_program(Program *p, const Boxes *q, const Box *box) {
 }
 
 /* The bound of a box, in parts of the cost that is looked for: more than one, and there is nothing in it. */
-static double geometric(Program *p, const Boxes *q, const Box *box, int *steps) {
+static double geometric(Program *p, const Boxes *q, const Box *box, const Hint *hint, int *steps) {
     double best = -INFINITY;
     Newton w;
     make_program(p, q, box);
     if (p->full) return 0;
-    start(p);
+    start(p, q, hint);
     for (int i = 0; i < STEPS; i++) {
         ++*steps;
         make_rows(p, q);
         double gap = step(p, &w, !i), bound = tangent(p);
         if (!(bound > -INFINITY)) break; /* not a number */
+        if (!i || gap > WIDE_GAP) note_point(p);
         if (bound > best) {
             best = bound;
             memcpy(p->slope, p->g, sizeof p->slope);
@@ -51,12 +52,12 @@ static double geometric(Program *p, const Boxes *q, const Box *box, int *steps) 
 }
 
 /* The same, and what that leaves of the box; infinite if nothing. */
-static double geometric_bound(Boxes *q, Box *box, double bound) {
+static double geometric_bound(Boxes *q, Box *box, double bound, const Hint *hint) {
     S *s = q->s;
     if (!s->program) s->program = calloc(1, sizeof(Program));
     int steps = 0;
     box_bound(q, box);
-    double part = geometric(s->program, q, box, &steps);
+    double part = geometric(s->program, q, box, hint, &steps);
     s->work += steps * TANGENT;
     if (part > 1 + 1e-9) return INFINITY;
     bound = larger(bound, ceil(part * (1 - 1e-9) * (q->most + 1)));

@@ -21,19 +21,22 @@ static int limits(const Program *p) { return p->nrows + p->nplanes; }
 
 static int constraints(const Program *p) { return limits(p) + 2 * p->n; }
 
-static void start(Program *p) {
+static void start(Program *p, const Boxes *q, const Hint *hint) {
     for (int v = 0; v < p->n; v++) p->x[v] = (p->low[v] + p->high[v]) / 2;
+    p->hint = hint ? start_near(p, q, hint) : NULL;
+    p->nhints = hint ? hint->nplanes : 0;
+    p->noted = 0;
     evaluate(p);
 }
 
 static void start_slacks(Program *p, Newton *w) {
     int all = constraints(p), n = p->n, low = limits(p), high = low + n;
-    for (int r = 0; r < low; r++) {
-        p->slack[r] = larger(-w->over[r], 0.1);
-        p->multiplier[r] = 0.1 / p->slack[r];
-    }
+    double mu = p->hint ? 0.001 : 0.1;
+    for (int r = 0; r < low; r++) p->slack[r] = larger(-w->over[r], 0.1);
+    for (int r = low; r < all; r++) w->over[r] = 0;
     for (int v = 0; v < n; v++) p->slack[low + v] = p->x[v] - p->low[v], p->slack[high + v] = p->high[v] - p->x[v];
-    for (int r = low; r < all; r++) p->multiplier[r] = 0.1, w->over[r] = 0;
+    for (int r = 0; r < all; r++) p->multiplier[r] = mu / p->slack[r];
+    if (p->hint) press(p, p->hint, p->nhints);
 }
 
 /* By how much rows and planes are exceeded, with their slacks; at first the cycles, slacks and multipliers that go with it. */

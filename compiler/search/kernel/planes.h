@@ -8,6 +8,7 @@ static int same_variables(const Plane *x, const Plane *y) {
 
 /* A sum that is so much at most, each variable with its sign; -1 is none. Nothing is added that the limits, or another one, say. */
 static void add_plane(Program *p, double most, int n, const int *x, const int *sign) {
+    int number = p->asked++;
     if (p->nplanes == MAXI) return;
     Plane *plane = &p->plane[p->nplanes];
     double largest = 0;
@@ -19,7 +20,7 @@ static void add_plane(Program *p, double most, int n, const int *x, const int *s
         if (low == high) most -= low, largest -= low;
         else plane->x[plane->n] = x[i], plane->sign[plane->n++] = sign[i];
     }
-    plane->most = most;
+    plane->most = most, plane->number = number;
     if (!plane->n || largest <= most) return;
     for (int i = p->begin[plane->x[0]]; i >= 0; i = p->plane[i].next)
         if (same_variables(&p->plane[i], plane)) return (void)(p->plane[i].most = smaller(p->plane[i].most, most));
@@ -73,8 +74,8 @@ static void plane_relations(Program *p, const S *s, const Form *form, const Box 
     for (int r = 0; r < form->ntiles; r++) add_within(p, s, d, var[form->tiles[r].x], var[form->tiles[r].y], form->tiles[r].axes, 0);
     for (int r = 0; r < form->nevents; r++) {
         const Relation *e = &form->events[r];
-        if (e->only && most_trips(s, form, box, d, e->only) > 1) continue;
-        add_within(p, s, d, var[e->x], var[e->y], e->axes, 0);
+        int holds = !e->only || most_trips(s, form, box, d, e->only) <= 1;
+        add_within(p, s, d, var[e->x], var[e->y], e->axes, holds ? 0 : INFINITY);
     }
 }
 
@@ -103,7 +104,7 @@ static void plane_axes(Program *p, const S *s) {
 }
 
 static void make_planes(Program *p, const Boxes *q, const Box *box) {
-    p->nplanes = 0;
+    p->nplanes = p->asked = 0;
     for (int v = 0; v < p->n; v++) p->begin[v] = -1;
     for (int d = 0; d < q->s->D; d++) {
         const Form *form = &q->form[d];

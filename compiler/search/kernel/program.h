@@ -14,6 +14,7 @@ typedef struct {
 
 typedef struct {
     double most; /* the sum is so much at most */
+    int number; /* the same in all boxes of a plan */
     int next; /* another one that begins with the same variable, or -1 */
     int n, x[MAXA + 4];
     double sign[MAXA + 4];
@@ -36,11 +37,15 @@ typedef struct Program {
     double scale, price;         /* of costs, so that one is too much; of cycles */
     int ntimes, nrows;           /* rows: cycles that are taken, then rooms that are filled */
     Sum cost, row[MAXH];
-    int nplanes, begin[MAXX];    /* by variable, a plane that begins with it, or -1 */
+    int asked, nplanes;          /* how many planes there might be, and are */
+    int begin[MAXX];             /* by variable, a plane that begins with it, or -1 */
     Plane plane[MAXI];
     double multiplier[MAXK], slack[MAXK]; /* see interior.h */
     /* the gradients of the rows, then the Hessian of the Lagrangian, with the barriers; its factor, and one by the pivots */
     double h[MAXH + MAXX][MAXX], one[MAXH + MAXX];
+    const double *hint;          /* the multipliers to begin with, or NULL; see hints.h */
+    int nhints, noted;
+    double notedx[MAXX], pressure[MAXH + MAXI]; /* a point, and the multipliers of rows and planes there */
     double g[MAXX];              /* the gradient of the Lagrangian */
     double slope[MAXX];          /* the same of the best bound */
 } Program;

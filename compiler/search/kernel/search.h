@@ -31,6 +31,7 @@
 #include "planes.h"
 
 #include "dense.h"
+#include "hints.h"
 #include "interior.h"
 
 #include "tangent.h"

@@ -44,10 +44,6 @@ static int limit_variable(const Program *p, int v, double slack, int *low, int *
     return 0;
 }
 
-static int variable_of(const Program *p, const Form *form, int d, int i) {
-    return i < form->ncounts ? p->count[d][i] : p->trips[d][i - form->ncounts];
-}
-
 /* Limits all; returns the dims that change, as bits. */
 static int limit_variables(const Program *p, const Boxes *q, Box *box, double slack) {
     int changed = 0;
