@@ -6,7 +6,7 @@
 #define WIDE
 #endif
 
-enum { LANES = 4 };
+enum { LANES = 4, MAXX = 200, MAXH = 64 }; /* columns; rows before those of a matrix, see below */
 
 /* So many, and those that are computed with the last of them. */
 static int padded(int n) { return (n + LANES - 1) / LANES * LANES; }

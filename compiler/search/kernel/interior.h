@@ -65,14 +65,14 @@ static void differentiate(Program *p, Newton *w) {
             double each = p->row[r].each[i] * c;
             if (!each) continue;
             weight[i] += p->multiplier[r] * each;
-            each *= m->value;
+            each *= p->value[i];
             for (int k = 0; k < m->n; k++) p->h[r][m->x[k]] += each * m->sign[k];
         }
         if (r < p->ntimes) p->h[r][p->n] = -1;
     }
     for (int i = 0; i < p->nq; i++) {
         const Monomial *m = &p->q[i];
-        double v = weight[i] * m->value, cost = p->cost.each[i] * p->scale * m->value;
+        double v = weight[i] * p->value[i], cost = p->cost.each[i] * p->scale * p->value[i];
         for (int k = 0; k < m->n; k++) {
             w->cost[m->x[k]] -= m->sign[k] * cost;
             for (int l = 0; l < m->n; l++) h[m->x[k]][m->x[l]] += v * m->sign[k] * m->sign[l];
@@ -146,7 +146,7 @@ static void correct(const Program *p, Newton *w, double gap) {
 }
 
 /* How far to go at most so that nothing becomes negative; by which part of itself each number falls. */
-static double farthest(const double *fall, int n) { return 1 / largest_of(fall, n, 0.97) * 0.97; }
+static double farthest(const double *fall, int n) { return 1 / largest_of(fall, n, 0.99) * 0.99; }
 
 /* Moves point, slacks and multipliers. */
 static void move(Program *p, Newton *w) {

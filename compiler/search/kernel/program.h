@@ -4,10 +4,10 @@
  * sums that cycles are no fewer than and rooms that are not to be exceeded (rows.h), and what is linear (planes.h).
  */
 
-enum { MAXX = 200, MAXQ = 192, MAXE = 40, MAXH = 64, MAXI = 1024, MAXK = MAXH + MAXI + 2 * MAXX };
+enum { MAXQ = 192, MAXE = 40, MAXI = 1024, MAXK = MAXH + MAXI + 2 * MAXX };
 
 typedef struct {
-    double c, value; /* value: at the point */
+    double c;
     int n, x[MAXE];
     double sign[MAXE];
 } Monomial;
@@ -33,6 +33,7 @@ typedef struct Program {
     double low[MAXX], high[MAXX], x[MAXX];    /* limits, and the point */
     int nq, first[MAXJ + 1], tile[MAXM + 1];
     Monomial q[MAXQ];
+    double value[MAXQ];          /* of monomials, at the point */
     double zlow[MAXJ];           /* what each term is at least */
     double scale, price;         /* of costs, so that one is too much; of cycles */
     int ntimes, nrows;           /* rows: cycles that are taken, then rooms that are filled */
@@ -192,18 +193,14 @@ static void make_tiles(Program *p, const Boxes *q, const Box *box) {
 /* The monomials at the point. */
 static void evaluate(Program *p) {
     for (int i = 0; i < p->nq; i++) {
-        Monomial *m = &p->q[i];
+        const Monomial *m = &p->q[i];
         double sum = 0;
         for (int k = 0; k < m->n; k++) sum += m->sign[k] * p->x[m->x[k]];
-        m->value = m->c * exp(sum);
+        p->value[i] = m->c * exp(sum);
     }
 }
 
-static double value_of(const Program *p, const Sum *sum) {
-    double all = sum->constant;
-    for (int i = 0; i < p->nq; i++) all += sum->each[i] * p->q[i].value;
-    return all;
-}
+static double value_of(const Program *p, const Sum *sum) { return sum->constant + inner_product(sum->each, p->value, p->nq); }
 
 /* By how much a plane is exceeded. */
 static double height(const Program *p, const Plane *plane) {

@@ -110,7 +110,7 @@ static void make_rows(Program *p, const Boxes *q) {
     double z[MAXJ];
     for (int j = 0; j < q->t->nterms; j++) {
         z[j] = 0;
-        for (int i = p->first[j]; i < p->first[j + 1]; i++) z[j] += p->q[i].value;
+        for (int i = p->first[j]; i < p->first[j + 1]; i++) z[j] += p->value[i];
     }
     make_times(p, q, z);
     make_rooms(p, q);

@@ -24,13 +24,13 @@
 
 #include "costs.h"
 
+#include "dense.h"
 #include "program.h"
 
 #include "rows.h"
 
 #include "planes.h"
 
-#include "dense.h"
 #include "hints.h"
 #include "interior.h"
 

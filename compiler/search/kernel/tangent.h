@@ -1,7 +1,7 @@
 /* ---- what a tangent of the Lagrangian says of a box: a bound, limits, and where to cut it ---- */
 
 /* The bound that the multipliers give at the point; its gradient. */
-static double tangent(Program *p) {
+WIDE static double tangent(Program *p) {
     double scale = p->scale, price = p->price;
     double weight[MAXQ], sum = p->cost.constant * scale, size = sum, cycles = 0; /* size: of all that is added, for rounding */
     for (int i = 0; i < p->ntimes; i++) cycles += p->multiplier[i];
@@ -15,7 +15,7 @@ static double tangent(Program *p) {
     }
     memset(p->g, 0, sizeof p->g);
     for (int i = 0; i < p->nq; i++) {
-        double v = weight[i] * p->q[i].value;
+        double v = weight[i] * p->value[i];
         sum += v;
         size += v;
         for (int k = 0; k < p->q[i].n; k++) p->g[p->q[i].x[k]] += p->q[i].sign[k] * v;
