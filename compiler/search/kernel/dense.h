@@ -50,12 +50,12 @@ static void subtract_rows(double *to, const double *c, double (*row)[MAXX], int 
     }
 }
 
-/* Subtracts n rows from four others, each times its c of each of these, in the columns from `at` on. */
-static void subtract_block(double (*to)[MAXX], double (*c)[MAXH + MAXX], double (*row)[MAXX], int n, int at) {
+/* Subtracts the rows from the first to the n-th from four others, each times its c of each of these, in the columns from `at` on. */
+static void subtract_block(double (*to)[MAXX], double (*c)[MAXH + MAXX], double (*row)[MAXX], int first, int n, int at) {
     double x[LANES][LANES];
     for (int r = 0; r < LANES; r++)
         for (int k = 0; k < LANES; k++) x[r][k] = to[r][at + k];
-    for (int j = 0; j < n; j++)
+    for (int j = first; j < n; j++)
         for (int r = 0; r < LANES; r++)
             for (int k = 0; k < LANES; k++) x[r][k] -= c[r][j] * row[j][at + k];
     for (int r = 0; r < LANES; r++)
@@ -94,7 +94,7 @@ static void factorise(double (*h)[MAXX], int m, int n, double *one) {
     for (int i = 0; i < end; i += LANES) {
         for (int j = 0; j < m + i; j++)
             for (int r = 0; r < LANES; r++) c[r][j] = h[j][i + r] * one[j];
-        for (int at = i; at < end; at += LANES) subtract_block(h + m + i, c, h, m + i, at);
+        for (int at = i; at < end; at += LANES) subtract_block(h + m + i, c, h, 0, m + i, at);
         eliminate_four(h + m + i, i, end, one + m + i);
     }
 }
@@ -116,6 +116,24 @@ static void solve_factorised(double (*h)[MAXX], int n, const double *one, double
             double x = b[i + j] - y[j];
             for (int k = j + 1; k < LANES; k++) x -= h[i + j][i + k] * b[i + k];
             b[i + j] = x * one[i + j];
+        }
+    }
+}
+
+/* The diagonal of the inverse of a matrix that is factorised; y: room for the inverse of the factor. */
+static void invert_diagonal(double (*h)[MAXX], int n, const double *one, double (*y)[MAXX], double *diagonal) {
+    int end = padded(n);
+    double c[LANES][MAXH + MAXX];
+    memset(diagonal, 0, sizeof(double) * end);
+    for (int i = 0; i < end; i += LANES) {
+        int last = i + LANES;
+        for (int j = 0; j < last; j++)
+            for (int r = 0; r < LANES; r++) c[r][j] = h[j][i + r] * one[j], y[i + r][j] = j == i + r;
+        for (int at = 0; at < i; at += LANES) subtract_block(y + i, c, y, at, i, at);
+        for (int r = 0; r < LANES; r++) {
+            for (int j = 0; j < r; j++)
+                for (int k = 0; k < last; k++) y[i + r][k] -= c[r][i + j] * y[i + j][k];
+            for (int k = 0; k < last; k++) diagonal[k] += y[i + r][k] * y[i + r][k] * one[i + r];
         }
     }
 }

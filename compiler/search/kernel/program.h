@@ -44,6 +44,7 @@ typedef struct Program {
     double multiplier[MAXK], slack[MAXK]; /* see interior.h */
     /* the gradients of the rows, then the Hessian of the Lagrangian, with the barriers; its factor, and one by the pivots */
     double h[MAXH + MAXX][MAXX], one[MAXH + MAXX];
+    double inverse[MAXX][MAXX];  /* of the factor */
     const double *hint;          /* the multipliers to begin with, or NULL; see hints.h */
     int nhints, noted;
     double notedx[MAXX], pressure[MAXH + MAXI]; /* a point, and the multipliers of rows and planes there */

@@ -67,22 +67,9 @@ static int empty_box(const Boxes *q, Box *box) {
 }
 
 /* How much dearer a box becomes if a variable is moved by one, by half the curvature of the last step. */
-static void curvatures(const Program *p, double *half) {
-    int n = p->n + 1;
-    const double *one = p->one + p->nrows;
-    double y[MAXX];
-    for (int v = 0; v < p->n; v++) {
-        double sum = 0;
-        memset(y, 0, sizeof(double) * n);
-        y[v] = 1;
-        for (int i = v; i < n; i++) {
-            if (!y[i]) continue;
-            double c = y[i] * one[i];
-            sum += y[i] * c;
-            for (int l = i + 1; l < n; l++) y[l] -= p->h[p->nrows + i][l] * c;
-        }
-        half[v] = 0.5 / sum;
-    }
+WIDE static void curvatures(Program *p, double *half) {
+    invert_diagonal(p->h + p->nrows, p->n + 1, p->one + p->nrows, p->inverse, half);
+    for (int v = 0; v < p->n; v++) half[v] = 0.5 / half[v];
 }
 
 /* How good a cut is: at a value that a count or trips should not take; how much dearer both halves become. */
@@ -100,7 +87,7 @@ static double least_likely(const Program *p, int v, const double *half, double s
 }
 
 /* The cut that is best, if there is one. */
-static void best_cut(const Program *p, const Boxes *q, Box *box, double slack, Cut *cut) {
+static void best_cut(Program *p, const Boxes *q, Box *box, double slack, Cut *cut) {
     double half[MAXX], most = 0;
     int at = 0;
     curvatures(p, half);
