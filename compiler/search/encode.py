@@ -106,7 +106,7 @@ class Encoder:
         self.outermost = outermost
         self.light = (self.loose or every) and outermost and not (whole and every)
         self.known = known
-        self.start = [0]
+        self.start = [0, 0]
         self.slowest, self.least = slowest, least
         self.fewest = max(fewest, cycles_floor(problem.nest, problem.target))
         if problem.counts_cycles:

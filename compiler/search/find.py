@@ -40,14 +40,15 @@ def search(
     time_limit: float | None = None,
     progress: Progress | None = None,
     allowed: Allowed | None = None,
-    thrifty: bool = True,
+    alone: bool = True,
 ) -> Best:
     """The best schedule of ``nest`` on ``target``, with a certificate of how good it is.
 
     ``perfect_factors``: only steps that divide, and no sliding windows; the result is costed without them.
     ``time_limit`` is in seconds; ``progress`` is called with every better answer on the way. Out of time, the search
     returns the best schedule that it has. ``allowed``: what it may return of the schedules near its optimum.
-    ``thrifty``: of the fastest ones it looks for one of little energy. Raises InputError if no schedule is legal.
+    ``alone``: not one of the searches for a front, so that of the fastest schedules one of little energy is looked for,
+    and bounds are worth more work. Raises InputError if no schedule is legal.
     """
     if objective not in OBJECTIVES:
         raise InputError(f"unknown objective '{objective}'", expected=", ".join(OBJECTIVES), remedy="name one of them")
@@ -68,7 +69,7 @@ def search(
         proof = perfect(nest, without_windows(target), objective, share(deadline, 3), bound=perfect_factors)
     if proof is not None and proof.schedule is not None and not perfect_factors:
         tell(proof.schedule)
-        proof = _polished(nest, target, objective, proof, deadline, allowed)
+        proof = _polished(nest, target, objective, proof, deadline, allowed, alone)
     if proof is None or proof.schedule is None:
         proof = _climbed(nest, machine, objective, perfect_factors, deadline)
     if proof.schedule is None:
@@ -77,7 +78,7 @@ def search(
             expected=f"room for a word of each of {', '.join(OPERAND_TERMS[o] for o in nest.operands)}",
             remedy="give the target larger memories, or let operands bypass them",
         )
-    if objective == "latency" and thrifty and not late(deadline):
+    if objective == "latency" and alone and not late(deadline):
         proof = _thriftier(nest, machine, proof, perfect_factors, deadline, allowed)
     return _answer(nest, target, machine, objective, proof, began)
 
@@ -119,12 +120,18 @@ def _answer(nest: Nest, target: Target, machine: Target, objective: str, proof: 
 
 
 def _polished(
-    nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None, allowed: Allowed | None
+    nest: Nest,
+    target: Target,
+    objective: str,
+    start: Proof,
+    deadline: float | None,
+    allowed: Allowed | None,
+    alone: bool,
 ) -> Proof:
     """The best schedule found from one whose steps divide, and a bound that holds for all others, too."""
     assert start.schedule is not None
     if whole(nest, target, objective):
-        return _explored(nest, target, objective, start, deadline, allowed)
+        return _explored(nest, target, objective, start, deadline, allowed, alone)
     schedule, value, costed = _near(nest, target, objective, start.schedule, share(deadline, 2), allowed)
     if late(deadline):
         return Proof(schedule, value, Fraction(0), start.expanded + costed)
@@ -133,7 +140,13 @@ def _polished(
 
 
 def _explored(
-    nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None, allowed: Allowed | None
+    nest: Nest,
+    target: Target,
+    objective: str,
+    start: Proof,
+    deadline: float | None,
+    allowed: Allowed | None,
+    alone: bool,
 ) -> Proof:
     """The same where the whole space can be searched."""
     assert start.schedule is not None
@@ -146,10 +159,12 @@ def _explored(
         return replace(start, lower_bound=start.value)
     if tied:
         start = _walked(nest, target, objective, start, share(deadline, 3), allowed)
-    proof = ragged(nest, target, objective, start, share(deadline, 2))
+    proof = ragged(nest, target, objective, start, share(deadline, 2), alone=alone)
     assert proof.schedule is not None
-    if tied or proof.value == proof.lower_bound:
+    if proof.value == proof.lower_bound:
         return proof
+    if tied:
+        return _walked(nest, target, objective, proof, deadline, allowed) if proof.dearer else proof
     proof = _walked(nest, target, objective, proof, share(deadline, 2), allowed)
     assert proof.schedule is not None
     schedule, value, costed = _near(nest, target, objective, proof.schedule, deadline, allowed)

@@ -21,6 +21,9 @@ ASKED = 50_000
 NEAR = 1e-12
 """Products are compared up to rounding in the kernel, and exactly here."""
 
+Dearer = tuple[Fraction, Fraction, Schedule]
+"""A schedule that costs more than its bound: the bound, and what it costs."""
+
 Decode = Callable[[int, list[int], list[tuple[int, int, int, int]]], Schedule | None]
 
 
@@ -46,6 +49,7 @@ class Judge:
         self.value, self.schedule = best
         self.alone, self.most_costed = alone, ALONE if alone else JUDGED
         self.open: Fraction | None = None
+        self.dearer: list[Dearer] = []
         self.costed = self.asked = 0
 
     @property
@@ -77,19 +81,23 @@ class Judge:
         bound = self.bound(energy, cycles)
         if bound < (self.value if self.thorough else self.lower_bound):
             costed = self.costed < self.most_costed
-            value = self.cost(setting, order, loops) if costed else None
+            schedule, value = self.cost(setting, order, loops) if costed else (None, None)
+            if schedule is not None and value is not None and value > bound:
+                self.dearer.append((bound, value, schedule))
             if not (self.alone and costed) and (value is None or value > bound):
                 self.open = bound if self.open is None else min(self.open, bound)
         return self.most(self.value if self.costed < self.most_costed else self.lower_bound)
 
-    def cost(self, setting: int, order: list[int], loops: list[tuple[int, int, int, int]]) -> Fraction | None:
-        """What a schedule costs; None if it cannot be written or is not legal."""
+    def cost(
+        self, setting: int, order: list[int], loops: list[tuple[int, int, int, int]]
+    ) -> tuple[Schedule | None, Fraction | None]:
+        """A schedule, and what it costs; None if it cannot be written or is not legal."""
         self.costed += 1
         schedule = self.decode(setting, order, loops)
         found = None if schedule is None else try_schedule(self.problem.nest, schedule, self.problem.target)
         if schedule is None or found is None or isinstance(found, list):
-            return None
+            return schedule, None
         value = found.value(self.objective)
         if value < self.value:
             self.value, self.schedule = value, schedule
-        return value
+        return schedule, value

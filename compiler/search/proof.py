@@ -9,7 +9,7 @@ from math import ceil, prod
 
 from effc.compiler.search.clock import late, utc
 from effc.compiler.search.encode import Answer, Encoder, Groups, groups_of, pulled, schedule_of
-from effc.compiler.search.judge import NEAR, Judge
+from effc.compiler.search.judge import NEAR, Dearer, Judge
 from effc.compiler.search.kernels import kernel, verify_current
 from effc.compiler.search.problem import Problem
 from effc.compiler.search.ragged import Digit, schedule_of_chains
@@ -39,6 +39,7 @@ class Proof:
     lower_bound: Fraction
     expanded: int
     statistics: dict[str, int] = field(default_factory=dict)
+    dearer: tuple[Dearer, ...] = ()
 
 
 def lesser(start: Proof, schedule: Schedule, value: Fraction) -> Proof:

@@ -64,8 +64,8 @@ def _best(
     time_limit: float | None,
     progress: Progress | None,
 ) -> Best:
-    thrifty = objective != "pareto"  # the rest of a front has what takes less energy
-    chosen = partial(constrained.search, rules=constraints) if constraints else partial(find.search, thrifty=thrifty)
+    alone = objective != "pareto"
+    chosen = partial(constrained.search, rules=constraints) if constraints else partial(find.search, alone=alone)
     if objective == "pareto":
         machine = without_windows(target) if perfect_factors else target
         each = None if time_limit is None else time_limit / (front.SEARCHES + 4)

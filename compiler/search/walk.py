@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from itertools import chain
+from operator import itemgetter
+from typing import Literal
 
 from effc.compiler.search.clock import utc
 from effc.compiler.search.encode import Encoder
-from effc.compiler.search.judge import Judge
+from effc.compiler.search.judge import Dearer, Judge
 from effc.compiler.search.kernels import kernel
 from effc.compiler.search.proof import Proof, posed, written
 from effc.compiler.target.model import Target
@@ -20,6 +24,9 @@ MOST_STEPS, LEAST_STEPS = 300_000, 1_000
 
 MACS_PER_STEP = 100
 
+STARTS = 4
+"""Schedules that walks begin at, of those of the least bounds, and of those of the least costs."""
+
 STEP = 10
 """The work that the kernel counts for a step."""
 
@@ -29,18 +36,40 @@ def walked(
 ) -> Proof:
     """``start``, or a better schedule of the whole space that walks have found; its lower bound is left as it is.
 
+    All walks begin at schedules that a proof came upon and that cost more than their bounds, if there are any.
     ``slowest``: iterations that none may exceed, if not 0, where ports are not limited.
     """
-    assert start.schedule is not None
     problem, groups = posed(nest, target, objective)
     encoder = Encoder(problem, groups, slowest=slowest, whole=True, every=True)
-    encoder.start = start_of(start.schedule, encoder)
+    steps = min(MOST_STEPS, max(LEAST_STEPS, nest.macs // MACS_PER_STEP))
+    near = list(dict.fromkeys([*_first(start.dearer, 0), *_first(start.dearer, 1)]))
+    if not near:
+        return _walked(encoder, objective, start, None, steps, deadline)
+    for schedule in near:
+        start = _walked(encoder, objective, start, schedule, steps // len(near), deadline)
+    return start
+
+
+def _first(dearer: Sequence[Dearer], by: Literal[0, 1]) -> list[Schedule]:
+    """The schedules of the least bounds, or of the least costs, no two of which are the same."""
+    found: dict[Fraction, Schedule] = {}
+    for bound, value, schedule in sorted(dearer, key=itemgetter(by)):
+        found.setdefault((bound, value)[by], schedule)
+    return list(found.values())[:STARTS]
+
+
+def _walked(
+    encoder: Encoder, objective: str, start: Proof, near: Schedule | None, steps: int, deadline: float | None
+) -> Proof:
+    """The same with so many steps; ``near``: where all walks begin."""
+    assert start.schedule is not None
+    problem = encoder.problem
+    encoder.start = [int(near is not None), *start_of(near or start.schedule, encoder)]
     decode = partial(written, problem, encoder)
     judge = Judge(problem, objective, decode, (start.value, start.schedule), thorough=True)
-    steps = min(MOST_STEPS, max(LEAST_STEPS, nest.macs // MACS_PER_STEP))
     kernel(encoder.encode(), judge.most(start.value), STEP * steps, utc(deadline), judge)
     if judge.value < start.lower_bound:
-        raise AssertionError(f"{nest.name}: {judge.value} was found, below the bound {start.lower_bound}")
+        raise AssertionError(f"{problem.nest.name}: {judge.value} was found, below the bound {start.lower_bound}")
     return replace(start, schedule=judge.schedule, value=judge.value, expanded=start.expanded + judge.costed)
 
 

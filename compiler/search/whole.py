@@ -45,8 +45,11 @@ SWEPT = 32_000_000
 COUPLED = 5_000_000
 """The same where windows slide and cycles count."""
 
-SLID = 200_000
+SLID = 2_000_000
 """The same where ports are limited, too."""
+
+SEVERAL = 10
+"""Of this a part for each of several searches."""
 
 THRIFT = 2_000_000
 """The same for a schedule of little energy among the fastest."""
@@ -72,8 +75,10 @@ def relaxed_bound(
     return solved(problem, encoder, most, budget, deadline)
 
 
-def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None = None) -> Proof:
-    """The best schedule with steps of any size; ``start`` is what is known of some."""
+def ragged(
+    nest: Nest, target: Target, objective: str, start: Proof, deadline: float | None = None, *, alone: bool = True
+) -> Proof:
+    """The best schedule with steps of any size; ``start`` is what is known of some. ``alone``: not one of several."""
     problem, groups = posed(nest, target, objective)
     assert start.schedule is not None
     fewest, least = 0, Fraction(0)
@@ -88,7 +93,7 @@ def ragged(nest: Nest, target: Target, objective: str, start: Proof, deadline: f
     if problem.windows and not problem.timed:
         return _swept(problem, objective, encoder, start, deadline)
     coupled = any(len(window.dims) > 1 for window in problem.windows)
-    budget = SLID if coupled else BOUNDED
+    budget = (SLID if alone else SLID // SEVERAL) if coupled else BOUNDED
     if not problem.judged:
         budget = COUPLED if coupled else RAGGED
     if problem.timed and not problem.product:
@@ -133,7 +138,8 @@ def _costed(
     judge = Judge(problem, objective, decode, (start.value, start.schedule), thorough=True)
     _, _, lower, *_, statistics = kernel(encoder.encode(), judge.most(start.value), budget, utc(deadline), judge)
     bound = min(bound_of(problem, lower, problem.product), judge.lower_bound)
-    return Proof(judge.schedule, judge.value, bound, start.expanded + statistics["nodes"] + judge.costed, statistics)
+    expanded = start.expanded + statistics["nodes"] + judge.costed
+    return Proof(judge.schedule, judge.value, bound, expanded, statistics, tuple(judge.dearer))
 
 
 def _biased(problem: Problem, objective: str, start: Proof, deadline: float | None) -> Proof:

@@ -154,7 +154,7 @@ typedef struct {
     int whole;   /* steps of any size, and all chains are looked at: see whole.h */
     int every;   /* steps that divide, and no chain stands for another one: see each.h */
     int each;    /* the rows at hand are of that kind */
-    const int64_t *start; /* where walks begin: the number of loops, the setting, its marks, the loops; see walk.h */
+    const int64_t *start; /* where walks begin: whether all do, the number of loops, the setting, its marks, the loops; see walk.h */
     int fanout;  /* what the last mark of each setting, that of a fan-out whose pars may stand anywhere, has for an operand; 0: none */
     int bound[MAXD], group[MAXD];
     int gdims[MAXG], gdim[MAXG][2];

@@ -275,7 +275,7 @@ static int change(Walk *w, Site *p) {
 static void read_start(const S *s, const Plan *plan, const int64_t *loop, Site *p) {
     p->plan = plan;
     for (int d = 0; d < s->D; d++) p->dim[d].n = 0;
-    for (int i = (int)s->start[0] - 1; i >= 0; i--) {
+    for (int i = (int)s->start[1] - 1; i >= 0; i--) {
         const int64_t *x = loop + 4 * i;
         Loops *to = &p->dim[x[0]];
         to->station[to->n] = x[1] ? slot_for(&plan->form[x[0]].slots, (int)x[2]) : AXIS + (int)x[2];
@@ -284,9 +284,9 @@ static void read_start(const S *s, const Plan *plan, const int64_t *loop, Site *
 }
 
 static int same_marks(const S *s, const Plan *plan) {
-    if (plan->setting != s->start[1]) return 0;
+    if (plan->setting != s->start[2]) return 0;
     for (int i = 0; i < s->setting[plan->setting].nmarks; i++)
-        if (plan->order[i] != s->start[2 + i]) return 0;
+        if (plan->order[i] != s->start[3 + i]) return 0;
     return 1;
 }
 
@@ -295,10 +295,10 @@ static int begin_at_start(Walk *w) {
     const S *s = w->q.s;
     Site p;
     w->at.value = INFINITY;
-    for (int i = 0; i < s->nplans && s->start[0]; i++) {
+    for (int i = 0; i < s->nplans && s->start[1]; i++) {
         const Plan *plan = &s->plan[i];
         if (!same_marks(s, plan)) continue;
-        read_start(s, plan, s->start + 2 + s->setting[plan->setting].nmarks, &p);
+        read_start(s, plan, s->start + 3 + s->setting[plan->setting].nmarks, &p);
         int fine = 1;
         for (int d = 0; d < s->D; d++) fine &= s->bound[d] == 1 || tidy(&p.dim[d], s->bound[d]);
         p.value = fine ? go_to(w, &p, (1 << s->D) - 1) : INFINITY;
@@ -354,7 +354,7 @@ static double ask_about_best(Walk *w, double most) {
 /* Walks until the budget is spent; asks about what costs `most` at most. */
 static void walk_about(Walk *w, double most) {
     S *s = w->q.s;
-    for (int p = 0; p < 3 && !s->stopped; p++) {
+    for (int p = s->start[0] ? 2 : 0; p < 3 && !s->stopped; p++) {
         int known = p == 2 && begin_at_start(w);
         if (known) w->best.value = INFINITY;
         while (!s->stopped && s->work < PACES[p].until * s->budget) {
