@@ -7,6 +7,33 @@
 
 enum { STEPS = 30, TANGENT = 6 }; /* TANGENT: the work that a step takes, in chains looked at */
 
+/* What a product of energy and cycles may be at most is a curve: nothing below it is above its chord from the fewest cycles to the
+ * most that are worth looking at.
+ */
+static void set_scale(Program *p, const Boxes *q) {
+    const S *s = q->s;
+    const Setting *t = q->t;
+    Times x;
+    p->most = q->most + 1;
+    p->price = t->price;
+    p->chord = 0;
+    if (s->timed == PRODUCT) {
+        take_times(s, t, q->plan->order, p->zlow, &x);
+        p->fewest = larger(1, cycles_of(s, t, q->plan->order, p->zlow, &x));
+        p->slowest = larger(p->fewest, p->most / larger(s->least, energy_of(t, p->zlow) + t->price * p->fewest));
+        p->chord = p->most / p->fewest / p->slowest;
+        p->price += p->chord;
+        p->most = p->most / p->fewest + p->most / p->slowest;
+    }
+    p->scale = 1 / p->most;
+}
+
+/* The least cost where what the program minimises is `value` at least. */
+static double cost_at_least(const Program *p, double value) {
+    if (!p->chord) return value;
+    return smaller((value - p->chord * p->fewest) * p->fewest, (value - p->chord * p->slowest) * p->slowest);
+}
+
 static void make_program(Program *p, const Boxes *q, const Box *box) {
     const Setting *t = q->t;
     p->nq = p->full = 0;
@@ -19,8 +46,7 @@ static void make_program(Program *p, const Boxes *q, const Box *box) {
         p->zlow[j] = 1;
         for (int d = 0; d < q->s->D; d++) p->zlow[j] *= q->f[d][j];
     }
-    p->scale = 1 / (q->most + 1);
-    p->price = t->price;
+    set_scale(p, q);
     memset(&p->cost, 0, sizeof p->cost);
     p->cost.constant = t->constant;
     for (int j = 0; j < t->nterms; j++) {
@@ -60,7 +86,7 @@ static double geometric_bound(Boxes *q, Box *box, double bound, const Hint *hint
     double part = geometric(s->program, q, box, hint, &steps);
     s->work += steps * TANGENT;
     if (part > 1 + 1e-9) return INFINITY;
-    bound = larger(bound, ceil(part * (1 - 1e-9) * (q->most + 1)));
+    bound = larger(bound, ceil(cost_at_least(s->program, part * (1 - 1e-9) * s->program->most)));
     int changed = part > 0 ? limit_variables(s->program, q, box, 1 + 1e-9 - part) : 0;
     if (bound > q->most || empty_box(q, box)) return INFINITY;
     return changed ? larger(bound, propagate(q, box, changed)) : bound;

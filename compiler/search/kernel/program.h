@@ -35,7 +35,9 @@ typedef struct Program {
     Monomial q[MAXQ];
     double value[MAXQ];          /* of monomials, at the point */
     double zlow[MAXJ];           /* what each term is at least */
-    double scale, price;         /* of costs, so that one is too much; of cycles */
+    double most, scale;          /* what is too much, by which costs are scaled; of the sum that is minimised */
+    double price;                /* of cycles there */
+    double chord, fewest, slowest; /* of products: what the price has beside, and between which cycles; 0: nothing */
     int ntimes, nrows;           /* rows: cycles that are taken, then rooms that are filled */
     Sum cost, row[MAXH];
     int asked, nplanes;          /* how many planes there might be, and are */

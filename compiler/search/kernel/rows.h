@@ -74,9 +74,10 @@ static void make_times(Program *p, const Boxes *q, const double *z) {
     const Setting *t = q->t;
     Times x;
     int begins = -1;
-    take_times(s, t, NULL, z, &x);
     p->ntimes = 0;
     new_sum(p, &p->ntimes)->constant = s->fewest;
+    if (!s->timed) return;
+    take_times(s, t, NULL, z, &x);
     Sum *sum = new_sum(p, &p->ntimes);
     add_terms(p, sum, t->compute, 1);
     for (int i = 0; i < t->nworks; i++) {

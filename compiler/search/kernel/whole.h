@@ -49,7 +49,7 @@ static void judge_found(S *s) {
 }
 
 #ifndef ROUNDS
-#define ROUNDS 0.5 /* the part of the budget that rounds have; tests leave it out, so that geometric programs do all */
+#define ROUNDS 0.1 /* the part of the budget that rounds have; tests leave it out, so that geometric programs do all */
 #endif
 
 /* The same within a part of the budget that is left; whether it came to an end. */
@@ -76,7 +76,7 @@ static void search_plans(S *s, double most) {
         walk(s, most);
         return;
     }
-    if (s->timed != TIMED || !s->budget) search_in_rounds(s, most);
+    if (!s->budget || s->timed == FRONT || (s->timed != TIMED && !s->W)) search_in_rounds(s, most);
     else {
         int done = try_rounds(s, most, NULL, ROUNDS);
         if (s->judge && s->found && s->stopped != 2) {
