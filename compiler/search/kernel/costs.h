@@ -241,6 +241,7 @@ static double propagate(Boxes *q, Box *box, int changed) {
         int more = relate_capacities(q, box);
         changed = more;
         if (more >= 0) changed |= more = relate_mesh(q, box);
+        if (more >= 0) changed |= more = relate_mirror(q, box);
         if (more >= 0) changed |= more = relate_cost(q, box, &bound);
         if (more < 0) return INFINITY;
     }

@@ -76,6 +76,7 @@ typedef struct Plan {
     Rows *known;        /* by dim: chains that were found, see known.h */
     double bound;
     int number;
+    int tied;           /* the count that ties the dims of two windows that are just alike, or -1; see mirrors.h */
 } Plan;
 
 typedef struct {

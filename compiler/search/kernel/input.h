@@ -198,6 +198,7 @@ static void read_problem(S *s, const int64_t *at) {
         read_setting(s, &s->setting[i], &at);
         set_base(s, &s->setting[i]);
     }
+    find_mirror(s);
     s->start = at;
     for (int i = 0; i < s->NS; i++)
         if (s->setting[i].twin >= 0) s->setting[s->setting[i].twin].light = 1;

@@ -103,6 +103,12 @@ static void plane_axes(Program *p, const S *s) {
     }
 }
 
+/* Of square images. */
+static void plane_mirror(Program *p, const Boxes *q) {
+    int d = q->plan->tied / MAXV, i = q->plan->tied % MAXV;
+    if (q->plan->tied >= 0) add_within(p, q->s, d, p->count[d][i], p->count[q->s->mirror[d]][i], 0, 1);
+}
+
 static void make_planes(Program *p, const Boxes *q, const Box *box) {
     p->nplanes = p->asked = 0;
     for (int v = 0; v < p->n; v++) p->begin[v] = -1;
@@ -114,4 +120,5 @@ static void make_planes(Program *p, const Boxes *q, const Box *box) {
         if (form->inner) plane_residues(p, q->s, form, d);
     }
     plane_axes(p, q->s);
+    plane_mirror(p, q);
 }

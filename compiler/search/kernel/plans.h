@@ -44,6 +44,8 @@ static void add_plan(S *s, Plan plan) {
     Relations room[MAXD];
     plan.form = form;
     plan.number = s->nplans;
+    plan.tied = -1;
+    if (!s->every && against_mirror(s, &plan) < 0) return (void)s->discarded[ALIKE]++;
     Boxes q = {s, t, &plan, plan.form, s->best, {{0}}, INFINITY};
     Box box;
     for (int d = 0; d < s->D; d++) make_form(s, t, &plan, d, &form[d], &room[d]);
@@ -60,6 +62,7 @@ static void add_plan(S *s, Plan plan) {
         s->discarded[plan.bound == INFINITY ? LARGE : ALIKE]++;
         return;
     }
+    if (!s->every) plan.tied = tie_of(s, &plan, &box);
     plan.form = copy_forms(s, form);
     plan.known = calloc(s->D, sizeof(Rows));
     if (s->nplans == s->cplans) s->plan = realloc(s->plan, sizeof(Plan) * (s->cplans = 2 * s->cplans + 64));

@@ -22,6 +22,8 @@
 
 #include "limits.h"
 
+#include "mirrors.h"
+
 #include "costs.h"
 
 #include "dense.h"

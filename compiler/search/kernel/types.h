@@ -165,6 +165,7 @@ typedef struct {
     int wtable[MAXO][MAXG]; /* window table of an operand in a group, or -1 */
     Win win[MAXO * MAXG];
     int dkind[MAXD], gkind[MAXG]; /* the first dim, or group, that is just like it */
+    int mirror[MAXD]; /* of two windows that are just alike, as those of a square image, the dim of the other one; see mirrors.h */
     int ndiv[MAXD], div[MAXD][256];
     short *divindex[MAXD];
     Setting *setting;
