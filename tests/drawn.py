@@ -227,6 +227,21 @@ def of_square_images(seed: int) -> Question:
     return Question(seed, nest, random_target(random, sliding=False), pick(["energy", "dram", "edp"]), perfect=True)
 
 
+def of_square_images_and_others(seed: int) -> Question:
+    """Height and width are alike but for strides and padding at times, and for what meshes allow."""
+    random = Random(seed)
+    pick = random.choice
+    (size, window), (k, c, n) = pick([(2, 2), (2, 2), (3, 1), (3, 2), (2, 3)]), pick(CHANNELS)
+    stride, pad = pick([1, 1, 1, 2, (1, 2), (2, 1)]), pick([0, 0, 0, 1, (1, 0, 0, 0), (0, 0, 0, 1)])
+    if size + 2 > window > 1 == size - 1 and pad == 1:
+        pad = 0
+    nest = nests.conv2d(n=n, k=k, c=c, p=size, q=size, r=window, s=window, stride=stride, pad=pad)
+    target = random_target(random, sliding=True)
+    if random.random() < 0.2:
+        target = limited(random, target)
+    return Question(seed, nest, target, pick(["energy", "energy", "dram", "edp", "latency"]))
+
+
 def that_share_tiles(seed: int) -> Question:
     """Windows over a fan-out whose instances share identical tiles."""
     random = Random(seed)

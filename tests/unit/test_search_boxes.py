@@ -7,6 +7,7 @@ case was chosen as one that fails if the kernel no longer asks for what it names
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from random import Random
@@ -147,6 +148,21 @@ def test_a_limit_that_is_a_whole_number_may_be_computed_as_a_little_less() -> No
     nest, target = nests.gemm(m=1, n=4096, k=25088), load_target("eyeriss_isca16")
     best = search(nest, target)
     assert (best.certificate.status, best.energy) == ("optimal", 21381639680)
+
+
+def test_height_and_width_are_alike_only_if_the_mesh_allows_the_same_of_them() -> None:
+    """Where height alone may be unrolled, the image is not its own mirror image, but that of the one with width alone."""
+    nest, machine = nests.conv2d(n=1, k=2, c=2, p=6, q=6, r=2, s=2), load_target("eyeriss_like")
+    found = []
+    for dims in ("K", "P", "R"), ("K", "Q", "S"):
+        levels = []
+        for level in machine.levels:
+            mesh = level.fanout
+            axes = () if mesh is None else tuple(replace(axis, unroll=dims) for axis in mesh.axes)
+            levels.append(level if mesh is None else replace(level, fanout=replace(mesh, axes=axes)))
+        found.append(search(nest, replace(machine, levels=tuple(levels))).certificate)
+    assert [each.status for each in found] == ["optimal", "optimal"]
+    assert found[0].value == found[1].value
 
 
 @pytest.fixture(scope="module")
