@@ -39,13 +39,13 @@ BUDGET = 300_000
 RAGGED = 24_000_000
 """The same for the whole space of a nest without windows."""
 
-SWEPT = 32_000_000
+SWEPT = 20_000_000
 """The same for a nest with windows where cycles do not count."""
 
-COUPLED = 5_000_000
+COUPLED = 8_000_000
 """The same where windows slide and cycles count."""
 
-SLID = 2_000_000
+SLID = 3_000_000
 """The same where ports are limited, too."""
 
 SEVERAL = 10

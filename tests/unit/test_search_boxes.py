@@ -151,7 +151,7 @@ def test_a_limit_that_is_a_whole_number_may_be_computed_as_a_little_less() -> No
 
 
 def test_height_and_width_are_alike_only_if_the_mesh_allows_the_same_of_them() -> None:
-    """Where height alone may be unrolled, the image is not its own mirror image, but that of the one with width alone."""
+    """Where height alone may be unrolled, the best schedule is the mirror image of that where width alone may be."""
     nest, machine = nests.conv2d(n=1, k=2, c=2, p=6, q=6, r=2, s=2), load_target("eyeriss_like")
     found = []
     for dims in ("K", "P", "R"), ("K", "Q", "S"):

@@ -24,20 +24,36 @@ static double search_round_of_plans(S *s, double most) {
     return open;
 }
 
-/* The least value up to `most`, with steps of any size: in rounds with a growing limit. */
-static void search_in_rounds(S *s, double most) {
+enum { TRIAL = 2000000, MORE = 20 };
+
+/* What a round may take where geometric programs are the alternative: so many times what all before it took, and a trial. */
+static int64_t end_of_round(const S *s, int64_t begun, int64_t end) {
+    int64_t most = s->work + TRIAL + MORE * (s->work - begun);
+    return most < end ? most : end;
+}
+
+/* The least value up to `most`, with steps of any size: in rounds with a growing limit; `brief`: until the next one is likely to
+ * take more than is left.
+ */
+static void search_in_rounds(S *s, double most, int brief) {
+    int64_t begun = s->work, end = s->budget, last = 0;
     double floor = s->nplans ? s->plan[0].bound : most + 1, limit = most, open = INFINITY;
     if (floor > -INFINITY && !(s->judge && s->timed)) limit = floor + ceil((most - floor) / (s->ports ? 8 : 64));
     s->lower = larger(s->lower, floor);
     while (!s->stopped) {
+        int64_t before = last, from = s->work;
         limit = smaller(limit, most);
+        if (brief) s->budget = end_of_round(s, begun, end);
         open = search_round_of_plans(s, limit);
+        s->budget = end;
+        last = s->work - from;
         most = smaller(most, s->worth);
-        int last = s->found || limit >= most;
-        if (last) open = smaller(open, search_late(s));
-        for (int i = 0; i < s->nlate && !last; i++) open = smaller(open, s->late[i].bound);
+        int done = s->found || limit >= most;
+        if (done) open = smaller(open, search_late(s));
+        for (int i = 0; i < s->nlate && !done; i++) open = smaller(open, s->late[i].bound);
         s->lower = larger(s->lower, smaller(s->best, ceil(open)));
-        if (last) break;
+        if (done) break;
+        if (brief && before && (double)last / before * last > end - s->work) s->stopped = 1;
         limit = floor + (s->ports ? SLOWLY : 2) * (limit - floor) + 1;
     }
 }
@@ -49,7 +65,7 @@ static void judge_found(S *s) {
 }
 
 #ifndef ROUNDS
-#define ROUNDS 0.1 /* the part of the budget that rounds have; tests leave it out, so that geometric programs do all */
+#define ROUNDS 0.65 /* the part of the budget that rounds have; tests leave it out, so that geometric programs do all */
 #endif
 
 /* The same within a part of the budget that is left; whether it came to an end. */
@@ -58,7 +74,7 @@ static int try_rounds(S *s, double most, void *judge, double part) {
     void *asked = s->judge;
     s->judge = judge;
     s->budget = s->work + (int64_t)larger(1, part * (budget - s->work));
-    search_in_rounds(s, most);
+    search_in_rounds(s, most, 1);
     s->judge = asked;
     s->budget = budget;
     if (s->stopped != 1 || overdue(s)) return 1;
@@ -76,7 +92,7 @@ static void search_plans(S *s, double most) {
         walk(s, most);
         return;
     }
-    if (!s->budget || s->timed == FRONT || (s->timed != TIMED && !s->W)) search_in_rounds(s, most);
+    if (!s->budget || s->timed == FRONT || (s->timed != TIMED && !s->W)) search_in_rounds(s, most, 0);
     else {
         int done = try_rounds(s, most, NULL, ROUNDS);
         if (s->judge && s->found && s->stopped != 2) {
@@ -86,7 +102,10 @@ static void search_plans(S *s, double most) {
             most = smaller(most, s->worth);
         } else if (s->found)
             most = s->best - 1;
-        if (!done) search_best_first(s, most);
+        if (!done) {
+            s->budget = (int64_t)smaller(s->budget, s->work + (1 - ROUNDS) * s->budget);
+            search_best_first(s, most);
+        }
     }
     if (s->partial) s->lower = -INFINITY;
 }
