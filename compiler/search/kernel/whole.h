@@ -82,9 +82,20 @@ static int try_rounds(S *s, double most, void *judge, double part) {
     return 0;
 }
 
-/* The same. Where cycles count, rounds that ask nobody come first. If what they prove to have the least bound costs more, others
- * ask about all that they find. What is not proven in their parts of the budget is left to geometric programs.
+/* Rounds that ask nobody, where cycles count: if what they prove to have the least bound costs more, others ask about all that
+ * they find. Whether they came to an end; `most` becomes what is to be proven yet.
  */
+static int try_rounds_of_cycles(S *s, double *most) {
+    int done = try_rounds(s, *most, NULL, ROUNDS);
+    if (s->judge && s->found && s->stopped != 2) {
+        judge_found(s);
+        *most = smaller(*most, s->worth);
+        if (done && !s->stopped && *most >= s->best) done = try_rounds(s, *most, s->judge, ROUNDS);
+    }
+    return done;
+}
+
+/* The same. What is not proven in the rounds' part of the budget is left to geometric programs. */
 static void search_plans(S *s, double most) {
     qsort(s->plan, s->nplans, sizeof *s->plan, by_plan);
     s->lower = s->nplans ? s->plan[0].bound : most + 1;
@@ -93,19 +104,10 @@ static void search_plans(S *s, double most) {
         return;
     }
     if (!s->budget || s->timed == FRONT || (s->timed != TIMED && !s->W)) search_in_rounds(s, most, 0);
-    else {
-        int done = try_rounds(s, most, NULL, ROUNDS);
-        if (s->judge && s->found && s->stopped != 2) {
-            judge_found(s);
-            most = smaller(most, s->worth);
-            if (done && !s->stopped && most >= s->best) done = try_rounds(s, most, s->judge, ROUNDS);
-            most = smaller(most, s->worth);
-        } else if (s->found)
-            most = s->best - 1;
-        if (!done) {
-            s->budget = (int64_t)smaller(s->budget, s->work + (1 - ROUNDS) * s->budget);
-            search_best_first(s, most);
-        }
+    else if (!(s->timed ? try_rounds_of_cycles(s, &most) : try_rounds(s, most, s->judge, ROUNDS))) {
+        if (s->found && !s->judge) most = s->best - 1;
+        s->budget = (int64_t)smaller(s->budget, s->work + (1 - ROUNDS) * s->budget);
+        search_best_first(s, smaller(most, s->worth));
     }
     if (s->partial) s->lower = -INFINITY;
 }
